@@ -1,0 +1,142 @@
+package app
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/mail"
+	"github.com/stile-id/stile/internal/oauth"
+	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/store"
+)
+
+// flowStore gives the flow engine its part of the storage port.
+type flowStore struct{ store.Store }
+
+func (s flowStore) InTx(ctx context.Context, durable bool, fn func(flow.Tx) error) error {
+	d := store.Relaxed
+	if durable {
+		d = store.Durable
+	}
+	return s.Store.InTx(ctx, d, func(tx store.Tx) error { return fn(tx) })
+}
+
+// outboxStore gives the outbox its part.
+type outboxStore struct{ store.Store }
+
+func (s outboxStore) SettleOutbox(ctx context.Context, messages []outbox.Message) error {
+	return s.InTx(ctx, store.Lazy, func(tx store.Tx) error {
+		for _, m := range messages {
+			if err := tx.Settle(m); err != nil && problem.KindOf(err) != problem.Stale {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// flowClients shows the flow engine what it must know of OAuth clients.
+type flowClients struct {
+	clients func(ctx context.Context, id string) (oauth.Client, error)
+	org     policy.Org
+}
+
+func (f *flowClients) FlowClient(ctx context.Context, id string) (flow.Client, bool, error) {
+	c, err := f.clients(ctx, id)
+	if problem.KindOf(err) == problem.Unauthenticated { // unknown, or switched off
+		return flow.Client{}, false, nil
+	}
+	if err != nil {
+		return flow.Client{}, false, err
+	}
+	out := flow.Client{
+		ID: c.ID, Name: c.Name, Confidential: !c.Public(), LogoURI: c.LogoURI,
+		EmailCallback: c.EmailCallbackURI, SignUpURI: c.SignUpURI,
+		SignUp: f.org.SignUp, Enumeration: f.org.Enumeration,
+	}
+	switch c.SignUp {
+	case "open":
+		out.SignUp = true
+	case "closed":
+		out.SignUp = false
+	}
+	if c.Enumeration != "" {
+		out.Enumeration = policy.Enumeration(c.Enumeration)
+	}
+	return out, true, nil
+}
+
+// interactions is the flow engine as the OAuth core knows it.
+type interactions struct{ engine *flow.Engine }
+
+// singleFactor is the only assurance that can be asked for so far.
+const singleFactor = "urn:okta:loa:1fa:any"
+
+func (i interactions) Begin(ctx context.Context, r oauth.InteractionRequest) (string, error) {
+	switch { // no such tokens are issued yet, so none is valid
+	case r.ActivationToken != "":
+		return "", oauth.ErrActivationToken
+	case r.RecoveryToken != "":
+		return "", oauth.ErrRecoveryToken
+	}
+	acr := ""
+	if len(r.ACRValues) > 0 {
+		if !slices.Contains(r.ACRValues, singleFactor) {
+			return "", problem.New(problem.Invalid, "unmet_authentication_requirements",
+				"None of the requested 'acr_values' can be satisfied.")
+		}
+		acr = singleFactor
+	}
+	// max_age needs no check: each transaction asks for a proof of its own.
+	return i.engine.Begin(ctx, flow.Request{
+		ClientID: r.ClientID, Server: r.Server, Scopes: r.Scopes, RedirectURI: r.RedirectURI, State: r.State,
+		Nonce: r.Nonce, CodeChallenge: r.CodeChallenge, ACR: acr, LoginHint: r.LoginHint,
+		IP: r.IP, UserAgent: r.UserAgent, Locale: r.Locale,
+	})
+}
+
+func (i interactions) Finished(ctx context.Context, code string) (oauth.Interaction, error) {
+	r, err := i.engine.Finished(ctx, code)
+	if err != nil {
+		return oauth.Interaction{}, err
+	}
+	return oauth.Interaction{
+		ID: r.Transaction, ClientID: r.Request.ClientID, Server: r.Request.Server, UserID: r.UserID,
+		Scopes: r.Request.Scopes, RedirectURI: r.Request.RedirectURI, Nonce: r.Request.Nonce,
+		CodeChallenge: r.Request.CodeChallenge, ACR: r.Request.ACR, AuthTime: r.AuthTime, AMR: r.AMR,
+		Redeemed: r.Redeemed, Row: r,
+	}, nil
+}
+
+func (i interactions) Spend(tx oauth.Tx, x oauth.Interaction) error {
+	return i.engine.Spend(tx.(flow.Tx), x.Row.(flow.Result))
+}
+
+// mailer makes the flow's outgoing mail into messages of the outbox.
+type mailer struct{ *outbox.Outbox }
+
+// noAccountLife is how long the mail to an address without an account is of use; it has no code that ends.
+const noAccountLife = 15 * time.Minute
+
+func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
+	msg := mail.Message{
+		Template: mail.Template(o.Mail.Template), To: o.Mail.To, FirstName: o.Mail.FirstName,
+		Code: o.Mail.Code, Link: o.Mail.Link, ExpiresAt: o.Mail.ExpiresAt,
+		App:    mail.App{Name: o.Client.Name, LogoURL: o.Client.LogoURI},
+		Origin: mail.NewOrigin(o.Request.UserAgent, o.Request.IP, o.At),
+		Locale: o.Request.Locale,
+	}
+	if msg.Template == mail.SignInUnknown && o.Client.SignUp && o.Client.SignUpURI != "" {
+		msg.SignUpURL = o.Client.SignUpURI + "?" + url.Values{"email": {o.Mail.To}}.Encode()
+	}
+	expires := o.Mail.ExpiresAt
+	if expires.IsZero() {
+		expires = o.At.Add(noAccountLife)
+	}
+	return m.Outbox.Prepare(mail.Kind, msg, o.At, expires)
+}

@@ -1,0 +1,212 @@
+// Package app wires a process together: configuration in, an http.Handler and
+// background workers out. It alone knows the concrete types.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/authenticator/email"
+	"github.com/stile-id/stile/internal/authenticator/password"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/idxapi"
+	"github.com/stile-id/stile/internal/keyring"
+	"github.com/stile-id/stile/internal/mail"
+	"github.com/stile-id/stile/internal/oauth"
+	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/sqlite"
+)
+
+// Config is what an App is made of.
+type Config struct {
+	Dir       string // of the database, the master key and the inbox
+	PublicURL string // scheme and host; the only source of absolute URLs (SEC S-17)
+	Policy    policy.Org
+	Limits    flow.Limits
+	Servers   []oauth.AuthorizationServer // default: oauth's
+
+	SMTP   string // delivers mail there; empty: to the inbox only
+	Sender string // From of mails; default: an address at the public host
+	Inbox  bool   // the development inbox, with its routes
+	// KeepInbox keeps its mail in Dir over a restart.
+	KeepInbox bool
+
+	Now    func() time.Time // default time.Now
+	Logger *slog.Logger     // default: none
+}
+
+// An App is an engine with its database open. Start its workers, serve its
+// Handler, and Close it.
+type App struct {
+	Store  store.Store
+	OAuth  *oauth.Server
+	Engine *flow.Engine
+	Inbox  *mail.Inbox // nil without
+
+	outbox  *outbox.Outbox
+	handler http.Handler
+	log     *slog.Logger
+	now     func() time.Time
+	stop    context.CancelFunc
+	workers sync.WaitGroup
+	smtp    *mail.SMTP // nil without
+}
+
+// New opens the database and wires the engine. Nothing runs in the background yet.
+func New(ctx context.Context, c Config) (_ *App, err error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	master, err := masterKey(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := keyring.New(master)
+	if err != nil {
+		return nil, err
+	}
+	db, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(c.Dir, "stile.db"), Logger: c.Logger})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}()
+	a := &App{Store: db, log: c.Logger, now: c.Now}
+
+	post, err := a.post(c)
+	if err != nil {
+		return nil, err
+	}
+	a.outbox = outbox.New(outbox.Config{
+		Store: outboxStore{db}, Keyring: keys, Deliver: map[string]outbox.Deliverer{mail.Kind: post},
+		Now: c.Now, Logger: c.Logger,
+	})
+	codes, err := email.New(email.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL})
+	if err != nil {
+		return nil, err
+	}
+	words, err := password.New(password.Config{})
+	if err != nil {
+		return nil, err
+	}
+	// The OAuth core and the flow engine need each other: the engine asks for
+	// clients, the core for interactions.
+	clients := flowClients{org: c.Policy}
+	a.Engine, err = flow.New(flow.Config{
+		Store: flowStore{db}, Keys: keys, Clients: &clients, Outbox: mailer{a.outbox},
+		Policy: c.Policy, Authenticators: []authenticator.Authenticator{codes, words},
+		Limits: c.Limits, Now: c.Now, Logger: c.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.OAuth, err = oauth.New(oauth.Config{
+		PublicURL: c.PublicURL, Store: db, Keyring: keys, Interactions: interactions{a.Engine},
+		InTx: func(ctx context.Context, fn func(oauth.Tx) error) error {
+			return db.InTx(ctx, store.Durable, func(tx store.Tx) error { return fn(tx) })
+		},
+		Servers: c.Servers, Now: c.Now, Logger: c.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	clients.clients = a.OAuth.Client
+	a.handler = a.routes(c, email.TransactionOf)
+	return a, nil
+}
+
+// routes puts the doors side by side.
+func (a *App) routes(c Config, linkTransaction func(string) (string, bool)) http.Handler {
+	idx := idxapi.New(idxapi.Config{
+		Engine: a.Engine, PublicURL: c.PublicURL, LinkTransaction: linkTransaction,
+		RequestID: func(r *http.Request) string { return oauth.RequestID(r.Context()) }, Logger: c.Logger,
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/idp/idx/", a.OAuth.CORS(idx))
+	mux.Handle("/email/verify/", idx)
+	if a.Inbox != nil {
+		mux.Handle("/dev/inbox", a.Inbox.Handler())
+		mux.Handle("/dev/inbox/", a.Inbox.Handler())
+	}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.Handle("/", a.OAuth.Handler())
+	return oauth.WithRequestID(oauth.SecureHeaders(a.logged(a.contained(mux))))
+}
+
+// Handler serves everything that the engine answers.
+func (a *App) Handler() http.Handler { return a.handler }
+
+// Start runs the background workers until Close.
+func (a *App) Start() {
+	var ctx context.Context
+	ctx, a.stop = context.WithCancel(context.Background())
+	a.outbox.Start()
+	a.workers.Go(func() {
+		if err := a.OAuth.Run(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("token keys", "err", err)
+		}
+	})
+	a.workers.Go(func() { a.purge(ctx) })
+}
+
+// purgeEvery is how often what has ended is removed (REL R-23).
+const purgeEvery = 5 * time.Minute
+
+func (a *App) purge(ctx context.Context) {
+	tick := time.NewTicker(purgeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for {
+			n, err := a.Store.Purge(ctx, a.now(), 1000)
+			if err != nil && ctx.Err() == nil {
+				a.log.Error("purge", "err", err)
+			}
+			if err != nil || n == 0 {
+				break
+			}
+		}
+	}
+}
+
+// Close stops the workers, gives back the mail that they had in hand, and closes the database.
+func (a *App) Close(ctx context.Context) error {
+	var err error
+	if a.stop != nil {
+		a.stop()
+		err = a.outbox.Stop(ctx)
+		a.workers.Wait()
+	}
+	if a.smtp != nil {
+		err = errors.Join(err, a.smtp.Close())
+	}
+	if cerr := a.Store.Close(); cerr != nil {
+		err = errors.Join(err, fmt.Errorf("close the database: %w", cerr))
+	}
+	return err
+}
+
+// MailSettled returns once no mail is on its way: what a test waits for.
+func (a *App) MailSettled(ctx context.Context) error { return a.outbox.Idle(ctx) }
+
+// MailWritten is MailSettled, and what became of each mail is written down too.
+func (a *App) MailWritten(ctx context.Context) error { return a.outbox.Written(ctx) }

@@ -1,0 +1,233 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/stile-id/stile/examples/demo"
+	"github.com/stile-id/stile/internal/config"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/oauth"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// Dev runs the engine, the inbox and the demo app until ctx ends. It writes what
+// to open to out, and one line per request and fault to log.
+func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	org, err := c.Policy()
+	if err != nil {
+		return err
+	}
+	// Both addresses are taken before anything is written: a port in use is the
+	// commonest mistake.
+	listener, err := listen("--listen", c.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	var appListener net.Listener
+	if c.AppListen != config.Off {
+		if appListener, err = listen("--app-listen", c.AppListen); err != nil {
+			return err
+		}
+		defer appListener.Close()
+	}
+
+	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: devLevel()}))
+	limits := flow.DefaultLimits()
+	limits.ResendAfter = nil // decision D27
+	a, err := New(ctx, Config{
+		Dir: c.Data, PublicURL: c.PublicURL, Policy: org, Limits: limits, SMTP: c.SMTP, Inbox: true, KeepInbox: true, Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	a.Start()
+	defer func() {
+		stop, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := a.Close(stop); err != nil {
+			logger.Error("stop", "err", err)
+		}
+	}()
+	clients, err := a.devClients(ctx, c)
+	if err != nil {
+		return err
+	}
+	servers := []*http.Server{serve(listener, a.Handler(), logger)}
+	if appListener != nil {
+		h, err := demo.New(demo.Config{
+			Issuer: a.OAuth.Issuer(oauth.DefaultServer), ClientID: clients.WebID, ClientSecret: clients.WebSecret,
+			RedirectURI: c.RedirectURIs[0], Inbox: c.PublicURL + "/dev/inbox", Logger: logger,
+		})
+		if err != nil {
+			return err
+		}
+		servers = append(servers, serve(appListener, h, logger))
+	}
+	banner(out, c, clients, a.OAuth.Issuer(oauth.DefaultServer))
+
+	<-ctx.Done()
+	return stopAll(servers)
+}
+
+func listen(flag, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", flag, address, err)
+	}
+	return l, nil
+}
+
+// devLevel keeps the terminal quiet unless something is wrong or STILE_DEBUG is set.
+func devLevel() slog.Level {
+	if os.Getenv("STILE_DEBUG") != "" {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
+
+// serve answers on l with the time limits that keep slow clients from holding
+// connections (SEC S-134). The write limit leaves room for the inbox's long wait.
+func serve(l net.Listener, h http.Handler, log *slog.Logger) *http.Server {
+	s := &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 90 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			log.Error("serve", "address", l.Addr().String(), "err", err)
+		}
+	}()
+	return s
+}
+
+func stopAll(servers []*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	var err error
+	for _, s := range servers {
+		if serr := s.Shutdown(ctx); serr != nil { // long waits of the inbox do not hold the exit up
+			err = errors.Join(err, s.Close())
+		}
+	}
+	return err
+}
+
+// devClients are the two apps that every development installation has.
+type devClients struct {
+	WebID     string `json:"webId"`
+	WebSecret string `json:"webSecret"`
+	SPAID     string `json:"spaId"`
+}
+
+// devClients registers the two apps, or brings their registration up to date with
+// the flags. What was made at the first start is kept beside the database.
+func (a *App) devClients(ctx context.Context, c config.Dev) (devClients, error) {
+	file := filepath.Join(c.Data, "clients.json")
+	var kept devClients
+	if data, err := os.ReadFile(file); err == nil {
+		if err := json.Unmarshal(data, &kept); err != nil {
+			return kept, fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	use := kept
+	if c.ClientID != "" {
+		use.WebID, use.WebSecret = c.ClientID, c.ClientSecret
+	}
+	if c.SPAClientID != "" {
+		use.SPAID = c.SPAClientID
+	}
+	web := devClient(use.WebID, "Demo app", c.RedirectURIs)
+	if c.AppListen != config.Off {
+		web.SignUpURI = c.AppURL() + "/login/sign-up"
+	}
+	if use.WebSecret != "" {
+		web.Secrets = [][]byte{oauth.HashSecret(use.WebSecret)}
+	}
+	var err error
+	var made string
+	if use.WebID, made, err = a.register(ctx, web, true); err != nil {
+		return use, err
+	}
+	if made != "" {
+		use.WebSecret = made
+	}
+	if use.SPAID, _, err = a.register(ctx, devClient(use.SPAID, "Demo single-page app", c.SPARedirectURIs), false); err != nil {
+		return use, err
+	}
+	if use == kept {
+		return use, nil
+	}
+	data, err := json.MarshalIndent(use, "", "  ")
+	if err != nil {
+		return use, err
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		return use, fmt.Errorf("keep the clients: %w", err)
+	}
+	return use, nil
+}
+
+func devClient(id, name string, redirects []string) oauth.Client {
+	c := oauth.Client{ID: id, Name: name, RedirectURIs: redirects, EmailCallbackURI: redirects[0]}
+	for _, r := range redirects { // where they may be sent after sign-out
+		if u, err := url.Parse(r); err == nil {
+			c.PostLogoutRedirectURIs = append(c.PostLogoutRedirectURIs, u.Scheme+"://"+u.Host, u.Scheme+"://"+u.Host+"/")
+		}
+	}
+	return c
+}
+
+// register adds a client or, if its id is taken, updates it.
+func (a *App) register(ctx context.Context, c oauth.Client, confidential bool) (id, secret string, err error) {
+	c, secret, err = oauth.NewClient(c, confidential, a.now())
+	if err != nil {
+		return "", "", err
+	}
+	err = a.OAuth.AddClient(ctx, c)
+	if problem.KindOf(err) != problem.Conflict {
+		return c.ID, secret, err
+	}
+	stored, err := a.OAuth.Client(ctx, c.ID)
+	if err != nil {
+		return "", "", err
+	}
+	c.Version, c.CreatedAt = stored.Version, stored.CreatedAt
+	return c.ID, secret, a.OAuth.UpdateClient(ctx, c)
+}
+
+func banner(out io.Writer, c config.Dev, clients devClients, issuer string) {
+	lines := [][2]string{}
+	if c.AppListen != config.Off {
+		lines = append(lines, [2]string{"Open first", c.AppURL()})
+	}
+	lines = append(lines,
+		[2]string{"Mail inbox", c.PublicURL + "/dev/inbox"},
+		[2]string{"Issuer", issuer},
+		[2]string{"Web app", "client id " + clients.WebID + "  secret " + clients.WebSecret},
+		[2]string{"Single-page app", "client id " + clients.SPAID + "  redirects to " + strings.Join(c.SPARedirectURIs, ", ")},
+		[2]string{"Data", c.Data},
+	)
+	fmt.Fprintln(out, "\n  Stile is running, for development only: mail stays in the inbox, anyone here can read it.")
+	fmt.Fprintln(out)
+	for _, l := range lines {
+		fmt.Fprintf(out, "  %-16s %s\n", l[0], l[1])
+	}
+	fmt.Fprintln(out, "\n  Stop with Ctrl-C.")
+}

@@ -1,0 +1,285 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/app"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/oauth"
+	"github.com/stile-id/stile/internal/policy"
+)
+
+// engine is an app on a real port with one public client.
+type engine struct {
+	*app.App
+	url    string
+	client string
+	http   *http.Client
+	stop   func() // ends when every message is written down; the store still counts then
+}
+
+func start(tb testing.TB, servers ...oauth.AuthorizationServer) *engine {
+	tb.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	e := &engine{url: "http://" + s.Listener.Addr().String()}
+	a, err := app.New(tb.Context(), app.Config{
+		Dir: tb.TempDir(), PublicURL: e.url, Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
+		Inbox: true, Servers: servers,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	e.App = a
+	s.Config.Handler = a.Handler()
+	a.Start()
+	s.Start()
+	var once sync.Once
+	e.stop = func() {
+		once.Do(func() {
+			s.Close()
+			if err := a.Close(context.Background()); err != nil {
+				tb.Error(err)
+			}
+		})
+	}
+	tb.Cleanup(e.stop)
+	c, _, err := oauth.NewClient(oauth.Client{Name: "Acme", RedirectURIs: []string{"http://localhost:8080/cb"}}, false, time.Now())
+	if err == nil {
+		err = a.OAuth.AddClient(tb.Context(), c)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	e.client = c.ID
+	e.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
+	return e
+}
+
+const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+
+var challenge = func() string {
+	sum := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}()
+
+func (e *engine) do(method, path, contentType, body string) ([]byte, error) {
+	r, err := http.NewRequest(method, e.url+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", contentType)
+	res, err := e.http.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %d %s", path, res.StatusCode, data)
+	}
+	return data, err
+}
+
+func (e *engine) form(path string, v url.Values) (map[string]any, error) {
+	data, err := e.do("POST", path, "application/x-www-form-urlencoded", v.Encode())
+	if err != nil {
+		return nil, err
+	}
+	var out map[string]any
+	return out, json.Unmarshal(data, &out)
+}
+
+var (
+	stateHandle     = regexp.MustCompile(`"stateHandle":"([^"]+)"`)
+	interactionCode = regexp.MustCompile(`"name":"interaction_code","required":true,"value":"([^"]+)"`)
+)
+
+func (e *engine) idx(action, body string) ([]byte, error) {
+	return e.do("POST", "/idp/idx/"+action, "application/json", body)
+}
+
+// enrolled runs a sign-up up to the code and returns its state handle.
+func (e *engine) enrolled(address string) (string, error) {
+	started, err := e.form("/oauth2/default/v1/interact", url.Values{
+		"client_id": {e.client}, "scope": {"openid profile email"}, "redirect_uri": {"http://localhost:8080/cb"},
+		"code_challenge": {challenge}, "code_challenge_method": {"S256"}, "state": {"s"}, "nonce": {"n"},
+	})
+	if err != nil {
+		return "", err
+	}
+	doc, err := e.idx("introspect", fmt.Sprintf(`{"interactionHandle":%q}`, started["interaction_handle"]))
+	if err != nil {
+		return "", err
+	}
+	h := string(stateHandle.FindSubmatch(doc)[1])
+	if _, err = e.idx("enroll", fmt.Sprintf(`{"stateHandle":%q}`, h)); err != nil {
+		return "", err
+	}
+	_, err = e.idx("enroll/new", fmt.Sprintf(
+		`{"stateHandle":%q,"userProfile":{"firstName":"Ada","lastName":"Lovelace","email":%q}}`, h, address))
+	return h, err
+}
+
+func (e *engine) code(ctx context.Context, address string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	m, err := e.Inbox.Wait(ctx, address, "")
+	return m.Code, err
+}
+
+// signUp runs a whole journey and returns the token response.
+func (e *engine) signUp(ctx context.Context, address string) (map[string]any, error) {
+	h, err := e.enrolled(address)
+	if err != nil {
+		return nil, err
+	}
+	code, err := e.code(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = e.idx("challenge/answer", fmt.Sprintf(`{"stateHandle":%q,"credentials":{"passcode":%q}}`, h, code)); err != nil {
+		return nil, err
+	}
+	doc, err := e.idx("skip", fmt.Sprintf(`{"stateHandle":%q}`, h))
+	if err != nil {
+		return nil, err
+	}
+	found := interactionCode.FindSubmatch(doc)
+	if found == nil {
+		return nil, fmt.Errorf("no code in %s", doc)
+	}
+	return e.form("/oauth2/default/v1/token", url.Values{
+		"grant_type": {"interaction_code"}, "interaction_code": {string(found[1])},
+		"client_id": {e.client}, "code_verifier": {verifier},
+	})
+}
+
+// TestREL_R22_JourneyBudget counts what one sign-up costs the database, token
+// exchange and delivery of its mail included (decision D37).
+func TestREL_R22_JourneyBudget(t *testing.T) {
+	e := start(t)
+	if _, err := e.signUp(t.Context(), "warm@example.com"); err != nil { // makes the signing keys
+		t.Fatal(err)
+	}
+	written(t, e)
+	before := e.Store.Stats()
+	if _, err := e.signUp(t.Context(), "ada@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	e.stop()
+	after := e.Store.Stats()
+	for _, c := range []struct {
+		what string
+		n    int64
+		max  int64
+	}{
+		{"commits", after.Commits - before.Commits, 6},
+		{"durable commits", after.DurableCommits - before.DurableCommits, 3},
+		{"row writes", after.RowWrites - before.RowWrites, 12},
+		{"reads", after.Reads - before.Reads + after.TxReads - before.TxReads, 10},
+	} {
+		t.Logf("%s: %d of at most %d", c.what, c.n, c.max)
+		if c.n > c.max {
+			t.Errorf("a sign-up takes %d %s, more than %d", c.n, c.what, c.max)
+		}
+	}
+}
+
+// written returns once the outbox has nothing more to write by itself.
+func written(tb testing.TB, e *engine) {
+	tb.Helper()
+	if err := e.MailWritten(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func TestREL_R22_PollWritesNothing(t *testing.T) {
+	e := start(t)
+	h, err := e.enrolled("ada@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	written(t, e)
+	before := e.Store.Stats()
+	for range 5 {
+		if _, err := e.idx("challenge/poll", fmt.Sprintf(`{"stateHandle":%q}`, h)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := e.Store.Stats(); after.RowWrites != before.RowWrites || after.Commits != before.Commits {
+		t.Errorf("five polls: %d rows in %d commits", after.RowWrites-before.RowWrites, after.Commits-before.Commits)
+	}
+}
+
+// BenchmarkJourney is a whole sign-up through HTTP on SQLite: seven requests and a mail.
+func BenchmarkJourney(b *testing.B) {
+	for _, alg := range []string{"RS256", "ES256"} {
+		for _, clients := range []int{1, 8, 32} {
+			b.Run(fmt.Sprintf("%s/clients=%d", alg, clients), func(b *testing.B) {
+				e := start(b, oauth.AuthorizationServer{ID: oauth.DefaultServer, AccessTokenAlg: alg})
+				if _, err := e.signUp(b.Context(), "warm@example.com"); err != nil {
+					b.Fatal(err)
+				}
+				written(b, e)
+				before := e.Store.Stats()
+				var n atomic.Int64
+				b.ReportAllocs()
+				b.ResetTimer()
+				b.SetParallelism((clients + 1) / 2) // times GOMAXPROCS, which is 2 here
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						if _, err := e.signUp(b.Context(), fmt.Sprintf("p%d@example.com", n.Add(1))); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+				b.StopTimer()
+				e.stop()
+				after := e.Store.Stats()
+				per := func(total int64, unit string) { b.ReportMetric(float64(total)/float64(b.N), unit) }
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "journeys/s")
+				per(after.Commits-before.Commits, "commits/op")
+				per(after.DurableCommits-before.DurableCommits, "durable/op")
+				per(after.RowWrites-before.RowWrites, "rows/op")
+				per(after.Reads-before.Reads+after.TxReads-before.TxReads, "reads/op")
+			})
+		}
+	}
+}
+
+// BenchmarkPoll is one look of a waiting page.
+func BenchmarkPoll(b *testing.B) {
+	e := start(b)
+	h, err := e.enrolled("ada@example.com")
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := fmt.Appendf(nil, `{"stateHandle":%q}`, h)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		r := httptest.NewRequest("POST", "/idp/idx/challenge/poll", bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		e.Handler().ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			b.Fatal(w.Code, w.Body)
+		}
+	}
+}

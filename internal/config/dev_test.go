@@ -1,0 +1,34 @@
+package config
+
+import "testing"
+
+func TestDevValidate(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		dev  Dev
+		want string // error, or ""
+		url  string
+	}{
+		{name: "defaults", dev: Dev{Listen: "localhost:9000", AppListen: "localhost:8080"}, url: "http://localhost:9000"},
+		{name: "all interfaces", dev: Dev{Listen: ":9000", AppListen: "off"}, url: "http://localhost:9000"},
+		{name: "loopback by number", dev: Dev{Listen: "127.0.0.1:9000", AppListen: "off"}, url: "http://127.0.0.1:9000"},
+		{name: "public URL", dev: Dev{Listen: ":9000", AppListen: "off", PublicURL: "https://id.example.com/"}, url: "https://id.example.com"},
+		{name: "listen", dev: Dev{Listen: "9000", AppListen: "off"}, want: `--listen: "9000" is not HOST:PORT`},
+		{name: "public URL with a path", dev: Dev{Listen: ":1", AppListen: "off", PublicURL: "https://a/b"}, want: `--public-url: "https://a/b" is not of the form https://host`},
+		{name: "id without secret", dev: Dev{Listen: ":1", AppListen: "off", ClientID: "a"}, want: "--client-id and --client-secret go together"},
+		{name: "unknown authenticator", dev: Dev{Listen: ":1", AppListen: "off", Require: []string{"x"}},
+			want: `--require-authenticators: there is no "x"; there are okta_email, okta_password`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := c.dev.Validate()
+			switch {
+			case c.want != "" && (err == nil || err.Error() != c.want):
+				t.Errorf("error %v, want %s", err, c.want)
+			case c.want == "" && err != nil:
+				t.Error(err)
+			case c.url != "" && c.dev.PublicURL != c.url:
+				t.Errorf("public URL %s, want %s", c.dev.PublicURL, c.url)
+			}
+		})
+	}
+}

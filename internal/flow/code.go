@@ -1,0 +1,83 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// codeLife is how long an interaction code can be redeemed (SEC S-27).
+const codeLife = 60 * time.Second
+
+// codeEnded reports whether a finished transaction needs a new interaction code.
+func (t *Turn) codeEnded() bool {
+	c := t.tx.Code
+	return c.IssuedAt.IsZero() || !t.now.Before(c.IssuedAt.Add(codeLife))
+}
+
+// A Result is what a finished transaction proved, for the token endpoint.
+type Result struct {
+	Transaction string
+	Request     Request
+	UserID      string
+	AuthTime    time.Time // of the newest proof
+	AMR         []string
+	Redeemed    bool
+
+	row Row // as it will be once spent
+}
+
+var errCode = problem.New(problem.Invalid, "invalid_grant", "The interaction code is invalid or has expired.")
+
+// Finished returns what an interaction code stands for. Reading consumes
+// nothing. An unknown, cut, replaced or expired code is refused with
+// invalid_grant; a redeemed one is returned as such, so that its reuse can be punished.
+func (e *Engine) Finished(ctx context.Context, code string) (Result, error) {
+	id, ok := parse(codePrefix, code)
+	if !ok {
+		return Result{}, errCode
+	}
+	row, err := e.store.Transaction(ctx, id)
+	if problem.KindOf(err) == problem.NotFound {
+		return Result{}, errCode
+	}
+	if err != nil {
+		return Result{}, fmt.Errorf("flow: code: %w", err)
+	}
+	tx, err := e.unseal(row)
+	if err != nil {
+		return Result{}, err
+	}
+	now := e.now()
+	c := tx.Code
+	switch {
+	case c.IssuedAt.IsZero(), !matches(code, e.interactionCode(id, c.Serial)),
+		!now.Before(row.ExpiresAt), !c.Redeemed && !now.Before(c.IssuedAt.Add(codeLife)):
+		return Result{}, errCode
+	}
+	r := Result{Transaction: id, Request: tx.Request, UserID: tx.Subject.UserID, Redeemed: c.Redeemed}
+	for _, p := range tx.Proofs {
+		r.AMR = append(r.AMR, p.AMR)
+		r.AuthTime = p.At
+	}
+	if !c.Redeemed {
+		tx.Code.Redeemed = true
+		tx.Version++
+		if r.row, err = e.seal(tx); err != nil {
+			return Result{}, err
+		}
+	}
+	return r, nil
+}
+
+// Spend redeems the result within a database transaction: of several that try,
+// one succeeds, the others get a refusal of kind Stale.
+func (e *Engine) Spend(tx Tx, r Result) error {
+	if r.row.ID == "" {
+		return errors.New("flow: spend of a result that was redeemed")
+	}
+	return tx.SaveTransaction(r.row)
+}

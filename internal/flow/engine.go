@@ -1,0 +1,399 @@
+// Package flow decides what a person may do next in a sign-up or sign-in.
+//
+// The engine is a decision table, not a graph of callbacks: Route names the
+// stage from the facts of a transaction, Offers lists what may be done there, and
+// one list serves both directions: what is rendered is what is admitted.
+// Handlers change facts, and return what is to be written; one database
+// transaction writes it all if the transaction is still at the version that was
+// read. Whoever loses that race is shown where things stand.
+package flow
+
+import (
+	"context"
+	"crypto/hmac"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/keyring"
+	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// Store is what the engine needs of the storage port. Its errors are refusals
+// of kind NotFound, Stale and Conflict.
+type Store interface {
+	Transaction(ctx context.Context, id string) (Row, error)
+	Account(ctx context.Context, userID string) (directory.Account, error)
+	AccountByAddress(ctx context.Context, canonical string) (directory.Account, error)
+	OutboxMessage(ctx context.Context, id string) (outbox.Message, error)
+	InTx(ctx context.Context, durable bool, fn func(Tx) error) error
+}
+
+// Tx is what the engine writes in one database transaction.
+type Tx interface {
+	InsertTransaction(Row) error
+	SaveTransaction(Row) error
+	InsertUser(directory.User) error
+	InsertEnrollment(directory.Enrollment) error
+	UpdateEnrollment(directory.Enrollment) error
+	Enqueue(outbox.Message) error
+	Append(audit.Row) error
+}
+
+// A Client is what the flow must know of an app.
+type Client struct {
+	ID, Name      string
+	Confidential  bool
+	LogoURI       string
+	EmailCallback string // where mailed links lead; empty: nowhere
+	SignUpURI     string // the app's own sign-up page, for mails; empty: not known
+	SignUp        bool
+	Enumeration   policy.Enumeration
+}
+
+// Clients finds apps; ok is false for one that is unknown or switched off.
+type Clients interface {
+	FlowClient(ctx context.Context, id string) (c Client, ok bool, err error)
+}
+
+// Outgoing is a mail with what the engine knows of its circumstances.
+type Outgoing struct {
+	Mail    authenticator.Mail
+	Client  Client
+	Request Request
+	At      time.Time
+
+	sent func(messageID string)
+}
+
+// Outbox makes rows of outgoing mail, and delivers them once they are committed.
+type Outbox interface {
+	Prepare(Outgoing) (outbox.Message, error)
+	Handoff(...outbox.Message)
+}
+
+// Config is what an Engine is made of; every field but Logger is required.
+type Config struct {
+	Store          Store
+	Keys           *keyring.Keyring
+	Clients        Clients
+	Outbox         Outbox
+	Policy         policy.Org
+	Authenticators []authenticator.Authenticator
+	Limits         Limits
+	Now            func() time.Time
+	Logger         *slog.Logger
+}
+
+// An Engine answers for all transactions; it is safe for concurrent use and
+// keeps nothing of them in memory, so any node answers any step.
+type Engine struct {
+	store          Store
+	keys           *keyring.Keyring
+	clients        Clients
+	outbox         Outbox
+	policy         policy.Org
+	authenticators map[string]authenticator.Authenticator
+	limits         Limits
+	now            func() time.Time
+	log            *slog.Logger
+}
+
+// Life is how long a transaction lives at most (decision D7); replayWindow is
+// how long the answer that moved it may be repeated (SEC S-24).
+const (
+	Life         = 60 * time.Minute
+	replayWindow = 60 * time.Second
+)
+
+// New returns an engine; it fails if the policy names an authenticator that is not given.
+func New(c Config) (*Engine, error) {
+	e := &Engine{
+		store: c.Store, keys: c.Keys, clients: c.Clients, outbox: c.Outbox, policy: c.Policy,
+		limits: c.Limits, now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	for _, a := range c.Authenticators {
+		e.authenticators[a.Info().Key] = a
+	}
+	for _, p := range c.Policy.Authenticators {
+		if e.authenticators[p.Key] == nil {
+			return nil, fmt.Errorf("flow: the policy lists %s, which is not installed", p.Key)
+		}
+	}
+	return e, nil
+}
+
+// Begin starts a transaction and returns its interaction handle.
+func (e *Engine) Begin(ctx context.Context, r Request) (string, error) {
+	now := e.now()
+	tx := &Transaction{
+		ID: directory.NewID(idPrefix), Version: 1, CreatedAt: now, ExpiresAt: now.Add(Life), Request: r,
+	}
+	row, err := e.seal(tx)
+	if err != nil {
+		return "", err
+	}
+	err = e.store.InTx(ctx, false, func(w Tx) error { return w.InsertTransaction(row) })
+	if err != nil {
+		return "", fmt.Errorf("flow: begin: %w", err)
+	}
+	return e.interactionHandle(tx.ID), nil
+}
+
+// Introspect shows where a transaction stands. It changes nothing but an
+// interaction code that is too old to be redeemed, which it replaces.
+func (e *Engine) Introspect(ctx context.Context, h Handle) (*View, error) {
+	return e.turn(ctx, h, func(context.Context, *Turn) error { return nil })
+}
+
+// Poll is Introspect for whoever waits at a question in hand: once the flow has
+// ended elsewhere it says so and hands out no code, because whoever answered has it.
+func (e *Engine) Poll(ctx context.Context, h Handle) (*View, error) {
+	t, err := e.load(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if t.StageOf() == Success {
+		v := t.view(ctx)
+		v.transferred()
+		return v, nil
+	}
+	return t.view(ctx), nil
+}
+
+// An Answer is what a client posts. Names are the offers that its path stands
+// for; the one that is offered takes it.
+type Answer struct {
+	Handle Handle
+	Names  []string
+	Input  Input
+}
+
+// Answer applies an answer and shows where the transaction stands then. A
+// person's mistake and an answer to something that is not offered are in the
+// View; the error is a *problem.Error or a fault.
+func (e *Engine) Answer(ctx context.Context, a Answer) (*View, error) {
+	hash := e.answerHash(a)
+	read := int64(0)
+	return e.turn(ctx, a.Handle, func(ctx context.Context, t *Turn) error {
+		if t.replays(hash, a.Names, read) {
+			return nil
+		}
+		read = t.tx.Version
+		offers := t.offers()
+		i := slices.IndexFunc(offers, func(o Offer) bool { return slices.Contains(a.Names, o.Name) })
+		if i < 0 {
+			t.notOffered(a.Names)
+			return nil
+		}
+		if err := offers[i].Handle(ctx, t, a.Input); err != nil {
+			return err
+		}
+		if t.moved && t.kind == problem.Internal {
+			t.tx.Last = &Last{Hash: hash, At: t.now}
+		}
+		return nil
+	})
+}
+
+// replays reports whether the answer is the one that moved the transaction
+// last. One that may be given twice is a repetition only if the other moved the
+// transaction since this one read it, at version read.
+func (t *Turn) replays(hash []byte, names []string, read int64) bool {
+	l := t.tx.Last
+	if l == nil || !hmac.Equal(l.Hash, hash) || t.now.Sub(l.At) > replayWindow {
+		return false
+	}
+	return !repeatable[names[0]] || (read != 0 && read != t.tx.Version)
+}
+
+// notOffered refuses what would not be rendered, without change (IDX E25, E19).
+func (t *Turn) notOffered(names []string) {
+	switch {
+	case t.StageOf() == Terminal: // the view says how it ended
+	case slices.Contains(names, "select-enroll-profile") && !t.client.SignUp:
+		t.refuse(problem.Forbidden, signUpClosed())
+	default:
+		t.refuse(problem.Invalid, notOffered())
+	}
+}
+
+func (e *Engine) answerHash(a Answer) []byte {
+	parts := append([]string{}, a.Names...)
+	for _, k := range slices.Sorted(maps.Keys(a.Input)) {
+		parts = append(parts, k, a.Input[k])
+	}
+	mac := e.keys.MAC("flow/answer", parts...)
+	return mac[:]
+}
+
+// maxRaces bounds how often a turn is taken anew after losing a race. Each loss
+// means that somebody else's answer went through.
+const maxRaces = 64
+
+func (e *Engine) turn(ctx context.Context, h Handle, act func(context.Context, *Turn) error) (*View, error) {
+	for range maxRaces {
+		t, err := e.load(ctx, h)
+		if err != nil {
+			return nil, err
+		}
+		if err := act(ctx, t); err != nil {
+			return nil, err
+		}
+		err = t.commit(ctx)
+		switch problem.KindOf(err) {
+		case problem.Stale, problem.Conflict:
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("flow: commit: %w", err)
+		}
+		return t.view(ctx), nil
+	}
+	return nil, problem.New(problem.Unavailable, "", "too many answers at once")
+}
+
+// load reads a transaction and what its facts are computed from.
+func (e *Engine) load(ctx context.Context, h Handle) (*Turn, error) {
+	id, ok := e.transactionID(h)
+	if !ok {
+		return nil, errExpired()
+	}
+	row, err := e.store.Transaction(ctx, id)
+	if problem.KindOf(err) == problem.NotFound {
+		return nil, errExpired()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("flow: load: %w", err)
+	}
+	return e.turnOf(ctx, row)
+}
+
+func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
+	now := e.now()
+	if !now.Before(row.ExpiresAt) {
+		return nil, errExpired()
+	}
+	tx, err := e.unseal(row)
+	if err != nil {
+		return nil, err
+	}
+	client, ok, err := e.clients.FlowClient(ctx, tx.Request.ClientID)
+	if err != nil {
+		return nil, fmt.Errorf("flow: client: %w", err)
+	}
+	if !ok { // switched off since
+		return nil, errExpired()
+	}
+	t := &Turn{e: e, tx: tx, client: client, now: now}
+	if s := tx.Subject; s != nil && s.UserID != "" {
+		a, err := e.store.Account(ctx, s.UserID)
+		switch {
+		case problem.KindOf(err) == problem.NotFound: // deleted since
+			return nil, errExpired()
+		case err != nil:
+			return nil, fmt.Errorf("flow: account: %w", err)
+		case a.Status != directory.Active:
+			return nil, errExpired()
+		}
+		t.account = &a
+	}
+	return t, nil
+}
+
+// commit writes what the turn wants written, in one database transaction, and
+// hands over the mail that was queued in it.
+func (t *Turn) commit(ctx context.Context) error {
+	if t.StageOf() == Success && t.codeEnded() {
+		t.tx.Code = Code{Serial: t.tx.Code.Serial + 1, IssuedAt: t.now}
+		t.move()
+	}
+	if !t.moved {
+		return nil
+	}
+	var messages []outbox.Message
+	for _, m := range t.mails {
+		prepared, err := t.e.outbox.Prepare(m)
+		if err != nil {
+			return fmt.Errorf("queue mail: %w", err)
+		}
+		m.sent(prepared.ID)
+		messages = append(messages, prepared)
+	}
+	t.tx.Version++
+	row, err := t.e.seal(t.tx)
+	if err != nil {
+		return err
+	}
+	err = t.e.store.InTx(ctx, t.durable, func(w Tx) error {
+		if err := w.SaveTransaction(row); err != nil {
+			return err
+		}
+		for _, write := range t.writes {
+			if err := write(w); err != nil {
+				return err
+			}
+		}
+		for _, m := range messages {
+			if err := w.Enqueue(m); err != nil {
+				return err
+			}
+		}
+		if len(t.events) == 0 {
+			return nil
+		}
+		return w.Append(audit.Row{ID: directory.NewID("ae"), At: t.now, Events: t.events})
+	})
+	if err != nil {
+		return err
+	}
+	if len(messages) > 0 {
+		t.delivery = string(outbox.Queued)
+		t.e.outbox.Handoff(messages...)
+	}
+	return nil
+}
+
+func (e *Engine) accountByAddress(ctx context.Context, canonical string) (*directory.Account, error) {
+	a, err := e.store.AccountByAddress(ctx, canonical)
+	if problem.KindOf(err) == problem.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("flow: account by address: %w", err)
+	}
+	return &a, nil
+}
+
+const credentialPurpose = "enrollments/credential"
+
+func (e *Engine) sealCredential(id string, c authenticator.Credential) []byte {
+	data, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // bytes and strings always encode
+	}
+	return e.keys.Seal(credentialPurpose, id, data)
+}
+
+func (e *Engine) openCredential(en directory.Enrollment) (authenticator.Credential, error) {
+	var c authenticator.Credential
+	data, err := e.keys.Open(credentialPurpose, en.ID, en.Credential)
+	if err == nil {
+		err = json.Unmarshal(data, &c)
+	}
+	if err != nil {
+		return c, fmt.Errorf("flow: enrollment %s: %w", en.ID, err)
+	}
+	return c, nil
+}

@@ -1,0 +1,80 @@
+package flow
+
+import "github.com/stile-id/stile/internal/authenticator"
+
+// A Field is one value of a form, free of any encoding. A field with Fields is
+// an object, one with Options a choice.
+type Field struct {
+	Name                 string
+	Label                string
+	Type                 string // "", "boolean" or "object"; "" is a string
+	Required             bool
+	Secret               bool
+	MinLength, MaxLength int
+	Value                string
+	Fields               []Field
+	Options              []Option
+}
+
+// An Option is an authenticator to choose, by enrollment where Enrolled is set.
+type Option struct {
+	Info     authenticator.Info
+	Enrolled bool
+}
+
+// A Form makes the fields of an offer, beside the state handle.
+type Form func(*Turn) []Field
+
+func noForm(*Turn) []Field { return nil }
+
+// The lengths of a profile, in characters (IDX §3.1; decision D40 for the address).
+const (
+	maxName  = 50
+	maxEmail = 254
+)
+
+func identifyForm(t *Turn) []Field {
+	return []Field{
+		{Name: "identifier", Label: "Username", Required: true, Value: t.tx.Request.LoginHint},
+		{Name: "rememberMe", Type: "boolean", Label: "Keep me signed in"},
+	}
+}
+
+func profileForm(*Turn) []Field {
+	return []Field{{Name: "userProfile", Fields: []Field{
+		{Name: "firstName", Label: "First name", Required: true, MinLength: 1, MaxLength: maxName},
+		{Name: "lastName", Label: "Last name", Required: true, MinLength: 1, MaxLength: maxName},
+		{Name: "email", Label: "Email", Required: true, MaxLength: maxEmail},
+	}}}
+}
+
+func promptForm(t *Turn) []Field {
+	object := Field{Name: "credentials", Type: "object", Required: true}
+	for _, f := range t.tx.Open.Prompt.Fields {
+		object.Fields = append(object.Fields, Field{Name: f.Name, Label: f.Label, Secret: f.Secret})
+	}
+	return []Field{object}
+}
+
+func enrollChoices(t *Turn) []Field {
+	choice := Field{Name: "authenticator", Type: "object"}
+	for _, key := range t.choices() {
+		choice.Options = append(choice.Options, Option{Info: t.e.authenticators[key].Info()})
+	}
+	return []Field{choice}
+}
+
+func factorChoices(t *Turn) []Field {
+	choice := Field{Name: "authenticator", Type: "object"}
+	for _, key := range t.factors() {
+		choice.Options = append(choice.Options, Option{Info: t.e.authenticators[key].Info(), Enrolled: true})
+	}
+	return []Field{choice}
+}
+
+// factors lists the authenticators that the subject may prove now. Sign-in is by
+// email alone until the other factors' flows exist, for everybody alike: the
+// list must not tell whether there is an account (SEC S-43).
+func (t *Turn) factors() []string { return []string{emailKey} }
+
+const emailKey = "okta_email"

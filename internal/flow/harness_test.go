@@ -1,0 +1,370 @@
+package flow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/keyring"
+	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// memory is the storage port in a map, with the promises that the engine relies on.
+type memory struct {
+	mu           sync.Mutex
+	transactions map[string]Row
+	users        map[string]directory.Account
+	messages     map[string]outbox.Message
+	audit        []audit.Event
+	commits      int
+}
+
+var (
+	errMissing  = problem.New(problem.NotFound, "", "missing")
+	errStale    = problem.New(problem.Stale, "", "stale")
+	errConflict = problem.New(problem.Conflict, "", "conflict")
+)
+
+func newMemory() *memory {
+	return &memory{transactions: map[string]Row{}, users: map[string]directory.Account{}, messages: map[string]outbox.Message{}}
+}
+
+func (m *memory) Transaction(_ context.Context, id string) (Row, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.transactions[id]
+	if !ok {
+		return Row{}, errMissing
+	}
+	return r, nil
+}
+
+func (m *memory) Account(_ context.Context, id string) (directory.Account, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, ok := m.users[id]
+	if !ok {
+		return a, errMissing
+	}
+	a.Enrollments = slices.Clone(a.Enrollments)
+	return a, nil
+}
+
+func (m *memory) AccountByAddress(_ context.Context, canonical string) (directory.Account, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range m.users {
+		if a.Canonical == canonical {
+			a.Enrollments = slices.Clone(a.Enrollments)
+			return a, nil
+		}
+	}
+	return directory.Account{}, errMissing
+}
+
+func (m *memory) OutboxMessage(_ context.Context, id string) (outbox.Message, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.messages[id]
+	if !ok {
+		return r, errMissing
+	}
+	return r, nil
+}
+
+// InTx runs fn against a copy, which becomes the state if fn succeeds.
+func (m *memory) InTx(_ context.Context, _ bool, fn func(Tx) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := &memoryTx{m: m}
+	if err := fn(w); err != nil {
+		return err
+	}
+	for _, do := range w.todo {
+		do()
+	}
+	m.commits++
+	return nil
+}
+
+type memoryTx struct {
+	m    *memory
+	todo []func()
+}
+
+func (w *memoryTx) later(f func()) error { w.todo = append(w.todo, f); return nil }
+
+func (w *memoryTx) InsertTransaction(r Row) error {
+	return w.later(func() { w.m.transactions[r.ID] = r })
+}
+
+func (w *memoryTx) SaveTransaction(r Row) error {
+	if w.m.transactions[r.ID].Version != r.Version-1 {
+		return errStale
+	}
+	return w.later(func() { w.m.transactions[r.ID] = r })
+}
+
+func (w *memoryTx) InsertUser(u directory.User) error {
+	for _, a := range w.m.users {
+		if a.Canonical == u.Canonical {
+			return errConflict
+		}
+	}
+	return w.later(func() { w.m.users[u.ID] = directory.Account{User: u} })
+}
+
+func (w *memoryTx) InsertEnrollment(e directory.Enrollment) error {
+	return w.later(func() {
+		a := w.m.users[e.UserID]
+		a.Enrollments = append(a.Enrollments, e)
+		w.m.users[e.UserID] = a
+	})
+}
+
+func (w *memoryTx) UpdateEnrollment(directory.Enrollment) error { return nil }
+
+func (w *memoryTx) Enqueue(m outbox.Message) error {
+	return w.later(func() { w.m.messages[m.ID] = m })
+}
+
+func (w *memoryTx) Append(r audit.Row) error {
+	return w.later(func() { w.m.audit = append(w.m.audit, r.Events...) })
+}
+
+// coder is an authenticator whose prompts carry a code; it stands for any that
+// sends one. Every code of a prompt is good until its end, as the port promises.
+type coder struct {
+	info authenticator.Info
+	now  func() time.Time
+	next *int
+}
+
+type codes struct {
+	Codes []string
+	Ends  []time.Time
+}
+
+func newCoder(key, name string, proves bool, now func() time.Time) coder {
+	return coder{now: now, next: new(int), info: authenticator.Info{
+		Key: key, Type: "email", ID: "aut" + key, Name: name, Methods: []authenticator.Method{"email"},
+		EnrollmentPrefix: "eae", Counts: true, EnrollmentProves: proves, AMR: "otp",
+	}}
+}
+
+func (c coder) Info() authenticator.Info { return c.info }
+
+func (c coder) prompt(s authenticator.Subject, sealed codes) (authenticator.Prompt, error) {
+	*c.next++
+	code := fmt.Sprintf("%06d", *c.next)
+	sealed.Codes = append(sealed.Codes, code)
+	sealed.Ends = append(sealed.Ends, c.now().Add(10*time.Minute))
+	data, err := json.Marshal(sealed)
+	return authenticator.Prompt{
+		Sealed: data, Fields: []authenticator.Field{{Name: "passcode", Label: "Enter code"}},
+		ExpiresAt: c.now().Add(10 * time.Minute),
+		Effects:   []authenticator.Effect{{Mail: &authenticator.Mail{Template: string(s.Purpose), To: s.Address, Code: code}}},
+	}, err
+}
+
+func (c coder) BeginEnroll(_ context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
+	return c.prompt(s, codes{})
+}
+
+func (c coder) BeginVerify(_ context.Context, s authenticator.Subject, _ authenticator.Credential) (authenticator.Prompt, error) {
+	return c.prompt(s, codes{})
+}
+
+func (c coder) Resend(_ context.Context, s authenticator.Subject, p authenticator.Prompt) (authenticator.Prompt, error) {
+	var sealed codes
+	if err := json.Unmarshal(p.Sealed, &sealed); err != nil {
+		return p, err
+	}
+	return c.prompt(s, sealed)
+}
+
+func (c coder) FinishEnroll(ctx context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+	return c.FinishVerify(ctx, s, authenticator.Credential{Profile: map[string]string{"email": s.Address}}, p, in)
+}
+
+func (c coder) FinishVerify(_ context.Context, s authenticator.Subject, cr authenticator.Credential, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+	if in["passcode"] == "" {
+		return cr, authenticator.ErrEmpty
+	}
+	var sealed codes
+	if err := json.Unmarshal(p.Sealed, &sealed); err != nil {
+		return cr, err
+	}
+	for i, code := range sealed.Codes {
+		if code == in["passcode"] && c.now().Before(sealed.Ends[i]) && s.Purpose != authenticator.SignInUnknown {
+			return cr, nil
+		}
+	}
+	return cr, authenticator.ErrWrong
+}
+
+// post keeps what the engine hands over for delivery.
+type post struct {
+	mu    sync.Mutex
+	mails []authenticator.Mail
+	n     int
+	rows  map[string]authenticator.Mail
+}
+
+func (p *post) Prepare(o Outgoing) (outbox.Message, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.n++
+	id := fmt.Sprintf("m%d", p.n)
+	p.rows[id] = o.Mail
+	return outbox.Message{ID: id, Status: outbox.Queued}, nil
+}
+
+func (p *post) Handoff(ms ...outbox.Message) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range ms {
+		p.mails = append(p.mails, p.rows[m.ID])
+	}
+}
+
+// sent returns the mails to an address, oldest first.
+func (p *post) sent(to string) []authenticator.Mail {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []authenticator.Mail
+	for _, m := range p.mails {
+		if strings.EqualFold(m.To, to) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// rig is an engine with everything around it in memory, and a clock to move.
+type rig struct {
+	*Engine
+	tb     testing.TB
+	store  *memory
+	post   *post
+	client Client
+	mu     sync.Mutex
+	at     time.Time
+}
+
+func (r *rig) FlowClient(context.Context, string) (Client, bool, error) { return r.client, true, nil }
+
+func (r *rig) clock() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.at
+}
+
+func (r *rig) pass(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.at = r.at.Add(d)
+}
+
+func newRig(tb testing.TB, org policy.Org) *rig {
+	r := &rig{
+		tb: tb, store: newMemory(), post: &post{rows: map[string]authenticator.Mail{}},
+		client: Client{ID: "0oa1", Name: "Acme", SignUp: org.SignUp, Enumeration: org.Enumeration},
+		at:     time.Date(2026, 11, 22, 20, 0, 0, 0, time.UTC),
+	}
+	keys, err := keyring.New(keyring.Generate())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var list []authenticator.Authenticator
+	for _, a := range org.Authenticators {
+		list = append(list, newCoder(a.Key, a.Key, a.Key == emailKey, r.clock))
+	}
+	r.Engine, err = New(Config{
+		Store: r.store, Keys: keys, Clients: r, Outbox: r.post, Policy: org,
+		Authenticators: list, Limits: DefaultLimits(), Now: r.clock,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r
+}
+
+// visit is one transaction as a client holds it.
+type visit struct {
+	*rig
+	handle Handle
+	last   *View
+}
+
+func (r *rig) begin() *visit {
+	ih, err := r.Begin(context.Background(), Request{ClientID: "0oa1", Server: "default", State: "s"})
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	v, err := r.Introspect(context.Background(), Handle{Interaction: ih})
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	return &visit{rig: r, handle: Handle{State: v.StateHandle}, last: v}
+}
+
+// answer posts pairs of path and value to an offer.
+func (v *visit) answer(name string, pairs ...string) *View {
+	v.tb.Helper()
+	view, err := v.try(name, pairs...)
+	if err != nil {
+		v.tb.Fatalf("%s: %v", name, err)
+	}
+	v.last = view
+	return view
+}
+
+func (v *visit) try(name string, pairs ...string) (*View, error) {
+	in := Input{}
+	for i := 0; i < len(pairs); i += 2 {
+		in[pairs[i]] = pairs[i+1]
+	}
+	return v.Answer(context.Background(), Answer{Handle: v.handle, Names: []string{name}, Input: in})
+}
+
+func (v *visit) signUp(email string) *View {
+	v.tb.Helper()
+	v.answer("select-enroll-profile")
+	return v.answer("enroll-profile", "userProfile.firstName", "Ada", "userProfile.lastName", "Lovelace", "userProfile.email", email)
+}
+
+// code is the newest one mailed to an address.
+func (r *rig) code(to string) string {
+	r.tb.Helper()
+	all := r.post.sent(to)
+	if len(all) == 0 {
+		r.tb.Fatalf("no mail to %s", to)
+	}
+	return all[len(all)-1].Code
+}
+
+func names(v *View) string {
+	var out []string
+	for _, o := range v.Offers {
+		out = append(out, o.Name)
+	}
+	return strings.Join(out, " ")
+}
+
+func key(v *View) string {
+	if len(v.Messages) == 0 {
+		return ""
+	}
+	return v.Messages[0].Key
+}

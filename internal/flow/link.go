@@ -1,0 +1,74 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// A LinkState says what has become of a mailed link.
+type LinkState string
+
+// The states of a link.
+const (
+	LinkGood    LinkState = "good"
+	LinkExpired LinkState = "link_expired" // its own time is over
+	LinkUsed    LinkState = "link_used"    // the question it answers was answered
+	LinkStale   LinkState = "link_stale"   // the address was changed, or the challenge closed
+	LinkInvalid LinkState = "link_invalid" // cut, changed, or its transaction is gone
+)
+
+// A Link is what opening a mailed link may show. Code is set for LinkGood only.
+type Link struct {
+	State    LinkState
+	Code     string
+	Client   Client
+	Request  Request
+	Purpose  authenticator.Purpose
+	Messages []problem.Message
+}
+
+// Link looks a mailed link up. It changes nothing, whoever opens it and however
+// often (SEC S-14): what it yields is the code, which is of use only to whoever
+// holds the transaction's handle.
+func (e *Engine) Link(ctx context.Context, token, transaction string) (Link, error) {
+	row, err := e.store.Transaction(ctx, transaction)
+	if problem.KindOf(err) == problem.NotFound {
+		return Link{State: LinkInvalid}, nil
+	}
+	if err != nil {
+		return Link{}, fmt.Errorf("flow: link: %w", err)
+	}
+	t, err := e.turnOf(ctx, row)
+	if problem.KindOf(err) == problem.Expired {
+		return Link{State: LinkInvalid}, nil
+	}
+	if err != nil {
+		return Link{}, err
+	}
+	l := Link{State: LinkStale, Client: t.client, Request: t.tx.Request}
+	if o := t.tx.Open; o != nil {
+		l.Purpose = o.Purpose
+		linker, ok := t.openAuthenticator().(authenticator.Linker)
+		if !ok {
+			l.State = LinkUsed // a later question is open: this one was answered
+			return l, nil
+		}
+		code, expires, ok := linker.Link(t.about(o), o.Prompt, token)
+		switch {
+		case !ok || t.dead():
+			return l, nil
+		case !e.now().Before(expires):
+			l.State = LinkExpired
+			return l, nil
+		}
+		l.State, l.Code = LinkGood, code
+		return l, nil
+	}
+	if t.tx.proven() {
+		l.State = LinkUsed
+	}
+	return l, nil
+}

@@ -1,0 +1,177 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// Limits of guessing and sending within one transaction (SEC S-03, S-04, S-10).
+// Those across transactions belong to accounts and sources.
+type Limits struct {
+	Tries       int             // wrong answers to one challenge
+	Challenges  int             // dead challenges in one transaction
+	Sends       int             // messages to one address
+	ResendAfter []time.Duration // wait before the second, third, … message; the last holds on
+	Reselect    time.Duration   // a challenge younger than this and untried is not sent again when chosen again
+}
+
+// DefaultLimits are those of production. Development waits for nothing (decision D27).
+func DefaultLimits() Limits {
+	return Limits{
+		Tries: 5, Challenges: 3, Sends: 6,
+		ResendAfter: []time.Duration{30 * time.Second, 60 * time.Second},
+		Reselect:    30 * time.Second,
+	}
+}
+
+// open asks a new question in place of the one in hand.
+func (t *Turn) open(ctx context.Context, key string, enrolling bool, purpose authenticator.Purpose) error {
+	o := &Open{ID: directory.NewID("ch"), Authenticator: key, Enrolling: enrolling, Purpose: purpose}
+	var err error
+	if enrolling {
+		o.Prompt, err = t.e.authenticators[key].BeginEnroll(ctx, t.about(o))
+	} else {
+		c, en, cerr := t.credential(o)
+		if cerr != nil {
+			return cerr
+		}
+		if en != nil {
+			o.Enrollment = en.ID
+		}
+		o.Prompt, err = t.e.authenticators[key].BeginVerify(ctx, t.about(o), c)
+	}
+	if err != nil {
+		return err
+	}
+	t.tx.Open = o
+	t.issue(o)
+	t.move()
+	return nil
+}
+
+// issue queues what the prompt wants sent, in the transaction of its state.
+func (t *Turn) issue(o *Open) {
+	for _, ef := range o.Prompt.Effects {
+		if ef.Mail == nil {
+			continue
+		}
+		t.mails = append(t.mails, Outgoing{
+			Mail: *ef.Mail, Client: t.client, Request: t.tx.Request, At: t.now,
+			sent: func(id string) { o.Message = id },
+		})
+		o.Sends++
+		o.SentAt = t.now
+	}
+	o.Prompt.Effects = nil
+}
+
+// reselect answers the choice of what is in hand already: once more only if that
+// was tried or is old, as a client selects again within seconds (IDX §3.1).
+func (t *Turn) reselect(ctx context.Context) error {
+	o := t.tx.Open
+	if o.Sends == 0 || (o.Tries == 0 && t.now.Sub(o.SentAt) < t.e.limits.Reselect) {
+		return nil
+	}
+	return resend(ctx, t, nil)
+}
+
+// resend sends once more; what was sent before stays good until its own end
+// (decisions D5, D22). A challenge that died of wrong answers is replaced.
+func resend(ctx context.Context, t *Turn, _ Input) error {
+	o := t.tx.Open
+	if wait := t.e.resendAt(o).Sub(t.now); wait > 0 {
+		t.retry = wait
+		t.refuse(problem.Throttled, tooMany())
+		return nil
+	}
+	if o.Sends >= t.e.limits.Sends {
+		t.retry = t.tx.ExpiresAt.Sub(t.now)
+		t.refuse(problem.Throttled, tooMany())
+		return nil
+	}
+	if t.dead() {
+		if err := t.open(ctx, o.Authenticator, o.Enrolling, o.Purpose); err != nil {
+			return err
+		}
+		t.tx.Open.Sends += o.Sends
+		return nil
+	}
+	p, err := t.openAuthenticator().(authenticator.Resender).Resend(ctx, t.about(o), o.Prompt)
+	if err != nil {
+		return err
+	}
+	o.Prompt = p
+	t.issue(o)
+	t.move()
+	return nil
+}
+
+// look is poll: it changes nothing.
+func look(context.Context, *Turn, Input) error { return nil }
+
+// resendAt is when the next message may be asked for; zero: at any time.
+func (e *Engine) resendAt(o *Open) time.Time {
+	if len(e.limits.ResendAfter) == 0 || o.Sends == 0 {
+		return time.Time{}
+	}
+	return o.SentAt.Add(e.limits.ResendAfter[min(o.Sends, len(e.limits.ResendAfter))-1])
+}
+
+// dead reports whether wrong answers have used the challenge up.
+func (t *Turn) dead() bool { return t.tx.Open.Tries >= t.e.limits.Tries }
+
+// failed takes what an authenticator returned. A wrong answer is counted, and
+// the count committed before anybody hears that it was wrong: of answers given
+// in parallel each takes its place in the count or is evaluated anew (SEC S-03).
+func (t *Turn) failed(err error) error {
+	var rejected *authenticator.Rejected
+	switch {
+	case errors.As(err, &rejected):
+		for _, m := range rejected.Messages {
+			t.refuse(problem.Invalid, m.On("credentials."+m.Field))
+		}
+		return nil
+	case errors.Is(err, authenticator.ErrEmpty):
+		t.refuse(problem.Invalid, blank("credentials.passcode"))
+		return nil
+	case !errors.Is(err, authenticator.ErrWrong):
+		return err
+	}
+	o := t.tx.Open
+	o.Tries++
+	t.move()
+	t.durable = true
+	t.record("user.authentication.verify", "FAILURE", "wrong "+o.Authenticator)
+	if t.dead() {
+		if t.tx.Killed++; t.tx.Killed >= t.e.limits.Challenges {
+			t.end(problem.Unauthenticated, suspended())
+			return nil
+		}
+	}
+	t.refuse(problem.Unauthenticated, wrongCode())
+	return nil
+}
+
+// proved notes that the open question was answered.
+func (t *Turn) proved(o *Open) {
+	t.tx.Proofs = append(t.tx.Proofs, Proof{
+		Authenticator: o.Authenticator, AMR: t.e.authenticators[o.Authenticator].Info().AMR, At: t.now,
+	})
+	t.record("user.authentication.verify", "SUCCESS", o.Authenticator)
+}
+
+func credentials(in Input) authenticator.Input {
+	out := authenticator.Input{}
+	for k, v := range in {
+		if name, ok := strings.CutPrefix(k, "credentials."); ok {
+			out[name] = v
+		}
+	}
+	return out
+}

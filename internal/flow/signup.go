@@ -1,0 +1,178 @@
+package flow
+
+import (
+	"context"
+
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+func beginSignUp(_ context.Context, t *Turn, _ Input) error {
+	t.tx.ProfileOpen = true
+	t.move()
+	return nil
+}
+
+func backToSignIn(_ context.Context, t *Turn, _ Input) error {
+	t.tx.ProfileOpen = false
+	t.move()
+	return nil
+}
+
+// enrollProfile takes the sign-up form. No account is made: the names live in
+// the transaction until the address is proven (SEC S-30).
+func enrollProfile(ctx context.Context, t *Turn, in Input) error {
+	first, bad := name(in, "First name", "userProfile.firstName")
+	last, more := name(in, "Last name", "userProfile.lastName")
+	bad = append(bad, more...)
+	address, more := email(in, "userProfile.email")
+	bad = append(bad, more...)
+	if len(bad) > 0 {
+		t.refuse(problem.Invalid, bad...)
+		return nil
+	}
+
+	account, err := t.e.accountByAddress(ctx, address.Canonical)
+	if err != nil {
+		return err
+	}
+	if account != nil && t.client.Enumeration == policy.Disclose {
+		t.refuse(problem.Invalid, notUnique())
+		return nil
+	}
+	subject := &Subject{
+		Kind: KindNew, ID: directory.NewID("00u"), Login: address.Display, Canonical: address.Canonical,
+		Locale: t.tx.Request.Locale, SignUp: true, FirstName: first, LastName: last,
+	}
+	purpose := authenticator.SignUp
+	if account != nil { // the same page; the mail differs, and the proof signs in (decision D8)
+		subject.Kind, subject.UserID, purpose = KindKnown, account.ID, authenticator.SignUpKnown
+		t.account = account
+	}
+	t.tx.ProfileOpen, t.tx.Subject = false, subject
+	t.move()
+	return t.open(ctx, emailKey, true, purpose)
+}
+
+func name(in Input, label, field string) (string, []problem.Message) {
+	if directory.Blank(in[field]) {
+		return "", []problem.Message{blank(field)}
+	}
+	n, err := directory.ParseName(in[field], maxName)
+	if err != nil {
+		return "", []problem.Message{badPattern(label, field)}
+	}
+	return n, nil
+}
+
+func email(in Input, field string) (directory.Address, []problem.Message) {
+	if directory.Blank(in[field]) {
+		return directory.Address{}, []problem.Message{blank(field)}
+	}
+	a, err := directory.ParseAddress(in[field])
+	if err != nil {
+		return directory.Address{}, badEmail(field)
+	}
+	return a, nil
+}
+
+// prove makes the account of a new subject, or finds that somebody made it
+// meanwhile: then this transaction goes on as a sign-in by the same proof (SEC S-38).
+func (t *Turn) prove(ctx context.Context, c authenticator.Credential) error {
+	s := t.tx.Subject
+	existing, err := t.e.accountByAddress(ctx, s.Canonical)
+	if err != nil {
+		return err
+	}
+	if existing != nil {
+		s.Kind, s.UserID, t.account = KindKnown, existing.ID, existing
+		return nil
+	}
+	u := directory.User{
+		ID: s.ID, Version: 1, Status: directory.Active, Email: s.Login, Canonical: s.Canonical,
+		FirstName: s.FirstName, LastName: s.LastName, Locale: s.Locale,
+		EmailVerifiedAt: t.now, CreatedAt: t.now, UpdatedAt: t.now,
+	}
+	s.UserID, s.Created = u.ID, true
+	t.account = &directory.Account{User: u}
+	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertUser(u) })
+	t.record("user.lifecycle.create", "SUCCESS", "")
+	return t.enroll(t.tx.Open.Authenticator, c)
+}
+
+// enroll adds an authenticator to the subject's account.
+func (t *Turn) enroll(key string, c authenticator.Credential) error {
+	en := directory.Enrollment{
+		ID:     directory.NewID(t.e.authenticators[key].Info().EnrollmentPrefix),
+		UserID: t.account.ID, Version: 1, Authenticator: key, CreatedAt: t.now, LastUsedAt: t.now,
+	}
+	en.Credential = t.e.sealCredential(en.ID, c)
+	t.account.Enrollments = append(t.account.Enrollments, en)
+	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertEnrollment(en) })
+	t.durable = true
+	t.record("user.mfa.factor.activate", "SUCCESS", key)
+	t.move()
+	return nil
+}
+
+// chooseEnrollment opens the chosen authenticator of those listed.
+func chooseEnrollment(ctx context.Context, t *Turn, in Input) error {
+	key, ok := t.chosen(in, t.choices())
+	if !ok {
+		t.refuse(problem.Invalid, blank("authenticator"))
+		return nil
+	}
+	if t.tx.Open != nil && t.tx.Open.Authenticator == key {
+		return t.reselect(ctx)
+	}
+	return t.open(ctx, key, true, authenticator.SignUp)
+}
+
+// chosen finds the authenticator that the answer names by id. Clients may leave
+// out the method of one that has a single method (IDX §1.7).
+func (t *Turn) chosen(in Input, among []string) (string, bool) {
+	for _, key := range among {
+		if in["authenticator.id"] == t.e.authenticators[key].Info().ID {
+			return key, true
+		}
+	}
+	return "", false
+}
+
+// answerEnrollment takes the proof that makes an authenticator the person's own.
+func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
+	o := t.tx.Open
+	if t.dead() {
+		t.refuse(problem.Unauthenticated, wrongCode())
+		return nil
+	}
+	c, err := t.openAuthenticator().FinishEnroll(ctx, t.about(o), o.Prompt, credentials(in))
+	if err != nil {
+		return t.failed(err)
+	}
+	switch {
+	case t.tx.Subject.Kind == KindNew && t.account == nil:
+		err = t.prove(ctx, c)
+	case t.account != nil && !t.enrolled(o.Authenticator):
+		err = t.enroll(o.Authenticator, c)
+	}
+	if err != nil {
+		return err
+	}
+	if t.openAuthenticator().Info().EnrollmentProves {
+		t.proved(o)
+	}
+	t.tx.Open = nil
+	t.durable = true
+	t.move()
+	return nil
+}
+
+func skipOptional(_ context.Context, t *Turn, _ Input) error {
+	t.tx.Open = nil
+	t.tx.Skipped = true
+	t.move()
+	return nil
+}

@@ -1,0 +1,134 @@
+package flow
+
+// A Stage is where a transaction stands. It is never stored and never on the wire.
+type Stage string
+
+// The stages.
+const (
+	Terminal     Stage = "terminal"
+	Profile      Stage = "profile"
+	Identify     Stage = "identify"
+	Enroll       Stage = "enroll"
+	Challenge    Stage = "challenge"
+	ChooseFactor Stage = "choose-factor"
+	ChooseEnroll Stage = "choose-enroll"
+	Success      Stage = "success"
+)
+
+// A Rule names the stage of every transaction that its guard holds for.
+type Rule struct {
+	If   Guard
+	Then Stage
+}
+
+// Route decides where a transaction stands: the first rule that holds names the
+// stage. Handlers change facts; nothing but Route moves a transaction.
+var Route = []Rule{
+	{Finished, Terminal},
+	{ProfileOpen, Profile},
+	{NoSubject, Identify},
+	{EnrollmentOpen, Enroll},
+	{ChallengeOpen, Challenge},
+	{Unproven, ChooseFactor}, // must stay above every enrollment rule
+	{RequiredMissing, ChooseEnroll},
+	{AssuranceShort, ChooseFactor},
+	{OptionalLeft, ChooseEnroll},
+	{Always, Success},
+}
+
+// An Offer is a remediation or an action that a client may use at a stage.
+type Offer struct {
+	Name   string
+	If     Guard
+	Form   Form // the fields beside the state handle
+	Handle Handler
+}
+
+// Offers lists what a client may do at each stage, in wire order. A request is
+// admitted only if its offer would be rendered: one list, both directions.
+var Offers = map[Stage][]Offer{
+	Terminal: {},
+	Identify: {
+		{"identify", Always, identifyForm, identify},
+		{"select-enroll-profile", SignUpOpen, noForm, beginSignUp},
+		{"cancel", Always, noForm, cancel},
+	},
+	Profile: {
+		{"enroll-profile", Always, profileForm, enrollProfile},
+		{"select-identify", Always, noForm, backToSignIn},
+		{"cancel", Always, noForm, cancel},
+	},
+	Enroll: {
+		{"enroll-authenticator", Always, promptForm, answerEnrollment},
+		{"select-authenticator-enroll", Always, enrollChoices, chooseEnrollment},
+		{"skip", NothingRequired, noForm, skipOptional},
+		{"resend", CanResend, noForm, resend},
+		{"poll", CanPoll, noForm, look},
+		{"cancel", Always, noForm, cancel},
+	},
+	Challenge: {
+		{"challenge-authenticator", Always, promptForm, answerChallenge},
+		{"select-authenticator-authenticate", Always, factorChoices, chooseFactor},
+		{"resend", CanResend, noForm, resend},
+		{"poll", CanPoll, noForm, look},
+		{"cancel", Always, noForm, cancel},
+	},
+	ChooseFactor: {
+		{"select-authenticator-authenticate", Always, factorChoices, chooseFactor},
+		{"cancel", Always, noForm, cancel},
+	},
+	ChooseEnroll: {
+		{"select-authenticator-enroll", Always, enrollChoices, chooseEnrollment},
+		{"skip", NothingRequired, noForm, skipOptional},
+		{"cancel", Always, noForm, cancel},
+	},
+	Success: {
+		{"cancel", Unredeemed, noForm, cancel},
+	},
+}
+
+// repeatable answers may be given again with the same body and mean it: a
+// repetition is taken for a lost answer only if both were under way at once.
+var repeatable = map[string]bool{"resend": true, "poll": true, "cancel": true}
+
+// Place is where an offer stands in the document.
+type Place int
+
+// The places: in the list of remediations, at the top, or inside the current authenticator.
+const (
+	InRemediation Place = iota
+	AtTop
+	OnAuthenticator
+)
+
+// PlaceOf says where the wire wants an offer (IDX §2.2).
+func PlaceOf(name string) Place {
+	switch name {
+	case "cancel":
+		return AtTop
+	case "resend", "poll":
+		return OnAuthenticator
+	}
+	return InRemediation
+}
+
+// StageOf applies Route.
+func (t *Turn) StageOf() Stage {
+	for _, r := range Route {
+		if r.If.Test(t) {
+			return r.Then
+		}
+	}
+	return Terminal // not reached: the last rule always holds
+}
+
+// offers returns those rendered now.
+func (t *Turn) offers() []Offer {
+	var out []Offer
+	for _, o := range Offers[t.StageOf()] {
+		if o.If.Test(t) {
+			out = append(out, o)
+		}
+	}
+	return out
+}

@@ -1,0 +1,145 @@
+package flow
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// A Transaction is one run of sign-up or sign-in. It stores what happened;
+// where it stands is computed from that by Route.
+type Transaction struct {
+	ID        string    `json:"-"`
+	Version   int64     `json:"-"`
+	ExpiresAt time.Time `json:"-"`
+
+	CreatedAt time.Time `json:"created"`
+	Request   Request   `json:"request"`
+
+	ProfileOpen bool     `json:"profileOpen,omitempty"` // the person asked to sign up
+	Subject     *Subject `json:"subject,omitempty"`
+	Open        *Open    `json:"open,omitempty"` // the one question in hand
+	Proofs      []Proof  `json:"proofs,omitempty"`
+	Skipped     bool     `json:"skipped,omitempty"` // optional enrollments were declined
+	Killed      int      `json:"killed,omitempty"`  // challenges that died of wrong answers (SEC S-04)
+	Ended       *Ended   `json:"ended,omitempty"`
+	Code        Code     `json:"code,omitzero"`
+	Last        *Last    `json:"last,omitempty"`
+}
+
+// A Request is what the client asked for at /v1/interact.
+type Request struct {
+	ClientID      string   `json:"client"`
+	Server        string   `json:"server"` // authorization server id
+	Scopes        []string `json:"scopes"`
+	RedirectURI   string   `json:"redirectUri"`
+	State         string   `json:"state"`
+	Nonce         string   `json:"nonce,omitempty"`
+	CodeChallenge string   `json:"codeChallenge"`
+	ACR           string   `json:"acr,omitempty"`
+	LoginHint     string   `json:"loginHint,omitempty"`
+	IP            string   `json:"ip,omitempty"`        // of the person, as far as it is known
+	UserAgent     string   `json:"userAgent,omitempty"` // idem
+	Locale        string   `json:"locale,omitempty"`
+}
+
+// A Kind says what is known of a subject. Only the engine sees it.
+type Kind string
+
+// The kinds of subjects.
+const (
+	KindNew     Kind = "new"     // signs up with an address that has no account
+	KindKnown   Kind = "known"   // has an account
+	KindUnknown Kind = "unknown" // signs in with an address that has none; never proven
+)
+
+// A Subject is the person whom the transaction is about.
+type Subject struct {
+	Kind Kind `json:"kind"`
+	// ID is shown on the wire: until proof one that belongs to the transaction
+	// alone; a new user keeps it (decision D25).
+	ID        string `json:"id"`
+	UserID    string `json:"userId,omitempty"` // the account, once there is one
+	Login     string `json:"login"`            // as typed
+	Canonical string `json:"canonical"`
+	Locale    string `json:"locale,omitempty"`
+	SignUp    bool   `json:"signUp,omitempty"` // came by the sign-up form
+	FirstName string `json:"firstName,omitempty"`
+	LastName  string `json:"lastName,omitempty"`
+	// Created says that this transaction made the user: only then are optional
+	// authenticators offered (decision D26).
+	Created bool `json:"created,omitempty"`
+}
+
+// Open is a question in hand: an enrollment or a challenge. Closing it kills
+// what was issued for it.
+type Open struct {
+	ID            string                `json:"id"` // random; binds codes and links
+	Authenticator string                `json:"authenticator"`
+	Enrollment    string                `json:"enrollment,omitempty"` // the one that is challenged
+	Enrolling     bool                  `json:"enrolling,omitempty"`
+	Purpose       authenticator.Purpose `json:"purpose"`
+	Prompt        authenticator.Prompt  `json:"prompt"`
+	Tries         int                   `json:"tries,omitempty"` // wrong answers, over all codes of the challenge (decision D5)
+	Sends         int                   `json:"sends,omitempty"`
+	SentAt        time.Time             `json:"sentAt,omitzero"`
+	Message       string                `json:"message,omitempty"` // outbox id of the newest message
+}
+
+// A Proof is one thing that the person has shown in this transaction.
+type Proof struct {
+	Authenticator string    `json:"authenticator"`
+	AMR           string    `json:"amr"`
+	At            time.Time `json:"at"`
+}
+
+// Ended is an end that is not success.
+type Ended struct {
+	Kind     problem.Kind      `json:"kind"`
+	Messages []problem.Message `json:"messages"`
+}
+
+// Code is the state of the interaction code; the code itself is made again by
+// MAC whenever it is shown (decision D19).
+type Code struct {
+	Serial   int       `json:"serial,omitempty"`
+	IssuedAt time.Time `json:"issuedAt,omitzero"`
+	Redeemed bool      `json:"redeemed,omitempty"`
+}
+
+// Last is the answer that last moved the transaction, so that its repetition
+// can be told from a new one (SEC S-24). Nothing of the answer can be read from Hash.
+type Last struct {
+	Hash []byte    `json:"hash"`
+	At   time.Time `json:"at"`
+}
+
+const sealPurpose = "transactions/data"
+
+func (e *Engine) seal(tx *Transaction) (Row, error) {
+	data, err := json.Marshal(tx)
+	if err != nil {
+		return Row{}, fmt.Errorf("flow: encode transaction: %w", err)
+	}
+	return Row{
+		ID: tx.ID, ClientID: tx.Request.ClientID, Version: tx.Version, ExpiresAt: tx.ExpiresAt,
+		Data: e.keys.Seal(sealPurpose, tx.ID, data),
+	}, nil
+}
+
+func (e *Engine) unseal(r Row) (*Transaction, error) {
+	data, err := e.keys.Open(sealPurpose, r.ID, r.Data)
+	if err != nil {
+		return nil, fmt.Errorf("flow: transaction %s: %w", r.ID, err)
+	}
+	tx := &Transaction{ID: r.ID, Version: r.Version, ExpiresAt: r.ExpiresAt}
+	if err := json.Unmarshal(data, tx); err != nil {
+		return nil, fmt.Errorf("flow: decode transaction %s: %w", r.ID, err)
+	}
+	return tx, nil
+}
+
+func (tx *Transaction) proven() bool { return len(tx.Proofs) > 0 }

@@ -1,0 +1,95 @@
+package flow
+
+import (
+	"context"
+	"time"
+
+	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// A Turn is one request to a transaction: what was read, and what the handler
+// wants written. Nothing is written before the handler has returned.
+type Turn struct {
+	e       *Engine
+	tx      *Transaction
+	client  Client
+	account *directory.Account // of the subject, nil without one
+	now     time.Time
+
+	moved   bool // the transaction changed
+	durable bool // the change must survive the machine (decision D13)
+	writes  []func(Tx) error
+	events  []audit.Event
+	mails   []Outgoing
+
+	kind     problem.Kind // how the answer is refused; Internal: it is not
+	messages []problem.Message
+	retry    time.Duration
+	delivery string // how the newest message stands
+}
+
+// Input holds the answer's values by dotted path: "userProfile.email",
+// "credentials.passcode". Booleans are "true" and "false".
+type Input map[string]string
+
+// A Handler changes the facts of a turn. A person's mistake is t.refuse; an
+// error is a fault, or a *problem.Error that ends the request.
+type Handler func(ctx context.Context, t *Turn, in Input) error
+
+// refuse tells the person what is wrong; what the handler changed stays changed
+// only if it says so with move.
+func (t *Turn) refuse(kind problem.Kind, messages ...problem.Message) {
+	t.kind = kind
+	t.messages = append(t.messages, messages...)
+}
+
+// move says that the transaction changed and must be saved.
+func (t *Turn) move() { t.moved = true }
+
+// end finishes the transaction without success.
+func (t *Turn) end(kind problem.Kind, messages ...problem.Message) {
+	t.tx.Ended = &Ended{Kind: kind, Messages: messages}
+	t.tx.Open = nil
+	t.kind = kind
+	t.move()
+}
+
+// record adds an audit event about the subject.
+func (t *Turn) record(event, outcome, reason string) {
+	ev := audit.Event{
+		Type: event, Outcome: outcome, Reason: reason, Client: t.tx.Request.ClientID,
+		Transaction: t.tx.ID, IP: t.tx.Request.IP, UserAgent: t.tx.Request.UserAgent, At: t.now,
+	}
+	if s := t.tx.Subject; s != nil {
+		ev.Target = s.UserID
+	}
+	t.events = append(t.events, ev)
+}
+
+func (t *Turn) openAuthenticator() authenticator.Authenticator {
+	if t.tx.Open == nil {
+		return nil
+	}
+	return t.e.authenticators[t.tx.Open.Authenticator]
+}
+
+// about is the subject as authenticators see it.
+func (t *Turn) about(o *Open) authenticator.Subject {
+	s := t.tx.Subject
+	out := authenticator.Subject{
+		Transaction: t.tx.ID, Challenge: o.ID, UserID: s.ID, Login: s.Login, Address: s.Login,
+		FirstName: s.FirstName, LastName: s.LastName, Locale: s.Locale,
+		Purpose: o.Purpose, Enrolling: o.Enrolling,
+	}
+	// Mail goes to the stored address, never to the one in the request (SEC S-36).
+	if t.account != nil {
+		out.Address, out.FirstName, out.LastName = t.account.Email, t.account.FirstName, t.account.LastName
+	}
+	if a, err := directory.ParseAddress(out.Address); err == nil {
+		out.Address = a.Mailbox()
+	}
+	return out
+}

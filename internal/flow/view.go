@@ -1,0 +1,218 @@
+package flow
+
+import (
+	"context"
+	"time"
+
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// A View is what a client may see of a transaction; the edge encodes it.
+type View struct {
+	StateHandle string
+	ExpiresAt   time.Time
+	Stage       Stage
+	Offers      []Rendered // in wire order, actions included
+	Current     *Current   // the question in hand
+	Choices     []authenticator.Info
+	Enrollments []EnrollmentView
+	User        *UserView
+	Client      Client
+	Messages    []problem.Message
+	Kind        problem.Kind // Internal: the answer was accepted
+	RetryAfter  time.Duration
+	Code        string // the interaction code, at Success
+	Server      string // authorization server that redeems it
+}
+
+// Rendered is an offer with its form.
+type Rendered struct {
+	Name   string
+	Fields []Field
+}
+
+// Current is the authenticator that is being enrolled or proven.
+type Current struct {
+	Info         authenticator.Info
+	Enrolling    bool
+	EnrollmentID string
+	Profile      map[string]string
+	Settings     map[string]any
+	Context      map[string]any
+}
+
+// EnrollmentView is an enrollment without its secrets.
+type EnrollmentView struct {
+	ID      string
+	Info    authenticator.Info
+	Profile map[string]string
+}
+
+// UserView is what may be told of the person: nothing of an account before proof (decision D25).
+type UserView struct {
+	ID, Identifier, FirstName, LastName, Locale string
+	Profile                                     bool // whether names are told
+}
+
+func (t *Turn) view(ctx context.Context) *View {
+	v := &View{
+		StateHandle: t.e.stateHandle(t.tx.ID), ExpiresAt: t.tx.ExpiresAt, Stage: t.StageOf(),
+		Client: t.client, Messages: t.messages, Kind: t.kind, RetryAfter: t.retry, Server: t.tx.Request.Server,
+	}
+	switch v.Stage {
+	case Terminal:
+		t.viewEnd(v)
+		return v
+	case Success:
+		v.Code = t.e.interactionCode(t.tx.ID, t.tx.Code.Serial)
+	}
+	if t.kind == problem.Throttled || t.kind == problem.Forbidden { // these end the answer, not the transaction
+		v.Offers = t.only("cancel", t.kind == problem.Forbidden)
+		return v
+	}
+	v.User = t.viewUser()
+	for _, o := range t.offers() {
+		v.Offers = append(v.Offers, Rendered{Name: o.Name, Fields: o.Form(t)})
+	}
+	if t.account != nil && t.tx.proven() {
+		for _, en := range t.account.Enrollments {
+			a, ok := t.e.authenticators[en.Authenticator]
+			if !ok {
+				continue
+			}
+			c, err := t.e.openCredential(en)
+			if err != nil {
+				t.e.log.ErrorContext(ctx, "enrollment cannot be shown", "err", err)
+				continue
+			}
+			v.Enrollments = append(v.Enrollments, EnrollmentView{ID: en.ID, Info: a.Info(), Profile: c.Profile})
+		}
+	}
+	switch v.Stage {
+	case Enroll, ChooseEnroll:
+		for _, key := range t.choices() {
+			v.Choices = append(v.Choices, t.e.authenticators[key].Info())
+		}
+	case Challenge, ChooseFactor:
+		for _, key := range t.factors() {
+			v.Choices = append(v.Choices, t.e.authenticators[key].Info())
+		}
+		if !t.tx.proven() {
+			v.Enrollments = t.assumedEnrollments()
+		}
+	}
+	if o := t.tx.Open; o != nil {
+		v.Current = t.viewOpen(ctx, o)
+	}
+	return v
+}
+
+// viewEnd shows how a finished transaction ended; without an end of its own it went on in another tab.
+func (t *Turn) viewEnd(v *View) {
+	if t.tx.Ended == nil {
+		v.transferred()
+		return
+	}
+	v.Kind, v.Messages = t.tx.Ended.Kind, t.tx.Ended.Messages
+}
+
+func (v *View) transferred() {
+	v.Stage, v.Offers, v.Code, v.Kind = Terminal, nil, "", problem.Internal
+	v.Messages = []problem.Message{transferred()}
+}
+
+func (t *Turn) only(name string, wanted bool) []Rendered {
+	if !wanted {
+		return nil
+	}
+	return []Rendered{{Name: name}}
+}
+
+func (t *Turn) viewUser() *UserView {
+	s := t.tx.Subject
+	if s == nil {
+		return nil
+	}
+	u := &UserView{ID: s.ID, Identifier: s.Login, Locale: s.Locale}
+	switch {
+	case t.account != nil && t.tx.proven():
+		u.ID, u.Identifier, u.Locale = t.account.ID, t.account.Email, t.account.Locale
+		u.FirstName, u.LastName, u.Profile = t.account.FirstName, t.account.LastName, true
+	case s.SignUp:
+		u.FirstName, u.LastName, u.Profile = s.FirstName, s.LastName, true
+	}
+	return u
+}
+
+// assumedEnrollments are those shown before proof: the same for every address,
+// made from what was typed, with an id of this transaction alone (SEC S-43).
+func (t *Turn) assumedEnrollments() []EnrollmentView {
+	var out []EnrollmentView
+	for _, key := range t.factors() {
+		info := t.e.authenticators[key].Info()
+		mac := t.e.keys.MAC("flow/assumed enrollment", t.tx.ID, key, t.tx.Subject.Canonical)
+		out = append(out, EnrollmentView{
+			ID: info.EnrollmentPrefix + directory.IDFrom(mac[:]), Info: info,
+			Profile: map[string]string{"email": directory.Mask(t.tx.Subject.Login)},
+		})
+	}
+	return out
+}
+
+func (t *Turn) viewOpen(ctx context.Context, o *Open) *Current {
+	c := &Current{
+		Info: t.openAuthenticator().Info(), Enrolling: o.Enrolling,
+		Settings: o.Prompt.Settings, Context: map[string]any{},
+	}
+	for k, val := range o.Prompt.Public {
+		c.Context[k] = val
+	}
+	if !o.Enrolling {
+		for _, en := range t.assumedEnrollments() {
+			if en.Info.Key == o.Authenticator {
+				c.EnrollmentID, c.Profile = en.ID, en.Profile
+			}
+		}
+	}
+	if o.Sends > 0 {
+		c.Context["stile"] = t.extension(ctx, o)
+	}
+	return c
+}
+
+// extension is contextualData.stile: what pages need beyond the recorded wire,
+// with equal values for addresses without an account (decision D20).
+func (t *Turn) extension(ctx context.Context, o *Open) map[string]any {
+	out := map[string]any{
+		"codeExpiresAt": wireTime(o.Prompt.ExpiresAt),
+		"triesLeft":     max(0, t.e.limits.Tries-o.Tries),
+		"delivery":      t.deliveryOf(ctx, o),
+	}
+	if at := t.e.resendAt(o); !at.IsZero() {
+		out["resendAt"] = wireTime(at)
+	}
+	return out
+}
+
+func (t *Turn) deliveryOf(ctx context.Context, o *Open) string {
+	if t.delivery != "" {
+		return t.delivery
+	}
+	m, err := t.e.store.OutboxMessage(ctx, o.Message)
+	switch {
+	case problem.KindOf(err) == problem.NotFound: // purged: handed over long ago
+		return string(outbox.Sent)
+	case err != nil:
+		t.e.log.WarnContext(ctx, "delivery is not known", "err", err)
+		return string(outbox.Queued)
+	case m.Status == outbox.Expired:
+		return string(outbox.Delayed)
+	}
+	return string(m.Status)
+}
+
+// wireTime is RFC 3339 with milliseconds, in UTC (IDX §2.1).
+func wireTime(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }

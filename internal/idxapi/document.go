@@ -1,0 +1,255 @@
+package idxapi
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/ion"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// paths are the recorded pairs of form and path (IDX §1.2). Several forms may
+// share a path; at each stage at most one of them is offered.
+var paths = map[string]string{
+	"identify":                          "identify",
+	"select-identify":                   "identify/select",
+	"select-enroll-profile":             "enroll",
+	"enroll-profile":                    "enroll/new",
+	"select-authenticator-enroll":       "credential/enroll",
+	"select-authenticator-authenticate": "challenge",
+	"enroll-authenticator":              "challenge/answer",
+	"challenge-authenticator":           "challenge/answer",
+	"resend":                            "challenge/resend",
+	"poll":                              "challenge/poll",
+	"skip":                              "skip",
+	"cancel":                            "cancel",
+}
+
+// pollEvery is the wait between two polls, in milliseconds (IDX C-65).
+const pollEvery = 2000
+
+// document encodes a view as the wire has it.
+type document struct {
+	org  string // the org URL: every href is absolute on it (IDX C-20)
+	view *flow.View
+	doc  *ion.Document
+}
+
+func (s *Server) document(v *flow.View) *ion.Document {
+	d := document{org: s.publicURL, view: v, doc: &ion.Document{
+		Version: ion.Version, StateHandle: v.StateHandle, ExpiresAt: wireTime(v.ExpiresAt), Intent: "LOGIN",
+	}}
+	top := v.Messages
+	if v.Stage != flow.Terminal {
+		d.people()
+		top = d.offers()
+		d.success()
+	}
+	d.doc.Messages = messages(top)
+	return d.doc
+}
+
+// offers fills in the remediations and actions, each message at its field; it
+// returns the messages that belong to no field.
+func (d *document) offers() (top []problem.Message) {
+	var forms []*ion.Form
+	current := d.current()
+	placed := map[int]bool{}
+	for _, o := range d.view.Offers {
+		f := ion.NewForm(o.Name, d.href(o.Name), d.view.StateHandle, d.fields(o.Fields, "", placed)...)
+		switch flow.PlaceOf(o.Name) {
+		case flow.AtTop:
+			d.doc.Cancel = f
+		case flow.OnAuthenticator:
+			if o.Name == "poll" {
+				f.Refresh = pollEvery
+				current.Poll = f
+			} else {
+				current.Resend = f
+			}
+		case flow.InRemediation:
+			switch o.Name {
+			case "enroll-authenticator":
+				f.RelatesTo = []string{"$.currentAuthenticator"}
+			case "challenge-authenticator":
+				f.RelatesTo = []string{"$.currentAuthenticatorEnrollment"}
+			}
+			forms = append(forms, f)
+		}
+	}
+	if len(forms) > 0 {
+		d.doc.Remediation = ion.NewList(forms)
+	}
+	for i, m := range d.view.Messages {
+		if !placed[i] {
+			top = append(top, m)
+		}
+	}
+	return top
+}
+
+func (d *document) href(offer string) string { return d.org + "/idp/idx/" + paths[offer] }
+
+func (d *document) fields(in []flow.Field, prefix string, placed map[int]bool) []ion.Field {
+	var out []ion.Field
+	for _, f := range in {
+		path := prefix + f.Name
+		field := ion.Field{
+			Name: f.Name, Label: f.Label, Type: f.Type, Required: f.Required, Secret: f.Secret,
+			MinLength: f.MinLength, MaxLength: f.MaxLength, Value: f.Value,
+		}
+		if f.Fields != nil {
+			field.Form = &ion.SubForm{Value: d.fields(f.Fields, path+".", placed)}
+		}
+		for _, o := range f.Options {
+			field.Options = append(field.Options, d.option(o))
+		}
+		var own []problem.Message
+		for i, m := range d.view.Messages {
+			if m.Field == path {
+				placed[i] = true
+				own = append(own, m)
+			}
+		}
+		field.Messages = messages(own)
+		out = append(out, field)
+	}
+	return out
+}
+
+// option relates to its authenticator or, when it is proven, to its enrollment;
+// both carry the key that clients choose by (IDX §2.4).
+func (d *document) option(o flow.Option) ion.Option {
+	target := ""
+	if o.Enrolled {
+		for i, e := range d.view.Enrollments {
+			if e.Info.Key == o.Info.Key {
+				target = "$.authenticatorEnrollments.value[" + strconv.Itoa(i) + "]"
+			}
+		}
+	} else {
+		for i, a := range d.view.Choices {
+			if a.Key == o.Info.Key {
+				target = "$.authenticators.value[" + strconv.Itoa(i) + "]"
+			}
+		}
+	}
+	method := ""
+	if len(o.Info.Methods) == 1 {
+		method = string(o.Info.Methods[0])
+	}
+	return ion.NewOption(o.Info.Name, o.Info.ID, method, target)
+}
+
+// current encodes the authenticator in hand and returns it, for its actions.
+func (d *document) current() *ion.Authenticator {
+	c := d.view.Current
+	if c == nil {
+		return nil
+	}
+	a := wireAuthenticator(c.Info)
+	a.Settings = c.Settings
+	if c.Enrolling {
+		plain := a
+		d.doc.EnrollmentAuthenticator = ion.NewObject(&plain)
+	} else {
+		a.ID, a.Profile = c.EnrollmentID, c.Profile
+	}
+	if len(c.Context) > 0 {
+		a.ContextualData = c.Context
+	}
+	if c.Enrolling {
+		d.doc.CurrentAuthenticator = ion.NewObject(&a)
+	} else {
+		d.doc.CurrentAuthenticatorEnrollment = ion.NewObject(&a)
+	}
+	return &a
+}
+
+func (d *document) people() {
+	v := d.view
+	d.doc.App = ion.NewObject(wireApp(v.Client))
+	if v.User == nil {
+		return
+	}
+	u := &ion.User{ID: v.User.ID, Identifier: v.User.Identifier}
+	if v.User.Profile {
+		u.Profile = &ion.UserProfile{
+			FirstName: v.User.FirstName, LastName: v.User.LastName, TimeZone: "UTC", Locale: wireLocale(v.User.Locale),
+		}
+	}
+	d.doc.User = ion.NewObject(u)
+	if v.Stage == flow.Success {
+		return
+	}
+	var all, enrolled []any
+	for _, a := range v.Choices {
+		all = append(all, wireAuthenticator(a))
+	}
+	for _, e := range v.Enrollments {
+		a := wireAuthenticator(e.Info)
+		a.ID, a.Profile = e.ID, e.Profile
+		enrolled = append(enrolled, a)
+	}
+	d.doc.Authenticators, d.doc.AuthenticatorEnrollments = ion.NewList(all), ion.NewList(enrolled)
+}
+
+// success adds the form that redeems the code (IDX §3.1 step 6).
+func (d *document) success() {
+	v := d.view
+	if v.Code == "" {
+		return
+	}
+	fields := []ion.Field{
+		{Name: "grant_type", Required: true, Value: "interaction_code"},
+		{Name: "interaction_code", Required: true, Value: v.Code},
+		{Name: "client_id", Required: true, Value: v.Client.ID},
+	}
+	if v.Client.Confidential {
+		fields = append(fields, ion.Field{Name: "client_secret", Required: true})
+	}
+	fields = append(fields, ion.Field{Name: "code_verifier", Required: true})
+	base := d.org + "/oauth2/"
+	if v.Server != "org" {
+		base += v.Server + "/"
+	}
+	d.doc.SuccessWithInteractionCode = ion.NewTokenForm(base+"v1/token", fields...)
+}
+
+func wireAuthenticator(i authenticator.Info) ion.Authenticator {
+	a := ion.Authenticator{Type: i.Type, Key: i.Key, ID: i.ID, DisplayName: i.Name, Methods: []ion.Method{}}
+	for _, m := range i.Methods {
+		a.Methods = append(a.Methods, ion.Method{Type: string(m)})
+	}
+	return a
+}
+
+func wireApp(c flow.Client) ion.App {
+	a := ion.App{Name: "oidc_client", Label: c.Name, ID: c.ID}
+	if c.LogoURI != "" {
+		a.Logo = &ion.Logo{Href: c.LogoURI}
+	}
+	return a
+}
+
+func wireLocale(l string) string {
+	if l == "" {
+		return "en_US"
+	}
+	return l
+}
+
+func messages(in []problem.Message) *ion.Messages {
+	if len(in) == 0 {
+		return nil
+	}
+	out := make([]ion.Message, len(in))
+	for i, m := range in {
+		out[i] = ion.Message{Text: m.Text, I18n: ion.I18n{Key: m.Key, Params: m.Params}, Class: string(m.Class)}
+	}
+	return ion.NewList(out)
+}
+
+func wireTime(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }

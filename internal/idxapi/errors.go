@@ -1,0 +1,72 @@
+package idxapi
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stile-id/stile/internal/ion"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// fail answers a refusal or a fault with a document that has no handle and no
+// way on (IDX §4.1). A fault's cause is for the log alone.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	var p *problem.Error
+	if errors.As(err, &p) && p.Kind != problem.Internal && p.Code != "" {
+		if p.RetryAfter > 0 {
+			setRetryAfter(w, p.RetryAfter)
+		}
+		s.end(w, statusOf(p.Kind, http.StatusInternalServerError), p.Code, p.Detail)
+		return
+	}
+	if r.Context().Err() != nil { // the client has gone away
+		return
+	}
+	if p != nil && p.Kind == problem.Unavailable {
+		s.log.WarnContext(r.Context(), "unavailable", "err", err, "request", s.requestID(r))
+		setRetryAfter(w, max(p.RetryAfter, time.Second))
+		s.end(w, http.StatusServiceUnavailable, "E0000010", "Server is unable to respond at the moment.")
+		return
+	}
+	s.log.ErrorContext(r.Context(), "fault", "err", err, "request", s.requestID(r))
+	s.end(w, http.StatusInternalServerError, "E0000009", "Internal Server Error")
+}
+
+func (s *Server) badRequest(w http.ResponseWriter, status int) {
+	s.end(w, status, "E0000020", "Bad request.")
+}
+
+func (s *Server) end(w http.ResponseWriter, status int, key, text string) {
+	s.write(w, status, &ion.Document{Version: ion.Version, Messages: messages([]problem.Message{
+		{Key: key, Text: text, Class: problem.ClassError},
+	})})
+}
+
+// apiError is the shape of errors outside of any transaction (IDX E26).
+func (s *Server) apiError(w http.ResponseWriter, r *http.Request, status int, code, summary string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"errorCode": code, "errorSummary": summary, "errorLink": code, "errorId": "oae" + s.requestID(r), "errorCauses": []string{},
+	})
+}
+
+func setRetryAfter(w http.ResponseWriter, d time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
+}
+
+// printable keeps what a caller wrote from leaving its place in a message.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, s)
+	return s[:min(len(s), 80)]
+}

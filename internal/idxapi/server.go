@@ -1,0 +1,189 @@
+// Package idxapi is the HTTP edge of the flow: /idp/idx/* and the mailed links.
+package idxapi
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/ion"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// maxBody is the largest request body in bytes (SEC S-135).
+const maxBody = 64 << 10
+
+// Config is what a Server is made of.
+type Config struct {
+	Engine    *flow.Engine
+	PublicURL string // the org URL, without a trailing slash
+	// LinkTransaction finds the transaction that a link's token names.
+	LinkTransaction func(token string) (id string, ok bool)
+	RequestID       func(*http.Request) string
+	Logger          *slog.Logger
+}
+
+// A Server answers /idp/idx/* and /email/verify/*. Headers and CORS are put
+// around it by the app, the same as around OAuth's endpoints.
+type Server struct {
+	engine          *flow.Engine
+	publicURL       string
+	linkTransaction func(string) (string, bool)
+	requestID       func(*http.Request) string
+	log             *slog.Logger
+	names           map[string][]string // path -> offers
+	mux             *http.ServeMux
+}
+
+// New returns a Server.
+func New(c Config) *Server {
+	s := &Server{
+		engine: c.Engine, publicURL: c.PublicURL, linkTransaction: c.LinkTransaction,
+		requestID: c.RequestID, log: c.Logger, names: map[string][]string{}, mux: http.NewServeMux(),
+	}
+	for _, offer := range slices.Sorted(maps.Keys(paths)) {
+		s.names[paths[offer]] = append(s.names[paths[offer]], offer)
+	}
+	s.mux.HandleFunc("/idp/idx/{action...}", s.action)
+	s.mux.HandleFunc("GET /email/verify/{token}", s.link)
+	return s
+}
+
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+func (s *Server) action(w http.ResponseWriter, r *http.Request) {
+	action := r.PathValue("action")
+	names := s.names[action]
+	if names == nil && action != "introspect" {
+		s.apiError(w, r, http.StatusNotFound, "E0000007", "Not found: Resource not found: "+printable(action)+" (path)")
+		return
+	}
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", "POST, OPTIONS")
+		s.apiError(w, r, http.StatusMethodNotAllowed, "E0000022", "The endpoint does not support the provided HTTP method")
+		return
+	}
+	body, status := readBody(w, r)
+	if status != 0 {
+		s.badRequest(w, status)
+		return
+	}
+	h := flow.Handle{State: body.Values["stateHandle"]}
+	if action == "introspect" {
+		h = flow.Handle{Interaction: body.Values["interactionHandle"], State: body.Values["stateToken"]}
+	}
+	if h.Interaction == "" && h.State == "" {
+		if action != "introspect" || body.Values["stateHandle"] == "" {
+			s.badRequest(w, http.StatusBadRequest)
+			return
+		}
+		h.State = body.Values["stateHandle"]
+	}
+	if slices.ContainsFunc(body.Arrays, known) {
+		s.badRequest(w, http.StatusBadRequest)
+		return
+	}
+
+	var v *flow.View
+	var err error
+	switch action {
+	case "introspect":
+		v, err = s.engine.Introspect(r.Context(), h)
+	case "challenge/poll":
+		v, err = s.engine.Poll(r.Context(), h)
+	default:
+		delete(body.Values, "stateHandle")
+		v, err = s.engine.Answer(r.Context(), flow.Answer{Handle: h, Names: names, Input: body.Values})
+	}
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if v.RetryAfter > 0 {
+		setRetryAfter(w, v.RetryAfter)
+	}
+	s.write(w, statusOf(v.Kind, http.StatusOK), s.document(v))
+}
+
+// known tells whether a path belongs to a field of the protocol: there an array
+// is an unknown field type (IDX E24); elsewhere unknown members are ignored.
+func known(path string) bool {
+	first, _, _ := strings.Cut(path, ".")
+	switch first {
+	case "identifier", "credentials", "userProfile", "authenticator", "stateHandle", "rememberMe", "interactionHandle", "stateToken":
+		return true
+	}
+	return false
+}
+
+// readBody returns a status other than 0 for a request that cannot be read.
+func readBody(w http.ResponseWriter, r *http.Request) (ion.Body, int) {
+	mt, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return ion.Body{}, http.StatusUnsupportedMediaType
+	}
+	switch mt {
+	case "application/json", "application/ion+json", "application/vnd.okta.v1+json":
+	default:
+		return ion.Body{}, http.StatusUnsupportedMediaType
+	}
+	if v, ok := params["okta-version"]; ok && v != ion.Version {
+		return ion.Body{}, http.StatusBadRequest
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return ion.Body{}, http.StatusRequestEntityTooLarge
+	}
+	if err != nil {
+		return ion.Body{}, http.StatusBadRequest
+	}
+	body, err := ion.Decode(data)
+	if err != nil {
+		return ion.Body{}, http.StatusBadRequest
+	}
+	return body, 0
+}
+
+func (s *Server) write(w http.ResponseWriter, status int, d *ion.Document) {
+	data, err := d.Encode()
+	if err != nil {
+		s.log.Error("document cannot be encoded", "err", err)
+		status, data = http.StatusInternalServerError, []byte(`{"version":"1.0.0"}`)
+	}
+	t := ion.Type
+	if status >= 400 {
+		t = ion.ErrorType
+	}
+	w.Header().Set("Content-Type", t)
+	w.WriteHeader(status)
+	_, _ = w.Write(data) // the client has gone away
+}
+
+// statusOf is this edge's table from kinds to statuses (IDX §4.2).
+func statusOf(k problem.Kind, otherwise int) int {
+	switch k {
+	case problem.Invalid:
+		return http.StatusBadRequest
+	case problem.Unauthenticated, problem.Expired:
+		return http.StatusUnauthorized
+	case problem.Forbidden:
+		return http.StatusForbidden
+	case problem.NotFound:
+		return http.StatusNotFound
+	case problem.Conflict, problem.Stale:
+		return http.StatusConflict
+	case problem.Throttled:
+		return http.StatusTooManyRequests
+	case problem.Unavailable:
+		return http.StatusServiceUnavailable
+	case problem.Internal:
+	}
+	return otherwise
+}

@@ -1,0 +1,102 @@
+package mail
+
+import (
+	"encoding/hex"
+	"fmt"
+	"math"
+	"strings"
+)
+
+// DefaultAccent colours the button and links of an app without a colour of its
+// own, as it does on the sign-in pages.
+const DefaultAccent = "#1d6b52"
+
+// The grounds of a mail's card, those of the sign-in pages.
+var (
+	lightCard = rgb{0xff, 0xff, 0xff}
+	darkCard  = rgb{0x1a, 0x1f, 0x1d}
+)
+
+type rgb [3]float64
+
+// parseColor reads "#rgb" and "#rrggbb".
+func parseColor(s string) (c rgb, ok bool) {
+	digits, ok := strings.CutPrefix(s, "#")
+	if len(digits) == 3 {
+		digits = string([]byte{digits[0], digits[0], digits[1], digits[1], digits[2], digits[2]})
+	}
+	b, err := hex.DecodeString(digits)
+	if !ok || err != nil || len(b) != 3 {
+		return c, false
+	}
+	return rgb{float64(b[0]), float64(b[1]), float64(b[2])}, true
+}
+
+func (c rgb) String() string {
+	return fmt.Sprintf("#%02x%02x%02x", uint8(c[0]+0.5), uint8(c[1]+0.5), uint8(c[2]+0.5))
+}
+
+// luminance is the relative luminance of WCAG 2.2.
+func (c rgb) luminance() float64 {
+	var v rgb
+	for i, x := range c {
+		x /= 255
+		if x <= 0.04045 {
+			v[i] = x / 12.92
+		} else {
+			v[i] = math.Pow((x+0.055)/1.055, 2.4)
+		}
+	}
+	return 0.2126*v[0] + 0.7152*v[1] + 0.0722*v[2]
+}
+
+func contrast(a, b rgb) float64 {
+	x, y := a.luminance(), b.luminance()
+	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
+}
+
+// ink is black or white, whichever reads better on c.
+func (c rgb) ink() rgb {
+	black, white := rgb{}, rgb{255, 255, 255}
+	if contrast(c, white) >= contrast(c, black) {
+		return white
+	}
+	return black
+}
+
+// readableOn moves c towards black or white until text in it reaches 4.5:1 on ground.
+func (c rgb) readableOn(ground rgb) rgb {
+	towards := ground.ink()
+	for step := 0.0; step <= 1; step += 0.05 {
+		var m rgb
+		for i := range m {
+			m[i] = math.Round(c[i] + (towards[i]-c[i])*step)
+		}
+		if contrast(m, ground) >= 4.5 {
+			return m
+		}
+	}
+	return towards
+}
+
+// An accent is what the templates need of a brand's colour: the button with the
+// text on it, and links, in light and dark.
+type accent struct {
+	Accent, Ink, LinkColor              string
+	AccentOnDark, InkOnDark, LinkOnDark string
+}
+
+func newAccent(color string) accent {
+	c, ok := parseColor(color)
+	if !ok {
+		c, _ = parseColor(DefaultAccent)
+	}
+	dark := c
+	if contrast(c, darkCard) < 3 { // the button itself would not stand out
+		dark = c.readableOn(darkCard)
+	}
+	return accent{
+		Accent: c.String(), Ink: c.ink().String(), LinkColor: c.readableOn(lightCard).String(),
+		AccentOnDark: dark.String(), InkOnDark: dark.ink().String(), LinkOnDark: c.readableOn(darkCard).String(),
+	}
+}

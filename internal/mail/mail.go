@@ -1,0 +1,62 @@
+// Package mail composes the mail of sign-up and sign-in from typed fields, sends
+// it by SMTP, and keeps a development inbox.
+package mail
+
+import (
+	"errors"
+	"time"
+)
+
+// Kind is the kind of outbox messages whose payload is a Message.
+const Kind = "mail"
+
+// A Template names one of the mails (UX M1 to M4).
+type Template string
+
+// The mails.
+const (
+	SignUp        Template = "sign-up"         // M1: confirm a new address
+	SignIn        Template = "sign-in"         // M2
+	SignUpKnown   Template = "sign-up-known"   // M3: the address has an account
+	SignInUnknown Template = "sign-in-unknown" // M4: the address has none
+)
+
+// ErrInvalid is returned for a message that cannot be composed: a header value
+// with a line break, a link that is none. Another try is of no use.
+var ErrInvalid = errors.New("mail: invalid message")
+
+// A Message is one mail before it is words. It is what the outbox keeps, sealed.
+type Message struct {
+	Template  Template  `json:"template"`
+	To        string    `json:"to"`                  // one validated address, used as it is
+	FirstName string    `json:"firstName,omitempty"` // shown by SignUp and SignIn only
+	Code      string    `json:"code,omitempty"`      // digits; required but for SignInUnknown
+	Link      string    `json:"link,omitempty"`      // absolute, at most 200 characters; optional beside a code
+	SignUpURL string    `json:"signUpUrl,omitempty"` // SignInUnknown: where to sign up
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`  // end of code and link
+	App       App       `json:"app"`
+	Origin    Origin    `json:"origin"`
+	Locale    string    `json:"locale,omitempty"` // BCP 47; what has no catalogue is English
+}
+
+// An App is what the person signs in to.
+type App struct {
+	Name     string `json:"name"`
+	LogoURL  string `json:"logoUrl,omitempty"`  // https; the one remote image
+	Accent   string `json:"accent,omitempty"`   // "#rrggbb", default DefaultAccent
+	LogoDark string `json:"logoDark,omitempty"` // https; default: LogoURL on a white plate
+}
+
+// An Origin is where a mail was asked for. Empty fields are not known.
+type Origin struct {
+	Browser string    `json:"browser,omitempty"`
+	OS      string    `json:"os,omitempty"`
+	IP      string    `json:"ip,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// NewOrigin names browser and system of a User-Agent header.
+func NewOrigin(userAgent, ip string, at time.Time) Origin {
+	browser, os := ParseUserAgent(userAgent)
+	return Origin{Browser: browser, OS: os, IP: ip, At: at}
+}

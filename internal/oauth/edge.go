@@ -1,0 +1,79 @@
+package oauth
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/stile-id/stile/internal/directory"
+)
+
+type requestIDKey struct{}
+
+// RequestID returns the id that WithRequestID gave to a request, "" without one.
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// WithRequestID gives each request an id, answers with it in X-Okta-Request-Id
+// and X-Request-Id, and puts it into the context. One that came from outside is
+// not taken over: it could not be trusted to be unique.
+func WithRequestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if RequestID(r.Context()) == "" {
+			id := directory.NewID("req")
+			w.Header().Set("X-Okta-Request-Id", id)
+			w.Header().Set("X-Request-Id", id)
+			r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// SecureHeaders sets the headers of every response (IDX §1.3, SEC S-69). A
+// handler that lets its answer be cached sets Cache-Control itself, by Cacheable.
+func SecureHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-cache, no-store")
+		h.Set("Pragma", "no-cache")
+		h.Set("Expires", "0")
+		h.Set("Strict-Transport-Security", "max-age=63072000")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Cacheable replaces the cache headers of SecureHeaders.
+func Cacheable(w http.ResponseWriter, control string) {
+	w.Header().Set("Cache-Control", control)
+	w.Header().Del("Pragma")
+	w.Header().Del("Expires")
+}
+
+// methods dispatches by method, and refuses the others in JSON, which ServeMux
+// would do in plain text.
+type methods map[string]http.HandlerFunc
+
+func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := m[r.Method]
+	if h == nil && r.Method == http.MethodHead {
+		h = m[http.MethodGet]
+	}
+	if h != nil {
+		h(w, r)
+		return
+	}
+	allow := append(slices.Sorted(maps.Keys(m)), http.MethodOptions)
+	w.Header().Set("Allow", strings.Join(allow, ", "))
+	if r.Method == http.MethodOptions {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	writeAPIError(w, http.StatusMethodNotAllowed, "E0000022", "The endpoint does not support the provided HTTP method", RequestID(r.Context()))
+}

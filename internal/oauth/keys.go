@@ -1,0 +1,377 @@
+package oauth
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/keyring"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+const (
+	algRS256 = string(jose.RS256)
+	algES256 = string(jose.ES256)
+
+	rsaBits     = 2048
+	keysPurpose = "keys/private"
+	typeAccess  = "at+jwt" // RFC 9068 §2.1
+
+	keysAge     = 20 * time.Second // after which keys are read again
+	keysMiss    = time.Second      // at most once in which an unknown key reads them again
+	keysOutlive = 24 * time.Hour   // for which a node without its store still publishes them
+
+	// PublishBefore is how long a planned next key is published before it signs (SEC S-101).
+	PublishBefore = 7 * 24 * time.Hour
+	// publishAtLeast gives every node the time to publish a key before any node signs with it.
+	publishAtLeast = 3 * keysAge
+	// publishAfter is how much longer than the last token an old key is published (SEC S-101).
+	publishAfter = 24 * time.Hour
+)
+
+// firstActive is when the first key of a server and algorithm begins to sign.
+// Being the same for all nodes it makes two that start at once collide in the
+// store, which keeps the three of server, algorithm and ActiveFrom unique.
+var firstActive = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// keys is the signing keys of all servers, kept in memory.
+type keys struct {
+	store     Store
+	inTx      func(context.Context, func(Tx) error) error
+	keyring   *keyring.Keyring
+	now       func() time.Time
+	tokenLife time.Duration // of the longest-lived token
+
+	mu       sync.Mutex // held while loading
+	current  atomic.Pointer[keySet]
+	creating sync.Map // server and algorithm -> *sync.Mutex, held while the first key is made
+}
+
+type keySet struct {
+	at     time.Time
+	byID   map[string]*signingKey
+	sorted []*signingKey // newest ActiveFrom first
+	// byHeader finds the key by the first part of a token, which for tokens of
+	// ours is one of few texts: no header is ever parsed (SEC S-85).
+	byHeader map[string]*signingKey
+}
+
+// A signingKey is a Key that was opened.
+type signingKey struct {
+	Key
+	public jose.JSONWebKey
+	plain  jose.Signer // header of alg and kid
+	typed  jose.Signer // and typ at+jwt
+}
+
+func (k *signingKey) published(now time.Time) bool {
+	return k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt)
+}
+
+// sign returns the compact form of a token.
+func (k *signingKey) sign(typed bool, claims any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("oauth: encode claims: %w", err)
+	}
+	signer := k.plain
+	if typed {
+		signer = k.typed
+	}
+	jws, err := signer.Sign(payload)
+	if err != nil {
+		return "", fmt.Errorf("oauth: sign: %w", err)
+	}
+	return jws.CompactSerialize()
+}
+
+// signer returns the key that signs for a server now, and makes the first one.
+func (k *keys) signer(ctx context.Context, server, alg string) (*signingKey, error) {
+	set, err := k.fresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if key := set.signer(server, alg, k.now()); key != nil {
+		return key, nil
+	}
+	v, _ := k.creating.LoadOrStore(server+" "+alg, new(sync.Mutex))
+	slot := v.(*sync.Mutex)
+	slot.Lock()
+	defer slot.Unlock()
+	if key := k.current.Load().signer(server, alg, k.now()); key != nil { // whoever had the slot made it
+		return key, nil
+	}
+	if set, err = k.load(ctx, 0); err != nil {
+		return nil, err
+	}
+	if key := set.signer(server, alg, k.now()); key != nil {
+		return key, nil
+	}
+	if err := k.create(ctx, server, alg, firstActive, nil); err != nil && problem.KindOf(err) != problem.Conflict {
+		return nil, err
+	}
+	if set, err = k.load(ctx, 0); err != nil {
+		return nil, err
+	}
+	if key := set.signer(server, alg, k.now()); key != nil {
+		return key, nil
+	}
+	return nil, fmt.Errorf("oauth: server %s has no active %s key", server, alg)
+}
+
+// signer is the newest active one. Of two with the same time all nodes take the same.
+func (s *keySet) signer(server, alg string, now time.Time) *signingKey {
+	for _, k := range s.sorted {
+		if k.Server == server && k.Alg == alg && !k.ActiveFrom.After(now) && k.published(now) {
+			return k
+		}
+	}
+	return nil
+}
+
+// create makes a key and stores it; also writes more in the same transaction.
+func (k *keys) create(ctx context.Context, server, alg string, from time.Time, also func(Tx, Key) error) error {
+	var private crypto.Signer
+	var err error
+	switch alg {
+	case algRS256:
+		private, err = rsa.GenerateKey(rand.Reader, rsaBits)
+	case algES256:
+		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	default:
+		err = fmt.Errorf("unknown algorithm %q", alg)
+	}
+	if err != nil {
+		return fmt.Errorf("oauth: make key: %w", err)
+	}
+	kid, err := thumbprint(private.Public())
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return fmt.Errorf("oauth: encode key: %w", err)
+	}
+	key := Key{
+		ID: kid, Server: server, Alg: alg, Private: k.keyring.Seal(keysPurpose, kid, der),
+		CreatedAt: k.now(), ActiveFrom: from,
+	}
+	err = k.inTx(ctx, func(tx Tx) error {
+		if err := tx.InsertKey(key); err != nil {
+			return err
+		}
+		if also == nil {
+			return nil
+		}
+		return also(tx, key)
+	})
+	if err != nil {
+		return fmt.Errorf("oauth: store key: %w", err)
+	}
+	return nil
+}
+
+// thumbprint is the kid of a key (RFC 7638).
+func thumbprint(public crypto.PublicKey) (string, error) {
+	jwk := jose.JSONWebKey{Key: public}
+	sum, err := jwk.Thumbprint(crypto.SHA256)
+	if err != nil {
+		return "", fmt.Errorf("oauth: thumbprint: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(sum), nil
+}
+
+// fresh returns the keys as they were at most keysAge ago, or older ones while
+// the store does not answer: what is published must stay published.
+func (k *keys) fresh(ctx context.Context) (*keySet, error) {
+	set, err := k.load(ctx, keysAge)
+	if old := k.current.Load(); err != nil && old != nil && k.now().Sub(old.at) < keysOutlive {
+		return old, nil
+	}
+	return set, err
+}
+
+// load returns the keys as they were less than age ago.
+func (k *keys) load(ctx context.Context, age time.Duration) (*keySet, error) {
+	young := func(s *keySet) bool {
+		if s == nil {
+			return false
+		}
+		d := k.now().Sub(s.at)
+		return 0 <= d && d < age
+	}
+	old := k.current.Load()
+	if young(old) {
+		return old, nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if old = k.current.Load(); young(old) {
+		return old, nil
+	}
+	rows, err := k.store.Keys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: load keys: %w", err)
+	}
+	set := &keySet{at: k.now(), byID: map[string]*signingKey{}, byHeader: map[string]*signingKey{}}
+	for _, row := range rows {
+		key := new(signingKey)
+		if old != nil && old.byID[row.ID] != nil { // opened before; only its times can have changed
+			*key = *old.byID[row.ID]
+			key.Key = row
+		} else if key, err = k.open(row); err != nil {
+			return nil, err
+		}
+		set.byID[row.ID] = key
+		set.sorted = append(set.sorted, key)
+		for _, typ := range []string{"", typeAccess} {
+			set.byHeader[header(row, typ)] = key
+		}
+	}
+	slices.SortFunc(set.sorted, func(a, b *signingKey) int {
+		return cmp.Or(b.ActiveFrom.Compare(a.ActiveFrom), cmp.Compare(a.ID, b.ID))
+	})
+	k.current.Store(set)
+	return set, nil
+}
+
+// header is the first part of every token that a key signs.
+func header(k Key, typ string) string {
+	h, err := json.Marshal(struct {
+		Alg string `json:"alg"`
+		Kid string `json:"kid"`
+		Typ string `json:"typ,omitempty"`
+	}{k.Alg, k.ID, typ})
+	if err != nil {
+		panic(err) // strings can be encoded
+	}
+	return base64.RawURLEncoding.EncodeToString(h)
+}
+
+// open unseals a key and checks that it is what its row says.
+func (k *keys) open(row Key) (*signingKey, error) {
+	der, err := k.keyring.Open(keysPurpose, row.ID, row.Private)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: signing key %s was sealed under another master key: %w", row.ID, err)
+	}
+	private, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("oauth: signing key %s: %w", row.ID, err)
+	}
+	var public crypto.PublicKey
+	switch p := private.(type) {
+	case *rsa.PrivateKey:
+		if row.Alg == algRS256 {
+			public = p.Public()
+		}
+	case *ecdsa.PrivateKey:
+		if row.Alg == algES256 && p.Curve == elliptic.P256() {
+			public = p.Public()
+		}
+	}
+	if public == nil {
+		return nil, fmt.Errorf("oauth: signing key %s is a %T, not for %s", row.ID, private, row.Alg)
+	}
+	if kid, err := thumbprint(public); err != nil || kid != row.ID {
+		return nil, errors.Join(fmt.Errorf("oauth: signing key %s has another thumbprint", row.ID), err)
+	}
+	key := &signingKey{Key: row, public: jose.JSONWebKey{Key: public, KeyID: row.ID, Algorithm: row.Alg, Use: "sig"}}
+	with := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(row.Alg), Key: jose.JSONWebKey{Key: private, KeyID: row.ID}}
+	if key.plain, err = jose.NewSigner(with, nil); err == nil {
+		key.typed, err = jose.NewSigner(with, new(jose.SignerOptions).WithType(typeAccess))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("oauth: signing key %s: %w", row.ID, err)
+	}
+	return key, nil
+}
+
+// Rotate gives a server a next key for each algorithm that it signs with. The
+// next key is published at once and signs after the given time, PublishBefore
+// for a planned change; 0 is an emergency, and still takes the minute that all
+// nodes need to publish it. The old key is published until the last token that
+// it signed has ended (SEC S-101).
+func (s *Server) Rotate(ctx context.Context, server string, after time.Duration) error {
+	if s.Issuer(server) == "" {
+		return fmt.Errorf("oauth: unknown authorization server %q", server)
+	}
+	if _, err := s.keys.signer(ctx, server, algRS256); err != nil {
+		return err
+	}
+	set, err := s.keys.load(ctx, 0)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	from := now.Add(max(after, publishAtLeast))
+	for _, alg := range []string{algRS256, algES256} {
+		current := set.signer(server, alg, now)
+		if current == nil {
+			continue
+		}
+		err := s.keys.create(ctx, server, alg, from, func(tx Tx, next Key) error {
+			for _, k := range set.sorted {
+				old := k.Key
+				switch {
+				case old.Server != server || old.Alg != alg || !k.published(now):
+					continue
+				case old.ActiveFrom.After(now): // a next key that now never signs
+					old.ActiveFrom, old.ExpiresAt = old.CreatedAt, now
+				case k == current || old.ExpiresAt.IsZero():
+					old.ExpiresAt = from.Add(s.keys.tokenLife + publishAfter)
+				default:
+					continue
+				}
+				if err := tx.UpdateKey(old); err != nil {
+					return err
+				}
+			}
+			return tx.Append(s.auditRow(ctx, audit.Event{Type: "app.oauth2.key.rollover", Target: next.ID}))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	_, err = s.keys.load(ctx, 0)
+	return err
+}
+
+// jwks publishes the keys of a server (RFC 7517), next and old ones included.
+func (c *call) jwks() error {
+	ctx := c.r.Context()
+	for _, alg := range c.issuer.algorithms() {
+		if _, err := c.keys.signer(ctx, c.issuer.ID, alg); err != nil {
+			return err
+		}
+	}
+	set, err := c.keys.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	document := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	for _, k := range set.sorted {
+		if k.Server == c.issuer.ID && k.published(c.now()) {
+			document.Keys = append(document.Keys, k.public)
+		}
+	}
+	Cacheable(c.w, "public, max-age=3600")
+	writeJSON(c.w, http.StatusOK, document)
+	return nil
+}

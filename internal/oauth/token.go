@@ -1,0 +1,177 @@
+package oauth
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// A grantFunc turns what a client presents into what may be issued for it. It
+// consumes, durably, before it returns; minting comes after, so that no secret
+// is answered for twice and nothing is signed within a database transaction.
+type grantFunc func(c *call, p params) (*issue, error)
+
+// An issue is what tokens are minted from.
+type issue struct {
+	user     *directory.User
+	client   *Client
+	scopes   []string // of this response
+	grant    string
+	authTime time.Time
+	amr      []string
+	nonce    string
+	acr      string
+	refresh  string // the refresh token, empty for none
+}
+
+// tokenResponse is RFC 6749 §5.1. It must not have a state: okta-auth-js would
+// compare it with one that it does not expect (IDX §1.8).
+type tokenResponse struct {
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"` // seconds
+	Scope        string `json:"scope"`
+	AccessToken  string `json:"access_token"`
+	IDToken      string `json:"id_token,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
+}
+
+// token is the token endpoint: what all grants share (RFC 6749 §3.2).
+func (c *call) token() error {
+	p, err := c.form(true)
+	if err != nil {
+		return err
+	}
+	if err := c.authenticate(p); err != nil {
+		return err
+	}
+	name, err := p.need("grant_type")
+	if err != nil {
+		return err
+	}
+	grant := c.grants[name]
+	if grant == nil || !slices.Contains(c.issuer.Grants, name) {
+		return problem.New(problem.Invalid, "unsupported_grant_type",
+			"The authorization grant type is not supported by the authorization server. Configured grant types: [%s].", strings.Join(c.issuer.Grants, ", "))
+	}
+	if !slices.Contains(c.client.GrantTypes, name) {
+		return unauthorizedClient(c.client)
+	}
+	i, err := grant(c, p)
+	if err != nil {
+		return err
+	}
+	c.userID = i.user.ID
+	response, err := c.mint(c.r.Context(), c.issuer, i)
+	if err != nil {
+		return err
+	}
+	writeJSON(c.w, http.StatusOK, response)
+	return nil
+}
+
+// mint signs the tokens of an issue.
+func (s *Server) mint(ctx context.Context, iss *issuer, i *issue) (*tokenResponse, error) {
+	now := s.now()
+	key, err := s.keys.signer(ctx, iss.ID, iss.AccessTokenAlg)
+	if err != nil {
+		return nil, err
+	}
+	access := accessClaims{
+		Version: claimsVersion, ID: directory.NewID(accessPrefix + i.grant + "."),
+		Issuer: iss.URL, Audience: iss.Audience, IssuedAt: now.Unix(), Expiry: now.Add(iss.AccessTokenLife).Unix(),
+		ClientID: i.client.ID, UserID: i.user.ID, Scopes: i.scopes, AuthTime: i.authTime.Unix(),
+		Subject: i.user.ID, Username: i.user.Email,
+	}
+	scope := strings.Join(i.scopes, " ")
+	if iss.TypedAccessTokens {
+		access.RFC9068ClientID, access.RFC9068Scope = i.client.ID, scope
+	}
+	r := &tokenResponse{
+		TokenType: "Bearer", ExpiresIn: int64(iss.AccessTokenLife / time.Second), Scope: scope, RefreshToken: i.refresh,
+	}
+	if r.AccessToken, err = key.sign(iss.TypedAccessTokens, access); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(i.scopes, scopeOpenID) {
+		return r, nil
+	}
+	alg := i.client.IDTokenAlg
+	if alg == "" {
+		alg = algRS256
+	}
+	if key, err = s.keys.signer(ctx, iss.ID, alg); err != nil {
+		return nil, err
+	}
+	r.IDToken, err = key.sign(false, idClaims{
+		Subject: i.user.ID, Version: claimsVersion, Issuer: iss.URL, Audience: i.client.ID,
+		IssuedAt: now.Unix(), Expiry: now.Add(iss.IDTokenLife).Unix(), ID: directory.NewID(idPrefix),
+		AMR: append([]string{}, i.amr...), IDP: localIDP, Nonce: i.nonce, AuthTime: i.authTime.Unix(),
+		AccessTokenHash: accessTokenHash(r.AccessToken), ACR: i.acr, personClaims: personOf(i.user, i.scopes),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// granted are the events of an issue, for the audit row of its consumption.
+func (c *call) granted(i *issue, transaction string) []audit.Event {
+	kinds := []string{"access_token"}
+	if slices.Contains(i.scopes, scopeOpenID) {
+		kinds = append(kinds, "id_token")
+	}
+	if slices.Contains(i.scopes, scopeOffline) {
+		kinds = append(kinds, "refresh_token")
+	}
+	var events []audit.Event
+	for _, k := range kinds {
+		events = append(events, c.event("app.oauth2.token.grant."+k, i.user.ID, i.grant, transaction))
+	}
+	return events
+}
+
+func (c *call) event(kind, actor, target, transaction string) audit.Event {
+	e := audit.Event{
+		Type: kind, Actor: actor, Target: target, Transaction: transaction,
+		IP: remoteIP(c.r), UserAgent: limit(c.r.UserAgent(), maxUserAgent),
+	}
+	if c.client != nil {
+		e.Client = c.client.ID
+	}
+	return e
+}
+
+// activeUser returns a user who may have tokens.
+func (s *Server) activeUser(ctx context.Context, id string) (*directory.User, error) {
+	a, err := s.store.Account(ctx, id)
+	switch {
+	case problem.KindOf(err) == problem.NotFound:
+		return nil, errNotActive
+	case err != nil:
+		return nil, err
+	case a.Status != directory.Active:
+		return nil, errNotActive
+	}
+	return &a.User, nil
+}
+
+// allowedScopes keeps of the scopes of a grant those that still may be issued (SEC S-78).
+func (i *issuer) allowedScopes(c *Client, scopes []string) []string {
+	var out []string
+	for _, scope := range scopes {
+		if slices.Contains(i.Scopes, scope) && (scope != scopeOffline || i.refreshes(c)) {
+			out = append(out, scope)
+		}
+	}
+	return out
+}
+
+func (i *issuer) refreshes(c *Client) bool {
+	return slices.Contains(i.Grants, grantRefreshToken) && slices.Contains(c.GrantTypes, grantRefreshToken)
+}

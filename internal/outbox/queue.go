@@ -1,0 +1,330 @@
+package outbox
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stile-id/stile/internal/keyring"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// Store is what the outbox needs of the storage port.
+type Store interface {
+	// ClaimOutbox leases up to limit due messages; Fence is already counted up.
+	ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]Message, error)
+
+	// SettleOutbox writes status, attempts, error, not-before, payload and lease
+	// of all messages in one transaction, of relaxed durability. Those whose
+	// stored Fence is another are left as they are, without error: they belong
+	// to whoever leased them since.
+	SettleOutbox(ctx context.Context, messages []Message) error
+}
+
+const (
+	// Lease is how long a message belongs to whoever claimed it. Deliveries are
+	// broken off leaseMargin before its end, so that what became of them is
+	// written while nobody else may hold the message.
+	Lease       = 60 * time.Second
+	leaseMargin = 5 * time.Second
+
+	// minLife is what a code must have left to live to be worth sending (REL R-07).
+	minLife = 60 * time.Second
+
+	claimEvery = 5 * time.Second
+	queueSize  = 1024
+	purpose    = "outbox/payload"
+)
+
+// Config is what an Outbox is made of.
+type Config struct {
+	Store   Store
+	Keyring *keyring.Keyring
+	Deliver map[string]Deliverer // by kind
+	Now     func() time.Time     // default time.Now
+	Logger  *slog.Logger         // default: none
+	Workers int                  // default 4
+	MaxOpen int                  // messages of this process not yet settled, default 100,000; Prepare refuses beyond (REL R-08)
+}
+
+// An Outbox is safe for concurrent use.
+type Outbox struct {
+	store   Store
+	keys    *keyring.Keyring
+	lanes   map[string]*lane
+	now     func() time.Time
+	log     *slog.Logger
+	workers int
+	maxOpen int
+
+	queue   chan Message
+	settled chan Message
+	wake    chan struct{} // look for due messages now
+	rearm   chan struct{} // nextDue has changed
+	flight  atomic.Int64  // queued or being delivered here
+	more    atomic.Bool   // the last claim was full
+
+	mu      sync.Mutex
+	calm    chan struct{}        // closed when flight is 0 again; nil while nobody waits
+	open    map[string]time.Time // unsettled messages of this process, by id, with their end
+	swept   time.Time            // when open was last cleared of expired messages
+	nextDue time.Time            // when a message that is known here is due again
+
+	start     sync.Once
+	stop      context.CancelFunc // no new work
+	stopping  context.Context
+	abort     context.CancelFunc // nor work under way
+	aborted   context.Context
+	fetchers  sync.WaitGroup
+	carriers  sync.WaitGroup
+	settlers  sync.WaitGroup
+	stopOnce  sync.Once
+	stopError error
+}
+
+// A lane is where messages of one kind go.
+type lane struct {
+	Deliverer
+	breaker breaker
+}
+
+// New returns an outbox that delivers nothing before Start.
+func New(c Config) *Outbox {
+	o := &Outbox{
+		store: c.Store, keys: c.Keyring, lanes: map[string]*lane{}, now: c.Now, log: c.Logger,
+		workers: c.Workers, maxOpen: c.MaxOpen,
+		queue: make(chan Message, queueSize), settled: make(chan Message, settleBatch), wake: make(chan struct{}, 1), rearm: make(chan struct{}, 1),
+		open: map[string]time.Time{},
+	}
+	for kind, d := range c.Deliver {
+		o.lanes[kind] = &lane{Deliverer: d}
+	}
+	if o.now == nil {
+		o.now = time.Now
+	}
+	if o.log == nil {
+		o.log = slog.New(slog.DiscardHandler)
+	}
+	if o.workers <= 0 {
+		o.workers = 4
+	}
+	if o.maxOpen <= 0 {
+		o.maxOpen = 100_000
+	}
+	o.stopping, o.stop = context.WithCancel(context.Background())
+	o.aborted, o.abort = context.WithCancel(context.Background())
+	return o
+}
+
+// Prepare makes a message of a payload that marshals to JSON. It is leased to
+// this process already, so that no second commit is needed to claim it: the
+// caller writes it in the transaction of the state that it belongs to, and calls
+// Handoff once that is committed. A caller that dies in between loses nothing:
+// the lease runs out. It returns a refusal of kind Unavailable while too many
+// messages are unsettled.
+func (o *Outbox) Prepare(kind string, payload any, now, expires time.Time) (Message, error) {
+	o.mu.Lock()
+	full := len(o.open) >= o.maxOpen
+	o.mu.Unlock()
+	if full {
+		return Message{}, &problem.Error{
+			Kind: problem.Unavailable, Detail: "too many messages are waiting to be sent", RetryAfter: breakerProbe,
+		}
+	}
+	data, err := json.Marshal(payload)
+	if err != nil {
+		return Message{}, fmt.Errorf("outbox: payload: %w", err)
+	}
+	id := "msg" + rand.Text()
+	return Message{
+		ID: id, Kind: kind, Payload: o.keys.Seal(purpose, id, data), Status: Queued,
+		CreatedAt: now, NotBefore: now, ExpiresAt: expires, LeasedUntil: now.Add(Lease), Fence: 1,
+	}, nil
+}
+
+// Handoff gives committed messages to the workers. It never blocks: what finds
+// no room is left to the next claim after its lease.
+func (o *Outbox) Handoff(messages ...Message) {
+	for _, m := range messages {
+		o.enqueue(m)
+	}
+}
+
+// Wake looks for due messages at once, for example after the clock was moved.
+func (o *Outbox) Wake() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (o *Outbox) enqueue(m Message) {
+	o.mu.Lock()
+	o.open[m.ID] = m.ExpiresAt
+	o.mu.Unlock()
+	o.flight.Add(1)
+	select {
+	case o.queue <- m:
+	default:
+		o.landed()
+	}
+}
+
+// Start begins to deliver. A second call does nothing.
+func (o *Outbox) Start() {
+	o.start.Do(func() {
+		o.fetchers.Go(o.fetch)
+		for range o.workers {
+			o.carriers.Go(o.work)
+		}
+		o.settlers.Go(o.settle)
+	})
+}
+
+// Stop takes no new message, lets deliveries under way end, writes what became
+// of them and gives back the leases of what was not begun. When ctx ends first,
+// deliveries are broken off and ctx's error is returned.
+func (o *Outbox) Stop(ctx context.Context) error {
+	o.start.Do(func() {}) // an outbox that never began stays so
+	o.stopOnce.Do(func() {
+		unhook := context.AfterFunc(ctx, o.abort)
+		o.stop()
+		o.fetchers.Wait()
+		o.carriers.Wait()
+		o.release()
+		close(o.settled)
+		o.settlers.Wait()
+		unhook()
+		o.abort()
+		o.stopError = ctx.Err()
+	})
+	return o.stopError
+}
+
+// release gives back what waits in the queue.
+func (o *Outbox) release() {
+	var left []Message
+	for {
+		select {
+		case m := <-o.queue:
+			m.LeasedUntil = time.Time{}
+			left = append(left, m)
+			continue
+		default:
+		}
+		break
+	}
+	if len(left) > 0 {
+		o.lastWrite(left)
+	}
+}
+
+// fetch claims due messages that nobody holds: those of a process that died,
+// those that were delayed, and those that found no room in the queue.
+func (o *Outbox) fetch() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-o.stopping.Done():
+			return
+		case <-o.rearm:
+			timer.Reset(o.untilDue())
+			continue
+		case <-o.wake:
+		case <-timer.C:
+		}
+		o.claim()
+		timer.Reset(o.untilDue())
+	}
+}
+
+func (o *Outbox) claim() {
+	now := o.now()
+	o.tidy(now)
+	limit := o.room(now)
+	if limit == 0 {
+		return
+	}
+	messages, err := o.store.ClaimOutbox(o.stopping, now, now.Add(Lease), limit)
+	if err != nil {
+		if o.stopping.Err() == nil {
+			o.log.Error("outbox: claim", "error", err)
+		}
+		return
+	}
+	o.more.Store(len(messages) == limit)
+	for _, m := range messages {
+		o.enqueue(m)
+	}
+}
+
+// room says how many messages are worth claiming: as many as can be delivered
+// within their lease, one where that is a probe, none that a breaker would send back.
+func (o *Outbox) room(now time.Time) int {
+	var all, probe bool
+	for _, l := range o.lanes {
+		a, p, next := l.breaker.due(now)
+		all, probe = all || a, probe || p
+		if !a && !p {
+			o.due(next)
+		}
+	}
+	free := max(0, 8*o.workers-int(o.flight.Load()))
+	switch {
+	case all:
+		return free
+	case probe:
+		return min(1, free)
+	default:
+		return 0
+	}
+}
+
+// due notes that something will be due at t.
+func (o *Outbox) due(t time.Time) {
+	o.mu.Lock()
+	sooner := o.nextDue.IsZero() || t.Before(o.nextDue)
+	if sooner {
+		o.nextDue = t
+	}
+	o.mu.Unlock()
+	if sooner {
+		select {
+		case o.rearm <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (o *Outbox) untilDue() time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.nextDue.IsZero() {
+		return claimEvery
+	}
+	return min(claimEvery, max(0, o.nextDue.Sub(o.now())))
+}
+
+// tidy forgets what time has overtaken.
+func (o *Outbox) tidy(now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !now.Before(o.nextDue) {
+		o.nextDue = time.Time{}
+	}
+	if now.Sub(o.swept) < claimEvery {
+		return
+	}
+	o.swept = now
+	for id, end := range o.open {
+		if !now.Before(end) {
+			delete(o.open, id)
+		}
+	}
+}

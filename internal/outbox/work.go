@@ -1,0 +1,131 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+)
+
+func (o *Outbox) work() {
+	for o.stopping.Err() == nil {
+		select {
+		case <-o.stopping.Done():
+		case m := <-o.queue:
+			o.carry(m)
+			if o.landed() < int64(o.workers) && o.more.Swap(false) {
+				o.Wake()
+			}
+		}
+	}
+}
+
+// carry delivers one message and passes on what became of it.
+func (o *Outbox) carry(m Message) {
+	now := o.now()
+	lease := m.LeasedUntil.Sub(now) - leaseMargin
+	if lease <= 0 {
+		return // it waited too long here, and may soon be in other hands
+	}
+	if m.ExpiresAt.Sub(now) < minLife {
+		o.settled <- m.done(Expired, "")
+		return
+	}
+	l, ok := o.lanes[m.Kind]
+	if !ok { // queued by a newer version: another node may know it
+		o.log.Warn("outbox: nobody delivers this kind", "id", m.ID, "kind", m.Kind)
+		o.settled <- o.later(m, "kind", now.Add(breakerProbe))
+		return
+	}
+	allowed, next := l.breaker.allow(now)
+	if !allowed {
+		o.settled <- o.later(m, "unavailable", next)
+		return
+	}
+
+	ctx, cancel := context.WithTimeout(o.aborted, min(lease, m.ExpiresAt.Sub(now)))
+	err := o.deliver(ctx, l, m)
+	cancel()
+
+	if err != nil && o.aborted.Err() != nil {
+		l.breaker.abandon()
+		m.LeasedUntil = time.Time{}
+		o.settled <- m
+		return
+	}
+	m.Attempts++
+	o.settled <- o.outcome(l, m, err)
+}
+
+// deliver opens the payload and hands it over. A deliverer that panics would do
+// so again after every restart, so its message is refused.
+func (o *Outbox) deliver(ctx context.Context, l *lane, m Message) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			o.log.Error("outbox: deliverer panicked", "id", m.ID, "kind", m.Kind, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = &Permanent{Class: "panic"}
+		}
+	}()
+	payload, err := o.keys.Open(purpose, m.ID, m.Payload)
+	if err != nil {
+		return &Permanent{Class: "sealed", Err: err}
+	}
+	return l.Deliver(ctx, Delivery{
+		ID: m.ID, Payload: payload, Attempt: m.Attempts + 1, CreatedAt: m.CreatedAt, ExpiresAt: m.ExpiresAt,
+	})
+}
+
+// outcome is the message as it stands after a try.
+func (o *Outbox) outcome(l *lane, m Message, err error) Message {
+	now := o.now()
+	if err == nil {
+		o.record(l, m.Kind, now, true)
+		return m.done(Sent, "")
+	}
+	class, permanent, unavailable := failure(err)
+	o.record(l, m.Kind, now, !unavailable)
+	log := o.log.With("id", m.ID, "kind", m.Kind, "attempt", m.Attempts, "class", class)
+	if permanent {
+		log.Warn("outbox: refused")
+		return m.done(Refused, class)
+	}
+	if unavailable {
+		var t *Temporary
+		if errors.As(err, &t) && t.Err != nil {
+			log = log.With("error", t.Err)
+		}
+	}
+	next := o.later(m, class, now.Add(backoff(m.Attempts, rand.Float64())))
+	log.Warn("outbox: not delivered", "status", next.Status)
+	return next
+}
+
+// later puts a message off, or ends it where it would be of no use then.
+func (o *Outbox) later(m Message, class string, at time.Time) Message {
+	if m.ExpiresAt.Sub(at) < minLife {
+		return m.done(Expired, class)
+	}
+	m.Status, m.LastError, m.NotBefore, m.LeasedUntil = Delayed, class, at, time.Time{}
+	return m
+}
+
+// done is the message at its end, its secrets blanked (SEC S-119).
+func (m Message) done(s Status, class string) Message {
+	m.Status, m.LastError, m.Payload, m.LeasedUntil = s, class, nil, time.Time{}
+	return m
+}
+
+func (m Message) ended() bool { return m.Status != Queued && m.Status != Delayed }
+
+func (o *Outbox) record(l *lane, kind string, now time.Time, ok bool) {
+	opened, closed := l.breaker.record(now, ok)
+	switch {
+	case opened:
+		o.log.Error("outbox: deliveries fail one after the other, trying one at a time", "kind", kind, "every", breakerProbe)
+	case closed:
+		o.log.Info("outbox: deliveries succeed again", "kind", kind)
+		o.Wake()
+	}
+}

@@ -1,0 +1,137 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/store"
+)
+
+const outboxColumns = `id, kind, payload, status, attempts, last_error,
+	created_at, not_before, expires_at, leased_until, fence`
+
+func scanMessage(rows *sql.Rows) (m outbox.Message, err error) {
+	err = rows.Scan(&m.ID, &m.Kind, &m.Payload, &m.Status, &m.Attempts, &m.LastError,
+		at(&m.CreatedAt), at(&m.NotBefore), at(&m.ExpiresAt), at(&m.LeasedUntil), &m.Fence)
+	if len(m.Payload) == 0 {
+		m.Payload = nil
+	}
+	return m, err
+}
+
+var selectMessage = define("read message", `SELECT `+outboxColumns+` FROM outbox WHERE id = $1`)
+
+// OutboxMessage implements [store.Reader].
+func (r *Reader) OutboxMessage(ctx context.Context, id string) (outbox.Message, error) {
+	return one(ctx, r, selectMessage, scanMessage, id)
+}
+
+// dueMessages must name the statuses as the partial index outbox_due does.
+const dueMessages = `status IN ('queued', 'delayed') AND not_before <= $1 AND expires_at > $1 AND leased_until <= $1`
+
+var anyDue = define("look for due messages", `SELECT 1 FROM outbox WHERE `+dueMessages+` LIMIT 1`)
+
+// OutboxDue reports whether there is a message to claim, without writing.
+func (r *Reader) OutboxDue(ctx context.Context, now time.Time) (bool, error) {
+	due := false
+	err := each(ctx, r, anyDue, func(*sql.Rows) error { due = true; return nil }, micros(now))
+	return due, err
+}
+
+func claimOutbox(d *Dialect) query {
+	return query{"claim messages", `
+	UPDATE outbox SET leased_until = $2, fence = fence + 1 WHERE id IN (
+		SELECT id FROM outbox WHERE ` + dueMessages + ` ORDER BY not_before, created_at LIMIT $3 ` + d.SkipLocked + `
+	) RETURNING ` + outboxColumns}
+}
+
+// ClaimOutbox does the work of [store.Store]'s ClaimOutbox.
+func (t *Tx) ClaimOutbox(now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
+	if t.failed != nil {
+		return nil, t.failed
+	}
+	q := claimOutbox(t.dialect)
+	rows, err := t.conn.QueryContext(t.ctx, q.text, micros(now), micros(leaseUntil), limit)
+	if err != nil {
+		t.failed = t.dialect.failure(q, err)
+		return nil, t.failed
+	}
+	var all []outbox.Message
+	err = t.dialect.drain(q, rows, func(rows *sql.Rows) error {
+		m, err := scanMessage(rows)
+		all = append(all, m)
+		return err
+	})
+	if err != nil {
+		t.failed = err
+		return nil, err
+	}
+	t.rows += int64(len(all))
+	slices.SortFunc(all, func(a, b outbox.Message) int { // RETURNING has no order
+		if c := a.NotBefore.Compare(b.NotBefore); c != 0 {
+			return c
+		}
+		if c := a.CreatedAt.Compare(b.CreatedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return all, nil
+}
+
+var (
+	insertMessage = define("queue message", `
+	INSERT INTO outbox (`+outboxColumns+`)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING`)
+
+	settleMessage = define("settle message", `
+	UPDATE outbox SET payload = $3, status = $4, attempts = $5, last_error = $6, not_before = $7, leased_until = $8
+	WHERE id = $1 AND fence = $2`)
+)
+
+// Enqueue implements [store.Tx].
+func (t *Tx) Enqueue(m outbox.Message) error {
+	return t.write(store.ErrConflict, insertMessage,
+		m.ID, m.Kind, blob(m.Payload), string(m.Status), m.Attempts, m.LastError,
+		micros(m.CreatedAt), micros(m.NotBefore), micros(m.ExpiresAt), micros(m.LeasedUntil), m.Fence)
+}
+
+// Settle implements [store.Tx].
+func (t *Tx) Settle(m outbox.Message) error {
+	return t.write(store.ErrStale, settleMessage,
+		m.ID, m.Fence, blob(m.Payload), string(m.Status), m.Attempts, m.LastError,
+		micros(m.NotBefore), micros(m.LeasedUntil))
+}
+
+// A Transient is a kind of row that ends by itself.
+type Transient struct {
+	name  string
+	purge query
+}
+
+func (k Transient) String() string { return k.name }
+
+func transient(table, ended string) Transient {
+	return Transient{table, define("purge "+table, fmt.Sprintf(`
+	DELETE FROM %[1]s WHERE id IN (SELECT id FROM %[1]s WHERE %[2]s LIMIT $2)`, table, ended))}
+}
+
+// Transients are the kinds that Purge knows. A message in somebody's hands
+// stays until its lease is over.
+var Transients = []Transient{
+	transient("transactions", `expires_at > 0 AND expires_at < $1`),
+	transient("outbox", `expires_at > 0 AND expires_at < $1 AND leased_until <= $1`),
+	transient("revocations", `expires_at > 0 AND expires_at < $1`),
+	transient("refresh_families", `idle_until > 0 AND idle_until < $1`),
+}
+
+// Purge removes up to limit rows that ended before now, and returns how many went.
+func (t *Tx) Purge(k Transient, now time.Time, limit int) (int, error) {
+	n, err := t.exec(k.purge, micros(now), limit)
+	return int(n), err
+}

@@ -1,0 +1,217 @@
+// Package sqlstore holds the queries of the storage port, written once for
+// SQLite and PostgreSQL.
+//
+// Values are TEXT, 64-bit integers and bytes. Times are Unix microseconds, 0
+// for the zero time. Lists and maps that no query looks into are JSON. Whatever
+// the databases do differently is in a [Dialect].
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/store"
+)
+
+// A Conn runs queries: a *sql.DB, *sql.Conn, *sql.Tx or [Prepared].
+type Conn interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// A Failure says what a driver's error means.
+type Failure int
+
+// The failures that a [Dialect] tells apart.
+const (
+	Fault       Failure = iota // of the query or the database
+	Duplicate                  // a unique value is taken
+	Orphan                     // the row that this one belongs to does not exist
+	Unavailable                // locked, full or out of reach: may work again later
+)
+
+// A Dialect is what differs between databases.
+type Dialect struct {
+	// Classify reads the errors of the driver.
+	Classify func(error) Failure
+	// SkipLocked ends the query that picks outbox messages, so that claimers
+	// pass each other by; empty where there is one writer.
+	SkipLocked string
+}
+
+// A query is a statement, and what to call it in errors.
+type query struct{ name, text string }
+
+var queries []query
+
+// define makes a query that [Queries] lists.
+func define(name, text string) query {
+	q := query{name, text}
+	queries = append(queries, q)
+	return q
+}
+
+// Queries returns the text of all statements in dialect d.
+func Queries(d *Dialect) []string {
+	texts := []string{claimOutbox(d).text}
+	for _, q := range queries {
+		texts = append(texts, q.text)
+	}
+	return texts
+}
+
+// failure makes err one of the port's errors, or a fault that names the query.
+func (d *Dialect) failure(q query, err error) error {
+	switch d.Classify(err) {
+	case Duplicate:
+		return store.ErrConflict
+	case Orphan:
+		return store.ErrNotFound
+	case Unavailable:
+		return Refused(fmt.Errorf("%s: %w", q.name, err))
+	default:
+		return fmt.Errorf("store: %s: %w", q.name, err)
+	}
+}
+
+// Refused tells of a database that cannot serve at the moment; err is for the log.
+func Refused(err error) error {
+	return &problem.Error{Kind: problem.Unavailable, Detail: "storage is unavailable", Cause: err}
+}
+
+// A Source lends connections to read on.
+type Source interface {
+	// Get may wait for a connection as long as ctx lives.
+	Get(ctx context.Context) (Conn, error)
+	Put(Conn)
+}
+
+// A Reader is a [store.Reader] over a Source.
+type Reader struct {
+	source  Source
+	dialect *Dialect
+	reads   atomic.Int64
+}
+
+var _ store.Reader = (*Reader)(nil)
+
+// NewReader returns a Reader.
+func NewReader(s Source, d *Dialect) *Reader { return &Reader{source: s, dialect: d} }
+
+// Reads counts the queries so far.
+func (r *Reader) Reads() int64 { return r.reads.Load() }
+
+func each(ctx context.Context, r *Reader, q query, scan func(*sql.Rows) error, args ...any) error {
+	conn, err := r.source.Get(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.source.Put(conn)
+	r.reads.Add(1)
+	rows, err := conn.QueryContext(ctx, q.text, args...)
+	if err != nil {
+		return r.dialect.failure(q, err)
+	}
+	return r.dialect.drain(q, rows, scan)
+}
+
+func (d *Dialect) drain(q query, rows *sql.Rows, scan func(*sql.Rows) error) error {
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return fmt.Errorf("store: %s: %w", q.name, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return d.failure(q, err)
+	}
+	return nil
+}
+
+func list[T any](ctx context.Context, r *Reader, q query, scan func(*sql.Rows) (T, error), args ...any) ([]T, error) {
+	var all []T
+	err := each(ctx, r, q, func(rows *sql.Rows) error {
+		v, err := scan(rows)
+		all = append(all, v)
+		return err
+	}, args...)
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+func one[T any](ctx context.Context, r *Reader, q query, scan func(*sql.Rows) (T, error), args ...any) (T, error) {
+	var v T
+	found := false
+	err := each(ctx, r, q, func(rows *sql.Rows) (err error) {
+		v, err = scan(rows)
+		found = true
+		return err
+	}, args...)
+	if err == nil && !found {
+		err = store.ErrNotFound
+	}
+	return v, err
+}
+
+// A Tx is a [store.Tx] within a database transaction that somebody else begins
+// and ends. It is for one goroutine.
+type Tx struct {
+	ctx     context.Context
+	conn    Conn
+	dialect *Dialect
+	rows    int64
+	failed  error
+}
+
+var _ store.Tx = (*Tx)(nil)
+
+// NewTx returns a Tx on a connection with an open transaction.
+func NewTx(ctx context.Context, c Conn, d *Dialect) *Tx { return &Tx{ctx: ctx, conn: c, dialect: d} }
+
+// Rows counts the rows written so far.
+func (t *Tx) Rows() int64 { return t.rows }
+
+var errEnded = errors.New("store: the transaction has ended")
+
+// End makes the Tx useless and returns what went wrong in the database. After
+// such an error nothing may be committed, whatever the caller made of it:
+// PostgreSQL has aborted the transaction, and SQLite may have.
+func (t *Tx) End() error {
+	err := t.failed
+	t.failed = errEnded
+	return err
+}
+
+// exec runs a statement and returns how many rows it wrote.
+func (t *Tx) exec(q query, args ...any) (int64, error) {
+	if t.failed != nil {
+		return 0, t.failed
+	}
+	res, err := t.conn.ExecContext(t.ctx, q.text, args...)
+	if err != nil {
+		t.failed = t.dialect.failure(q, err)
+		return 0, t.failed
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		t.failed = fmt.Errorf("store: %s: %w", q.name, err)
+		return 0, t.failed
+	}
+	t.rows += n
+	return n, nil
+}
+
+// write runs a statement that must write a row, else the error is missed.
+func (t *Tx) write(missed error, q query, args ...any) error {
+	n, err := t.exec(q, args...)
+	if err == nil && n == 0 {
+		err = missed
+	}
+	return err
+}

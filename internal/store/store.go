@@ -1,0 +1,135 @@
+// Package store is the storage port: what the engine keeps, and the promises that
+// every adapter makes.
+//
+// Verbs say intent. Single use is a verb, never a habit: what must happen once
+// is one conditional statement whose loser gets ErrStale or ErrConflict. Time is
+// a parameter; no adapter asks the database for it.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/oauth"
+	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// What the verbs return, beside faults. They are refusals of the taxonomy, so
+// that packages which this one imports can tell them by problem.KindOf.
+var (
+	ErrNotFound error = problem.New(problem.NotFound, "", "no such row")
+	ErrConflict error = problem.New(problem.Conflict, "", "unique value is taken") // an address, an id
+	ErrStale    error = problem.New(problem.Stale, "", "changed since it was read")
+	ErrBusy     error = problem.New(problem.Unavailable, "", "too many writers waiting") // nothing was written; try again later
+	ErrClosed         = errors.New("store: closed")
+)
+
+// Durability says what a commit survives (decision D13).
+type Durability int
+
+const (
+	// Lazy is Relaxed and may wait a moment for another commit to share, so
+	// that writing down what has happened already costs no commit of its own.
+	Lazy Durability = iota
+	// Relaxed survives the end of the process, and may be lost with the machine.
+	Relaxed
+	// Durable survives the loss of power once InTx has returned.
+	Durable
+)
+
+// A Store is safe for concurrent use. Reads see every InTx that has returned.
+type Store interface {
+	Reader
+
+	// InTx runs fn in one database transaction and commits it. An error of fn
+	// rolls everything back and is returned as it is. fn may be run again after
+	// a lost race, and may share its commit with other callers' transactions, so
+	// it must be quick, have no other effect, and use only the Tx.
+	InTx(ctx context.Context, d Durability, fn func(Tx) error) error
+
+	// ClaimOutbox leases up to limit due messages: NotBefore passed, ExpiresAt
+	// not, status queued or delayed, no live lease. Fence is already counted up.
+	ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]outbox.Message, error)
+
+	// Purge removes up to limit rows of each transient kind that ended before
+	// now: transactions, settled or expired messages, revocations, families. It
+	// returns how many rows went.
+	Purge(ctx context.Context, now time.Time, limit int) (int, error)
+
+	// Stats counts what the store has done since it was opened.
+	Stats() Stats
+
+	Close() error
+}
+
+// A Reader reads committed state. Missing rows are ErrNotFound; lists may be empty.
+type Reader interface {
+	Transaction(ctx context.Context, id string) (flow.Row, error)
+	Account(ctx context.Context, userID string) (directory.Account, error)
+	AccountByAddress(ctx context.Context, canonical string) (directory.Account, error)
+	OutboxMessage(ctx context.Context, id string) (outbox.Message, error)
+
+	Clients(ctx context.Context) ([]oauth.Client, error)
+	Keys(ctx context.Context) ([]oauth.Key, error)
+	RefreshFamily(ctx context.Context, id string) (oauth.RefreshFamily, error)
+	// RevocationsSince returns those made at or after t, oldest first.
+	RevocationsSince(ctx context.Context, t time.Time) ([]oauth.Revocation, error)
+
+	// AuditRows returns up to limit rows after the row with the given id, oldest first; "" starts at the first.
+	AuditRows(ctx context.Context, after string, limit int) ([]audit.Row, error)
+	// Setting returns a value kept by SetSetting.
+	Setting(ctx context.Context, name string) ([]byte, error)
+}
+
+// A Tx writes within one database transaction.
+type Tx interface {
+	InsertTransaction(flow.Row) error // ErrConflict if the id exists
+	// SaveTransaction writes row over the stored one of the same ID if that has
+	// Version row.Version-1, else ErrStale.
+	SaveTransaction(row flow.Row) error
+
+	InsertUser(directory.User) error // ErrConflict if Canonical or ID is taken
+	// UpdateUser writes over the version before u.Version, else ErrStale; ErrConflict if Canonical is taken.
+	UpdateUser(u directory.User) error
+	InsertEnrollment(directory.Enrollment) error
+	UpdateEnrollment(directory.Enrollment) error // as UpdateUser
+	DeleteEnrollment(id string) error            // ErrNotFound
+
+	Enqueue(outbox.Message) error
+	// Settle writes status, attempts, error, not-before, payload and lease of m if
+	// the stored Fence is m.Fence, else ErrStale.
+	Settle(m outbox.Message) error
+
+	Append(audit.Row) error
+
+	InsertClient(oauth.Client) error
+	UpdateClient(oauth.Client) error // as UpdateUser
+	InsertKey(oauth.Key) error       // ErrConflict if the id exists
+	UpdateKey(oauth.Key) error       // ActiveFrom and ExpiresAt only; ErrNotFound
+
+	InsertRefreshFamily(oauth.RefreshFamily) error
+	// RotateRefreshFamily moves a live family from generation f.Generation-1 to
+	// f.Generation and writes RotatedAt and IdleUntil, else ErrStale.
+	RotateRefreshFamily(f oauth.RefreshFamily) error
+	// RevokeRefreshFamily ends one family, or all of a grant, that are still live.
+	RevokeRefreshFamily(id string, at time.Time) error
+	RevokeGrant(grant string, at time.Time) error
+	Revoke(oauth.Revocation) error // repeating it changes nothing
+
+	SetSetting(name string, value []byte) error
+}
+
+// Stats counts work done, for budgets (decision D37) and metrics.
+type Stats struct {
+	Commits        int64 // database commits
+	DurableCommits int64 // of which forced to disk
+	Transactions   int64 // InTx that succeeded; group commit makes Commits the smaller
+	RowWrites      int64 // rows inserted, updated or deleted
+	Reads          int64 // queries outside InTx
+	TxReads        int64 // queries inside InTx
+}

@@ -1,0 +1,183 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/oauth"
+	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/store"
+)
+
+func enqueue(t *testing.T, s store.Store, messages ...outbox.Message) {
+	t.Helper()
+	write(t, s, func(tx store.Tx) error {
+		for _, m := range messages {
+			if err := tx.Enqueue(m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func ids(messages []outbox.Message) []string {
+	var out []string
+	for _, m := range messages {
+		out = append(out, m.ID)
+	}
+	return out
+}
+
+var outboxTests = []test{
+	{"outbox/enqueue", func(t *testing.T, s store.Store) {
+		_, err := s.OutboxMessage(ctx, "m1")
+		missing(t, "message", err)
+		m := aMessage("m1")
+		m.Attempts, m.LastError, m.LeasedUntil, m.Fence = 2, "connect", later(time.Minute), 3
+		enqueue(t, s, m)
+		same(t, read[outbox.Message](t)(s.OutboxMessage(ctx, "m1")), m)
+		refuse(t, s, store.ErrConflict, func(tx store.Tx) error { return tx.Enqueue(m) })
+	}},
+
+	{"outbox/due", func(t *testing.T, s store.Store) {
+		with := func(id string, change func(*outbox.Message)) outbox.Message {
+			m := aMessage(id)
+			change(&m)
+			return m
+		}
+		now := later(time.Minute)
+		enqueue(t, s,
+			with("due", func(*outbox.Message) {}),
+			with("delayed", func(m *outbox.Message) { m.Status, m.NotBefore = outbox.Delayed, later(-time.Second) }),
+			with("just now", func(m *outbox.Message) { m.NotBefore = now }),
+			with("lease over", func(m *outbox.Message) { m.NotBefore, m.LeasedUntil = later(time.Second), now }),
+			with("later", func(m *outbox.Message) { m.NotBefore = now.Add(time.Microsecond) }),
+			with("expires now", func(m *outbox.Message) { m.ExpiresAt = now }),
+			with("leased", func(m *outbox.Message) { m.LeasedUntil = now.Add(time.Microsecond) }),
+			with("sent", func(m *outbox.Message) { m.Status = outbox.Sent }),
+			with("refused", func(m *outbox.Message) { m.Status = outbox.Refused }),
+			with("expired", func(m *outbox.Message) { m.Status = outbox.Expired }),
+		)
+		claimed, err := s.ClaimOutbox(ctx, now, now.Add(time.Minute), 100)
+		same(t, ids(read[[]outbox.Message](t)(claimed, err)), []string{"delayed", "due", "lease over", "just now"})
+		for _, m := range claimed {
+			stored := read[outbox.Message](t)(s.OutboxMessage(ctx, m.ID))
+			same(t, m, stored)
+			same(t, m.Fence, int64(1))
+			same(t, m.LeasedUntil, now.Add(time.Minute))
+		}
+		again, err := s.ClaimOutbox(ctx, now, now.Add(time.Minute), 100)
+		same(t, len(read[[]outbox.Message](t)(again, err)), 0)
+	}},
+
+	{"outbox/limit", func(t *testing.T, s store.Store) {
+		for i := range 5 {
+			m := aMessage(numbered("m", i))
+			m.NotBefore = later(time.Duration(-i) * time.Second)
+			enqueue(t, s, m)
+		}
+		claimed, err := s.ClaimOutbox(ctx, t0, later(time.Minute), 2)
+		same(t, ids(read[[]outbox.Message](t)(claimed, err)), []string{"m004", "m003"})
+		claimed, err = s.ClaimOutbox(ctx, t0, later(time.Minute), 2)
+		same(t, ids(read[[]outbox.Message](t)(claimed, err)), []string{"m002", "m001"})
+	}},
+
+	{"outbox/settle", func(t *testing.T, s store.Store) {
+		enqueue(t, s, aMessage("m1"))
+		claimed, err := s.ClaimOutbox(ctx, t0, later(time.Minute), 1)
+		m := read[[]outbox.Message](t)(claimed, err)[0]
+
+		m.Status, m.Attempts, m.LastError = outbox.Delayed, 1, "connect"
+		m.NotBefore, m.LeasedUntil = later(5*time.Second), time.Time{}
+		write(t, s, func(tx store.Tx) error { return tx.Settle(m) })
+		same(t, read[outbox.Message](t)(s.OutboxMessage(ctx, "m1")), m)
+
+		claimed, err = s.ClaimOutbox(ctx, later(5*time.Second), later(time.Minute), 1)
+		second := read[[]outbox.Message](t)(claimed, err)[0]
+		same(t, second.Fence, int64(2))
+		second.Status, second.Payload, second.LeasedUntil = outbox.Sent, nil, time.Time{}
+		write(t, s, func(tx store.Tx) error { return tx.Settle(second) })
+		same(t, read[outbox.Message](t)(s.OutboxMessage(ctx, "m1")), second)
+	}},
+
+	{"outbox/REL_R06_OldFence", func(t *testing.T, s store.Store) {
+		enqueue(t, s, aMessage("m1"))
+		claimed, err := s.ClaimOutbox(ctx, t0, later(time.Minute), 1)
+		slow := read[[]outbox.Message](t)(claimed, err)[0]
+		claimed, err = s.ClaimOutbox(ctx, later(time.Minute), later(2*time.Minute), 1)
+		owner := read[[]outbox.Message](t)(claimed, err)[0]
+
+		slow.Status = outbox.Sent
+		refuse(t, s, store.ErrStale, func(tx store.Tx) error { return tx.Settle(slow) })
+		same(t, read[outbox.Message](t)(s.OutboxMessage(ctx, "m1")), owner)
+		refuse(t, s, store.ErrStale, func(tx store.Tx) error { return tx.Settle(aMessage("unknown")) })
+
+		// One that is stale does not hinder the others of its transaction.
+		owner.Status = outbox.Sent
+		write(t, s, func(tx store.Tx) error {
+			_ = tx.Settle(slow)
+			return tx.Settle(owner)
+		})
+		same(t, read[outbox.Message](t)(s.OutboxMessage(ctx, "m1")), owner)
+	}},
+}
+
+var purgeTests = []test{
+	{"purge/REL_R23_EndedOnly", func(t *testing.T, s store.Store) {
+		dead, live, never := t0.Add(-time.Microsecond), t0, time.Time{}
+		ends := map[string]time.Time{"dead": dead, "live": live, "never": never}
+		write(t, s, func(tx store.Tx) error {
+			for id, end := range ends {
+				row, m, f := aTransaction(id), aMessage(id), aFamily(id, "grant")
+				row.ExpiresAt, m.ExpiresAt, f.IdleUntil = end, end, end
+				for _, err := range []error{
+					tx.InsertTransaction(row), tx.Enqueue(m), tx.InsertRefreshFamily(f),
+					tx.Revoke(oauth.Revocation{ID: id, RevokedAt: later(-time.Hour), ExpiresAt: end}),
+				} {
+					if err != nil {
+						return err
+					}
+				}
+			}
+			held := aMessage("held")
+			held.ExpiresAt, held.LeasedUntil = dead, later(time.Microsecond)
+			return tx.Enqueue(held)
+		})
+		n, err := s.Purge(ctx, t0, 100)
+		same(t, read[int](t)(n, err), 4)
+		for id := range ends {
+			gone := id == "dead"
+			_, e1 := s.Transaction(ctx, id)
+			_, e2 := s.OutboxMessage(ctx, id)
+			_, e3 := s.RefreshFamily(ctx, id)
+			for _, err := range []error{e1, e2, e3} {
+				if gone {
+					missing(t, id, err)
+				} else if err != nil {
+					t.Errorf("%s: %v", id, err)
+				}
+			}
+		}
+		read[outbox.Message](t)(s.OutboxMessage(ctx, "held"))
+		revoked := read[[]oauth.Revocation](t)(s.RevocationsSince(ctx, time.Time{}))
+		same(t, len(revoked), 2)
+		n, err = s.Purge(ctx, t0, 100)
+		same(t, read[int](t)(n, err), 0)
+	}},
+
+	{"purge/limit", func(t *testing.T, s store.Store) {
+		write(t, s, func(tx store.Tx) error {
+			for i := range 350 {
+				if err := tx.InsertTransaction(aTransaction(numbered("tx", i))); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		for _, want := range []int{250, 100, 0} {
+			n, err := s.Purge(ctx, later(2*time.Hour), 250)
+			same(t, read[int](t)(n, err), want)
+		}
+	}},
+}

@@ -1,0 +1,62 @@
+// Where the engines under test are, and what they mailed.
+import { randomBytes } from 'node:crypto';
+
+function required(name) {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: start the suite with interop/run`);
+  return value;
+}
+
+// Three engines that differ in one flag each.
+export const engines = {
+  protect: required('STILE_URL'),
+  disclose: required('STILE_DISCLOSE_URL'),
+  requirePassword: required('STILE_REQUIRE_PASSWORD_URL'),
+};
+
+export const web = {
+  name: 'confidential client',
+  clientId: required('STILE_CLIENT_ID'),
+  clientSecret: required('STILE_CLIENT_SECRET'),
+  redirectUri: required('STILE_REDIRECT_URI'),
+};
+
+export const spa = {
+  name: 'public client',
+  clientId: required('STILE_SPA_CLIENT_ID'),
+  redirectUri: required('STILE_SPA_REDIRECT_URI'),
+};
+
+// address returns one that no other test uses.
+export function address(name = 'john.doe') {
+  return `${name}.${randomBytes(6).toString('hex')}@example.com`;
+}
+
+async function messages(engine, to, query) {
+  const url = `${engine}/dev/inbox/api/messages?${new URLSearchParams({ to, ...query })}`;
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`inbox answers ${response.status}: ${await response.text()}`);
+  return (await response.json()).messages;
+}
+
+// mail waits for the newest message to an address, or for one newer than `after`.
+export async function mail(engine, to, after) {
+  const [newest] = await messages(engine, to, { wait: '10s', ...(after && { after: after.id }) });
+  if (!newest) throw new Error(`no mail to ${to} in 10 seconds`);
+  return newest;
+}
+
+// mails lists what has been sent to an address so far, newest first.
+export const mails = (engine, to) => messages(engine, to, {});
+
+// wrong returns a code that is not the right one, another for each n.
+export function wrong(code, n = 1) {
+  return String((Number(code) + n) % 1e6).padStart(6, '0');
+}
+
+// open fetches a mailed link as a browser does, and says where it leads.
+export async function open(link) {
+  const response = await fetch(link, { redirect: 'manual', headers: { Accept: 'text/html' } });
+  const location = response.headers.get('location');
+  return { status: response.status, location: location && new URL(location), text: await response.text() };
+}

@@ -1,0 +1,16 @@
+// All suites of one version of the client, in the order of the guide.
+import { signUpSuite } from './signup.js';
+import { emailSuite } from './email.js';
+import { passwordSuite } from './password.js';
+import { signInSuite } from './signin.js';
+import { tokenSuite } from './tokens.js';
+import { refusalSuite } from './refusals.js';
+
+export const suites = {
+  'sign-up': signUpSuite,
+  email: emailSuite,
+  password: passwordSuite,
+  'sign-in': signInSuite,
+  tokens: tokenSuite,
+  refusals: refusalSuite,
+};

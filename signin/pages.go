@@ -1,0 +1,281 @@
+// Package signin is the pages that people see: sign-in, sign-up, the code from the
+// mail, more ways to sign in, sign-out. They are one http.Handler on package idx,
+// and work in browsers without script.
+//
+//	client, err := idx.New(idx.Config{Issuer: …, ClientID: …, ClientSecret: …, RedirectURI: uri})
+//	pages, err := signin.New(client, signin.Options{RedirectURI: uri, AppName: "Acme"})
+//	mux.Handle("/login/", pages)
+//	mux.Handle("/", pages.Require(home)) // home asks signin.User who it is
+//
+// # Addresses
+//
+// All pages lie under one prefix, the directory of the redirect URI's path: with
+// https://app.example/login/callback it is /login/, and mounts there.
+//
+//	/login/           sign-in; takes return_to, login_hint, ui_locales, lang, prompt=create
+//	/login/sign-up    sign-up; takes the same
+//	/login/step       the step that is next: code, list, password, any other form
+//	/login/callback   where mailed links and the engine send the browser
+//	/login/sign-out   POST signs out; GET shows the button
+//	/login/signed-out
+//	/login/poll, /login/style.css, /login/page.js, /login/icon.svg
+//
+// GET shows and changes nothing. POST acts and answers with 303.
+//
+// # Hooks for tests
+//
+// These do not change. <main data-page> is one of sign-in, sign-up, email-code,
+// select-authenticator, set-password, form, link-continue, link-elsewhere,
+// already-signed-in, sign-out, signed-out, too-old, error. A field's name is its id:
+// identifier (sign-in), firstName, lastName, email (sign-up), verificationCode,
+// authenticator (radio buttons; the value is the authenticator's key, the id
+// authenticator-KEY), password. On a page of the kind form, fields have the names
+// that the engine gave them. Submit buttons have name="action" and one of these values:
+//
+//	sign-in               next
+//	sign-up               create
+//	email-code            continue, resend, check (I opened the link), change
+//	select-authenticator  submit, skip, cancel
+//	set-password, form    continue, skip, cancel
+//	link-continue         continue
+//	already-signed-in     continue is a link; switch (Use another account)
+//	sign-out              sign-out
+//	too-old               restart
+//	error                 resend (Send a new one), where a mailed link was too old
+package signin
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/stile-id/stile/idx"
+)
+
+// Options are the settings of the pages.
+type Options struct {
+	// RedirectURI is the client's, as registered with the engine; it is also the
+	// callback of mailed links. Required. Plain http only on loopback.
+	RedirectURI string
+
+	AppName        string // on every page; default: the redirect URI's host
+	Logo, LogoDark string // URL paths, about 32 px high; default: the app's name as text
+	AccentColor    string // "#1d6b52"; what is written on it, and its shade for links, are computed
+
+	HelpURL, TermsURL, PrivacyURL string // linked at the foot of each page
+
+	Sender   string // "Acme <login@acme.example>", to look for among spam
+	DevInbox string // base URL of a development inbox, linked from the code page; empty in production
+
+	Home string // where people go after sign-in if they asked for nothing else; default "/"
+
+	// Key, of at least 32 random bytes, seals the cookies. Default: derived from the
+	// client's secret; without a secret random, so that a restart signs everyone out.
+	Key []byte
+
+	// Catalog lays the operator's words over the shipped ones, key by key: en.json,
+	// de.json at its root. A language that is not shipped is added.
+	Catalog fs.FS
+
+	// RefreshLeeway is how long before its end an access token is refreshed, where
+	// there is a refresh token. Default: 30 seconds.
+	RefreshLeeway time.Duration
+
+	Now    func() time.Time // default: time.Now
+	Logger *slog.Logger     // default: slog.Default()
+}
+
+// Pages is the handler of all pages. Make one with New.
+type Pages struct {
+	client  *idx.Client
+	opt     Options
+	prefix  string
+	origin  string // of the redirect URI
+	cookies *cookies
+	cross   *http.CrossOriginProtection
+
+	languages map[string]*words
+	templates map[string]*template.Template
+	assets    map[string]asset
+	csp       string // up to the script's nonce
+
+	routes    map[string]route
+	answers   *once[*answer]
+	refreshes *once[refreshed]
+	probes    *once[probed]
+	offer     atomic.Pointer[offer] // the last one known
+}
+
+// A route is what an address does. keep is how long a POST's answer is given again
+// to the very same request.
+type route struct {
+	show, act func(*visit) *answer
+	keep      time.Duration
+}
+
+//go:embed templates/*.html static/*
+var files embed.FS
+
+// New makes the pages for the app that c stands for. The error tells which option
+// is wrong.
+func New(c *idx.Client, o Options) (*Pages, error) {
+	uri, err := url.Parse(o.RedirectURI)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("signin: RedirectURI: %w", err)
+	case uri.Host == "" || uri.Scheme != "https" && uri.Scheme != "http":
+		return nil, errors.New("signin: RedirectURI must be an absolute https URL")
+	case uri.Scheme == "http" && !loopback(uri.Hostname()):
+		return nil, errors.New("signin: RedirectURI must be https outside of loopback: cookies would travel in the clear")
+	case path.Base(uri.Path) == "/" || path.Base(uri.Path) == "." || strings.HasSuffix(uri.Path, "/"):
+		return nil, errors.New("signin: RedirectURI needs a path like /login/callback")
+	case o.Home != "" && !localPath(o.Home):
+		return nil, errors.New("signin: Home must be a path of the app itself")
+	case o.Key != nil && len(o.Key) < 32:
+		return nil, errors.New("signin: Key needs 32 bytes")
+	}
+	o.defaults(uri)
+	accent, err := parseColor(o.AccentColor)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pages{
+		client: c, opt: o,
+		prefix: strings.TrimSuffix(path.Dir(uri.Path), "/") + "/",
+		origin: uri.Scheme + "://" + uri.Host,
+		cross:  http.NewCrossOriginProtection(),
+
+		answers:   newOnce[*answer](o.Now),
+		refreshes: newOnce[refreshed](o.Now),
+		probes:    newOnce[probed](o.Now),
+	}
+	if err := p.cross.AddTrustedOrigin(p.origin); err != nil {
+		return nil, fmt.Errorf("signin: RedirectURI: %w", err)
+	}
+	cfg := c.Config()
+	secret := o.Key
+	if secret == nil {
+		secret = []byte(cfg.ClientSecret)
+	}
+	if p.cookies, err = newCookies(secret, cfg.ClientID, uri.Scheme == "https"); err != nil {
+		return nil, err
+	}
+	if p.languages, err = loadWords(o.Catalog); err != nil {
+		return nil, err
+	}
+	if p.templates, err = parseTemplates(); err != nil {
+		return nil, err
+	}
+	if p.assets, err = p.loadAssets(accent); err != nil {
+		return nil, err
+	}
+	p.csp = p.contentPolicy()
+	p.routes = p.table(path.Base(uri.Path))
+	return p, nil
+}
+
+func (o *Options) defaults(uri *url.URL) {
+	if o.AppName == "" {
+		o.AppName = uri.Hostname()
+	}
+	if o.AccentColor == "" {
+		o.AccentColor = "#1d6b52"
+	}
+	if o.Home == "" {
+		o.Home = "/"
+	}
+	if o.RefreshLeeway <= 0 {
+		o.RefreshLeeway = 30 * time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
+}
+
+// doublePress is how long the answer to a form is given again to its duplicate.
+const doublePress = 10 * time.Second
+
+func (p *Pages) table(callback string) map[string]route {
+	return map[string]route{
+		p.prefix:                {show: p.showSignIn, act: p.signIn, keep: doublePress},
+		p.prefix + "sign-up":    {show: p.showSignUp, act: p.signUp, keep: doublePress},
+		p.prefix + "step":       {show: p.showStep, act: p.step, keep: doublePress},
+		p.prefix + callback:     {show: p.showCallback, act: p.callback, keep: doublePress},
+		p.prefix + "sign-out":   {show: p.showSignOut, act: p.signOut, keep: doublePress},
+		p.prefix + "signed-out": {show: p.showSignedOut},
+		p.prefix + "poll":       {act: p.poll},
+	}
+}
+
+// maxForm bounds a form's body; the largest has two names, an address and a path.
+const maxForm = 64 << 10
+
+func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.serveAsset(w, r) {
+		return
+	}
+	v := p.visit(r)
+	at, ok := p.routes[r.URL.Path]
+	switch get := r.Method == http.MethodGet || r.Method == http.MethodHead; {
+	case !ok:
+		p.notFound(v).write(w)
+	case get && at.show != nil:
+		at.show(v).write(w)
+	case r.Method == http.MethodPost && at.act != nil:
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		p.act(v, at).write(w)
+	default:
+		allow := "GET, HEAD"
+		if at.act != nil {
+			allow = strings.TrimPrefix(allow+", POST", map[bool]string{true: "", false: "GET, HEAD, "}[at.show != nil])
+		}
+		a := p.refuse(v, http.StatusMethodNotAllowed, "error.method")
+		a.header.Set("Allow", allow)
+		a.write(w)
+	}
+}
+
+// act carries out a POST: from our own pages only, and once for a double press.
+func (p *Pages) act(v *visit, at route) *answer {
+	if err := p.cross.Check(v.r); err != nil {
+		return p.refuse(v, http.StatusForbidden, "error.cross_origin")
+	}
+	if err := v.r.ParseForm(); err != nil {
+		return p.refuse(v, http.StatusBadRequest, "error.bad_form")
+	}
+	h := sha256.New()
+	for _, s := range []string{v.r.URL.Path, v.r.PostForm.Encode(), v.ownCookies()} {
+		fmt.Fprintf(h, "%d:%s", len(s), s)
+	}
+	a := p.answers.do(base64.RawStdEncoding.EncodeToString(h.Sum(nil)), func() (*answer, time.Duration) {
+		a := at.act(v)
+		if a.status >= 500 {
+			return a, 0
+		}
+		return a, at.keep
+	})
+	if a == nil { // the one who worked on it panicked
+		return p.refuse(v, http.StatusInternalServerError, "error.internal")
+	}
+	return a
+}

@@ -1,0 +1,367 @@
+package signin
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stile-id/stile/idx"
+)
+
+// What kind of page a step is.
+const (
+	codeStep     = "email-code"
+	listStep     = "select-authenticator"
+	passwordStep = "set-password"
+	anyStep      = "form"
+)
+
+func kindOf(s *idx.NextStep) string {
+	asks := func(name string) bool {
+		return slices.ContainsFunc(s.Inputs, func(in idx.InputField) bool { return in.Name == name })
+	}
+	switch {
+	case s.Type == "email" && asks("verificationCode"):
+		return codeStep
+	case s.Name == "select-authenticator-enroll", s.Name == "select-authenticator-authenticate":
+		return listStep
+	case s.Name == "enroll-authenticator" && s.Type == "password" && asks("password"):
+		return passwordStep
+	}
+	return anyStep
+}
+
+// placeOf names a step, so that a message is not shown on the one after it.
+func placeOf(s *idx.NextStep) string {
+	if s == nil {
+		return ""
+	}
+	return s.Name + " " + s.Type
+}
+
+func (p *Pages) showStep(v *visit) *answer {
+	f, ok := v.flow(v.r.URL.Query().Get("flow"))
+	if a := p.elsewhere(v, f, ok); a != nil {
+		return a
+	}
+	tx, err := p.client.Resume(v.ctx, f.Tx)
+	if err != nil {
+		return p.failure(v, f, err)
+	}
+	switch {
+	case tx.Status == idx.StatusSuccess:
+		return p.finish(v, f, tx.Tokens)
+	case tx.NextStep == nil:
+		return p.ended(v, f, tx)
+	case v.r.URL.Query().Get("view") == "list":
+		if list := tx.Step("select-authenticator-enroll"); list != nil {
+			return p.showList(v, f, tx, list)
+		}
+	}
+	switch step := tx.NextStep; kindOf(step) {
+	case codeStep:
+		return p.showCode(v, f, tx, step)
+	case listStep:
+		return p.showList(v, f, tx, step)
+	case passwordStep:
+		return p.showPassword(v, f, tx, step)
+	default:
+		return p.showForm(v, f, tx, step)
+	}
+}
+
+// elsewhere answers for a flow that has no step to show; ok tells whether this
+// browser has the flow at all.
+func (p *Pages) elsewhere(v *visit, f *flow, ok bool) *answer {
+	switch {
+	case !ok && v.cookiesRefused():
+		return p.noCookies(v)
+	case !ok:
+		return p.tooOld(v, nil)
+	case f.Done:
+		if s, _ := p.session(v); s != nil {
+			return p.alreadySignedIn(v, s, f.ReturnTo)
+		}
+		return v.redirect(p.to(""))
+	case f.Tx == "":
+		return v.redirect(p.formPage(v, f))
+	}
+	return nil
+}
+
+// step takes every form after the first.
+func (p *Pages) step(v *visit) *answer {
+	f, ok := v.flow(v.r.URL.Query().Get("flow"))
+	action := v.form("action")
+	if ok && f.Done {
+		return v.redirect(p.onward(v, f))
+	}
+	if ok {
+		switch action {
+		case "change", "restart":
+			if a := p.end(v, f); a != nil {
+				return a
+			}
+			return p.again(v, f)
+		case "cancel":
+			if a := p.end(v, f); a != nil {
+				return a
+			}
+			v.remove("f-" + f.ID)
+			return v.redirect(p.to("", "return_to", f.ReturnTo))
+		}
+	}
+	if a := p.elsewhere(v, f, ok); a != nil {
+		return a
+	}
+	f.Lang = v.words.Lang
+	tx, err := p.client.Resume(v.ctx, f.Tx)
+	if gone(err) && action == "resend" {
+		return p.restart(v, f)
+	}
+	if err != nil {
+		return p.failure(v, f, err)
+	}
+	if tx.Status == idx.StatusSuccess {
+		return p.finish(v, f, tx.Tokens)
+	}
+	if tx.NextStep == nil {
+		return v.redirect(p.stepPage(v, f))
+	}
+	return p.do(v, f, tx, action)
+}
+
+// do carries out one button of the step that tx stands at.
+func (p *Pages) do(v *visit, f *flow, tx *idx.Transaction, action string) *answer {
+	step := tx.NextStep
+	var next *idx.Transaction
+	var err error
+	switch {
+	case action == "resend":
+		return p.resend(v, f, tx)
+	case action == "check":
+		if next, err = p.client.Poll(v.ctx, tx); err == nil && placeOf(next.NextStep) == placeOf(step) && next.Status == idx.StatusPending {
+			return p.stay(v, f, step, note{Key: "code.not_opened", Class: info})
+		}
+	case action == "skip":
+		next, err = p.client.Proceed(v.ctx, tx, idx.Input{Skip: true})
+	case action == "submit":
+		next, err = p.choose(v, tx)
+		if errors.Is(err, errNothingChosen) {
+			return p.stay(v, f, step, note{Key: "error.authenticator", Field: "authenticator"})
+		}
+	case v.form("step") != placeOf(step):
+		return v.redirect(p.stepPage(v, f)) // made for a step that is past
+	default:
+		in, wrong := p.input(v, step)
+		if len(wrong) > 0 {
+			return p.stay(v, f, step, wrong...)
+		}
+		next, err = p.client.Proceed(v.ctx, tx, in)
+	}
+	if errors.Is(err, idx.ErrNotOffered) {
+		return v.redirect(p.stepPage(v, f))
+	}
+	if err != nil {
+		return p.failure(v, f, err)
+	}
+	a := p.advance(v, f, next)
+	if step.Name == "enroll-authenticator" && kindOf(step) != codeStep && action == "continue" && len(next.Messages) == 0 &&
+		a.status == http.StatusSeeOther && next.NextStep != nil && kindOf(next.NextStep) == listStep {
+		return p.stay(v, f, next.NextStep, note{Key: "select.added", Params: []string{step.Authenticator.DisplayName}, Class: info})
+	}
+	return a
+}
+
+var errNothingChosen = errors.New("signin: nothing chosen")
+
+func (p *Pages) choose(v *visit, tx *idx.Transaction) (*idx.Transaction, error) {
+	key := v.form("authenticator")
+	if key == "" {
+		return nil, errNothingChosen
+	}
+	name := "select-authenticator-enroll"
+	if tx.Step(name) == nil {
+		name = "select-authenticator-authenticate"
+	}
+	return p.client.Proceed(v.ctx, tx, idx.Input{Step: name, Authenticator: key})
+}
+
+// input reads the form of a step, and says what is missing before the engine has to.
+func (p *Pages) input(v *visit, step *idx.NextStep) (idx.Input, []note) {
+	in := idx.Input{Step: step.Name, Values: map[string]any{}}
+	var wrong []note
+	for _, asked := range step.Inputs {
+		value, missing := v.form(asked.Name), "error.field.blank"
+		switch asked.Name {
+		case "verificationCode":
+			value, missing = normalCode(value), "error.code.blank"
+		case "password", "newPassword":
+			missing = "error.password.blank"
+		}
+		if asked.Type == "boolean" {
+			in.Values[asked.Name] = value != ""
+			continue
+		}
+		if value == "" && asked.Required {
+			wrong = append(wrong, note{Key: missing, Field: asked.Name, Params: []string{labelOf(asked)}})
+		}
+		if value != "" {
+			in.Values[asked.Name] = value
+		}
+	}
+	return in, wrong
+}
+
+// advance shows what comes after tx: the app, the next step, or this one again with
+// what the engine said.
+func (p *Pages) advance(v *visit, f *flow, tx *idx.Transaction) *answer {
+	if tx.Status == idx.StatusSuccess {
+		return p.finish(v, f, tx.Tokens)
+	}
+	f.Notes, f.At = p.said(v, tx), placeOf(tx.NextStep)
+	if tx.Status == idx.StatusPending {
+		// A terminal answer leaves the transaction as it was, for another try.
+		if err := f.follow(tx, v.now); err != nil {
+			return p.failure(v, f, err)
+		}
+	}
+	if err := v.save(f); err != nil {
+		return p.failure(v, nil, err)
+	}
+	return v.redirect(p.stepPage(v, f))
+}
+
+// stay shows the same step with our own message.
+func (p *Pages) stay(v *visit, f *flow, step *idx.NextStep, n ...note) *answer {
+	f.Notes, f.At = n, placeOf(step)
+	if err := v.save(f); err != nil {
+		return p.failure(v, nil, err)
+	}
+	to := p.stepPage(v, f)
+	if slices.ContainsFunc(n, func(n note) bool { return n.Field == "authenticator" }) {
+		to += "&view=list"
+	}
+	return v.redirect(to)
+}
+
+// resend asks for another code, or tells how long to wait: a press without script
+// may come too early (UX P3.8).
+func (p *Pages) resend(v *visit, f *flow, tx *idx.Transaction) *answer {
+	step := tx.NextStep
+	if !step.CanResend {
+		return v.redirect(p.stepPage(v, f))
+	}
+	if d := deliveryOf(step); d.ResendAt.After(v.now) {
+		return p.stay(v, f, step, note{
+			Key: "code.wait", Class: info, Until: d.ResendAt.Unix(),
+			Params: []string{v.words.Wait(d.ResendAt.Sub(v.now))},
+		})
+	}
+	next, err := p.client.Resend(v.ctx, tx)
+	if gone(err) {
+		return p.restart(v, f)
+	}
+	if err != nil {
+		return p.failure(v, f, err)
+	}
+	if len(next.Messages) == 0 && next.Status == idx.StatusPending {
+		f.Resent = v.now.Unix()
+	}
+	return p.advance(v, f, next)
+}
+
+// restart begins again with what was typed, so that a new code takes one press
+// (UX P4.6).
+func (p *Pages) restart(v *visit, f *flow) *answer {
+	f.abandon()
+	switch {
+	case f.address() == "":
+		return p.tooOld(v, f)
+	case f.SignUp:
+		return p.startSignUp(v, f, "")
+	}
+	return p.startSignIn(v, f)
+}
+
+// A news item is what poll tells the page's script.
+type news struct {
+	Go       string `json:"go,omitempty"`       // address to go on to
+	Delivery string `json:"delivery,omitempty"` // of the mail
+	Notice   string `json:"notice,omitempty"`   // about the delivery
+	Stop     bool   `json:"stop,omitempty"`     // nothing more will come
+	Wait     int    `json:"wait,omitempty"`     // milliseconds until the next poll, at least
+}
+
+// poll tells a waiting page whether its step was done elsewhere (UX P3.12). It is a
+// POST, because finding that out may sign the person in.
+func (p *Pages) poll(v *visit) *answer {
+	f, ok := v.flow(v.form("flow"))
+	if !ok {
+		return v.json(news{Go: p.to("step", "flow", v.form("flow"))})
+	}
+	if turn, err := strconv.Atoi(v.form("turn")); f.Done || err != nil || turn != f.Turn {
+		return v.json(news{Go: p.onward(v, f)})
+	}
+	var tx idx.Transaction
+	if err := tx.UnmarshalText([]byte(f.Tx)); err != nil {
+		return v.json(news{Go: p.onward(v, f)})
+	}
+	next, err := p.client.Poll(v.ctx, &tx)
+	switch {
+	case gone(err), errors.Is(err, idx.ErrNotOffered):
+		return v.json(news{Go: p.onward(v, f)})
+	case err != nil:
+		return v.json(news{Wait: 10_000})
+	case next.Status == idx.StatusSuccess:
+		a := p.finish(v, f, next.Tokens)
+		if a.status != http.StatusSeeOther {
+			return a
+		}
+		return v.json(news{Go: a.header.Get("Location")})
+	case next.NextStep == nil, kindOf(next.NextStep) != codeStep:
+		return v.json(news{Go: p.onward(v, f)})
+	}
+	out := news{Delivery: deliveryOf(next.NextStep).Status}
+	if next.RetryAfter > 0 {
+		out.Wait = int(next.RetryAfter / time.Millisecond)
+	}
+	if out.Delivery != v.form("delivery") && slices.Contains([]string{"sent", "delayed", "refused"}, out.Delivery) {
+		out.Notice = v.words.T("delivery."+out.Delivery, "address", p.addressOf(f, next))
+	}
+	return v.json(out)
+}
+
+// onward is where a page goes that has become old.
+func (p *Pages) onward(v *visit, f *flow) string {
+	if s, _ := p.session(v); f.Done && s != nil {
+		return p.destination(f)
+	}
+	return p.to("step", "flow", f.ID)
+}
+
+func deliveryOf(s *idx.NextStep) idx.Delivery {
+	if s == nil || s.Authenticator == nil || s.Authenticator.Delivery == nil {
+		return idx.Delivery{TriesLeft: -1}
+	}
+	return *s.Authenticator.Delivery
+}
+
+// addressOf is the address as typed; where this browser does not know it, what the
+// engine shows of it.
+func (p *Pages) addressOf(f *flow, tx *idx.Transaction) string {
+	if a := f.address(); a != "" {
+		return a
+	}
+	if tx.User != nil && strings.Contains(tx.User.Identifier, "@") {
+		return tx.User.Identifier
+	}
+	if tx.NextStep != nil && tx.NextStep.Authenticator != nil {
+		s, _ := tx.NextStep.Authenticator.Profile["email"].(string)
+		return s
+	}
+	return ""
+}

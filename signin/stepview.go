@@ -1,0 +1,267 @@
+package signin
+
+import (
+	"html/template"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stile-id/stile/idx"
+)
+
+func (p *Pages) stepView(v *visit, f *flow, step *idx.NextStep, name string) *page {
+	pg := p.page(v, name, f)
+	pg.Step = placeOf(step)
+	return pg
+}
+
+// told gives the notes of f that belong to the step at hand.
+func (f *flow) told(step *idx.NextStep) []note {
+	if f.At != "" && f.At != placeOf(step) {
+		return nil
+	}
+	return slices.Clone(f.Notes)
+}
+
+// code is what the page for the mailed code shows beside its field.
+type code struct {
+	Lead      template.HTML // where the mail went
+	Delivered bool          // it was not refused
+	Primary   string        // "" or the label of Send a new code, where no code can be right any more
+	Valid     string
+	ValidFor  int // seconds; 0: unknown
+	ResendIn  int // seconds until a new code may be asked for
+	CanResend bool
+	Resent    template.HTML // when it was sent again
+	Spam      template.HTML
+	Inbox     string // of development
+	PollEvery int    // milliseconds; 0: no polling
+	Delivery  string
+}
+
+// fastPoll is the shortest wait between two polls; engines allow one in 2 s.
+const fastPoll = 2 * time.Second
+
+func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
+	pg := p.stepView(v, f, step, codeStep)
+	d, address := deliveryOf(step), p.addressOf(f, tx)
+	c := code{Delivered: d.Status != "refused", CanResend: step.CanResend, Delivery: d.Status}
+
+	lead := "code.sent"
+	switch {
+	case d.Status == "refused":
+		lead = "delivery.refused"
+	case d.Status == "delayed":
+		lead = "delivery.delayed"
+	case address == "":
+		lead = "code.sent_unknown"
+	case step.Name == "challenge-authenticator":
+		// Whether there is an account must not show (UX P3.1).
+		lead = "code.sent_if"
+	}
+	c.Lead = v.words.H(lead, "address", v.words.Strong(address))
+	told := f.told(step)
+	known := !d.CodeExpiresAt.IsZero()
+	wrong := slices.IndexFunc(told, func(n note) bool { return n.Key == wrongCode })
+	switch left := d.CodeExpiresAt.Sub(v.now); {
+	case known && left <= 0:
+		// The engine does not tell a wrong code from an old one, but it tells the time.
+		c.Primary = v.words.T("code.new")
+		told = append(without(told, wrong), note{Key: "code.too_old"})
+	case known && d.TriesLeft == 0:
+		c.Primary = v.words.T("code.new")
+		told = append(without(told, wrong), note{Key: "code.exhausted"})
+	case known:
+		minutes := max(1, int((left+30*time.Second)/time.Minute))
+		c.Valid, c.ValidFor = v.words.N("code.valid", minutes), int(left/time.Second)
+	}
+	if c.Primary == "" && c.Delivered {
+		pg.Fields = []*field{{
+			Name: "verificationCode", Label: v.words.T("code.label"), Type: "text", InputMode: "numeric",
+			Autocomplete: "one-time-code", Plain: true, Required: true,
+		}}
+	}
+	pg.report(told)
+	if wrong >= 0 && known && d.TriesLeft > 0 && d.TriesLeft <= 2 && len(pg.Fields) > 0 {
+		pg.Fields[0].Error += " " + v.words.N("code.tries", d.TriesLeft)
+	}
+
+	if wait := d.ResendAt.Sub(v.now); wait > 0 {
+		c.ResendIn = int((wait + time.Second - 1) / time.Second)
+	}
+	if f.Resent != 0 {
+		at := time.Unix(f.Resent, 0).UTC()
+		c.Resent = v.words.H("code.resent", "time", template.HTML(`<time datetime="`+at.Format(time.RFC3339)+`">`+at.Format("15:04")+` UTC</time>`))
+	}
+	c.Spam = v.words.H("code.spam")
+	if p.opt.Sender != "" {
+		c.Spam = v.words.H("code.spam_from", "sender", v.words.Strong(p.opt.Sender))
+	}
+	if p.opt.DevInbox != "" {
+		c.Inbox = p.opt.DevInbox
+		if u, err := url.Parse(p.opt.DevInbox); err == nil {
+			q := u.Query()
+			q.Set("to", address)
+			u.RawQuery = q.Encode()
+			c.Inbox = u.String()
+		}
+	}
+	if step.Poll != nil && c.Primary == "" {
+		c.PollEvery = int(max(step.Poll.Every, fastPoll) / time.Millisecond)
+	}
+	pg.Data = c
+	return p.render(v, pg)
+}
+
+// wrongCode is the protocol's key for a code that is wrong, or too old.
+const wrongCode = "api.authn.error.PASSCODE_INVALID"
+
+func without(all []note, i int) []note {
+	if i < 0 {
+		return all
+	}
+	return slices.Delete(all, i, i+1)
+}
+
+// list is the page of authenticators to choose from.
+type list struct {
+	Enroll  bool // to set one up; else to sign in with one
+	Options []choice
+	Chosen  string
+	CanSkip bool
+	Email   string // already proven
+	Error   string
+}
+
+func (p *Pages) showList(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
+	pg := p.stepView(v, f, step, listStep)
+	l := list{Enroll: step.Name == "select-authenticator-enroll", CanSkip: step.CanSkip}
+	for _, o := range step.Options {
+		c := choice{Value: o.Value, Label: o.Label, Icon: iconOf(o.Value)}
+		if name, ok := v.words.lookup("authenticator." + o.Value + ".name"); ok && o.Label == "" {
+			c.Label = name
+		}
+		if about, ok := v.words.lookup("authenticator." + o.Value + ".about"); ok {
+			c.About = about
+		}
+		l.Options = append(l.Options, c)
+	}
+	if len(l.Options) > 0 {
+		l.Chosen = l.Options[0].Value
+	}
+	if l.Enroll {
+		l.Email = p.addressOf(f, tx)
+	} else {
+		pg.Title = v.words.T("title.choose")
+	}
+	pg.Fields = []*field{{Name: "authenticator", Value: l.Chosen}}
+	told := f.told(step)
+	if v.r.URL.Query().Get("view") == "list" {
+		told = f.told(tx.NextStep)
+	}
+	pg.report(told)
+	l.Error = pg.Fields[0].Error
+	pg.Data = l
+	return p.render(v, pg)
+}
+
+// iconOf names one of the drawings in parts.html.
+func iconOf(key string) string {
+	switch key {
+	case "okta_email":
+		return "mail"
+	case "okta_password":
+		return "key"
+	case "webauthn":
+		return "fingerprint"
+	case "phone_number", "okta_verify", "google_otp":
+		return "phone"
+	}
+	return "shield"
+}
+
+// password is the page to set one.
+type password struct {
+	Rules    []string
+	Min      int
+	Username string
+	Back     string // address of the list, if there is one
+	CanSkip  bool
+}
+
+func (p *Pages) showPassword(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
+	pg := p.stepView(v, f, step, passwordStep)
+	complexity, _ := step.Authenticator.Settings["complexity"].(map[string]any)
+	pw := password{Username: p.addressOf(f, tx), Min: number(complexity["minLength"])}
+	pw.Rules = p.rules(v, complexity)
+	if tx.Step("select-authenticator-enroll") != nil {
+		pw.Back = p.to("step", "flow", f.ID, "view", "list")
+	} else {
+		pw.CanSkip = step.CanSkip
+	}
+	pg.Fields = []*field{{
+		Name: "password", Label: v.words.T("password.label"), Type: "password", Autocomplete: "new-password",
+		Secret: true, Required: true, DescribedBy: "rules",
+	}}
+	pg.report(f.told(step))
+	pg.Data = pw
+	return p.render(v, pg)
+}
+
+// rules says in words what the engine demands of a password.
+func (p *Pages) rules(v *visit, c map[string]any) []string {
+	var all []string
+	for _, rule := range []string{"minLength", "minLowerCase", "minUpperCase", "minNumber", "minSymbol"} {
+		if n := number(c[rule]); n > 0 {
+			all = append(all, v.words.N("password."+rule, n))
+		}
+	}
+	if n := number(c["maxConsecutiveRepeatingCharacters"]); n > 0 {
+		all = append(all, v.words.T("password.maxConsecutiveRepeatingCharacters", "n", n))
+	}
+	if on, _ := c["excludeUsername"].(bool); on {
+		all = append(all, v.words.T("password.excludeUsername"))
+	}
+	if names, _ := c["excludeAttributes"].([]any); len(names) > 0 {
+		all = append(all, v.words.T("password.excludeAttributes"))
+	}
+	return all
+}
+
+func number(x any) int {
+	n, _ := x.(float64)
+	return int(n)
+}
+
+// freeForm is any step that has no page of its own.
+type freeForm struct {
+	CanSkip bool
+	Link    string // where the step is done somewhere else
+}
+
+func (p *Pages) showForm(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
+	pg := p.stepView(v, f, step, anyStep)
+	for _, in := range step.Inputs {
+		fd := p.describe(v, in)
+		switch {
+		case in.Name == "verificationCode":
+			fd.Label, fd.InputMode, fd.Autocomplete, fd.Plain = v.words.T("code.label"), "numeric", "one-time-code", true
+		case in.Name == "newPassword":
+			fd.Autocomplete = "new-password"
+		case !in.Secret && f.Typed[in.Name] != "":
+			fd.Value = f.Typed[in.Name]
+		}
+		pg.Fields = append(pg.Fields, fd)
+	}
+	if step.Authenticator != nil && step.Authenticator.DisplayName != "" {
+		pg.Title = step.Authenticator.DisplayName
+	}
+	form := freeForm{CanSkip: step.CanSkip}
+	if u, err := url.Parse(step.Href); err == nil && strings.HasPrefix(u.Scheme, "http") {
+		form.Link = step.Href
+	}
+	pg.report(f.told(step))
+	pg.Data = form
+	return p.render(v, pg)
+}
