@@ -173,11 +173,13 @@ func (b *browser) send(method, address string, form url.Values) *view {
 			if at, err = at.Parse(to); err != nil {
 				b.t.Fatal(err)
 			}
-			method = http.MethodGet
+			if method == http.MethodPost {
+				method = http.MethodGet
+			}
 			continue
 		}
 		v := &view{b: b, status: res.StatusCode, url: at, header: res.Header, html: string(text)}
-		if strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+		if strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") && method != http.MethodHead {
 			v.lint()
 		}
 		return v
@@ -227,7 +229,7 @@ func (v *view) lint() {
 	if !strings.HasSuffix(title, " · Acme") || strings.HasPrefix(title, " ") {
 		fail("G20", "title %q", title)
 	}
-	wrong := strings.Contains(v.html, `aria-invalid="true"`) || strings.Contains(v.html, `class="alert"`)
+	wrong := strings.Contains(v.html, `class="error"`) || strings.Contains(v.html, `class="alert"`)
 	if wrong != strings.HasPrefix(title, "Error: ") && v.page() != "error" {
 		fail("G20", "title %q of a page with mistakes: %v", title, wrong)
 	}

@@ -1,19 +1,598 @@
 package signin_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/stile-id/stile/idx"
+	"github.com/stile-id/stile/signin"
 )
 
+const ada = "ada@example.com"
+
+// The six steps of the guide, by a browser without script.
 func TestUX_G1_SignUpWithoutScript(t *testing.T) {
 	s := newSite(t)
 	b := s.browser()
-	page := b.get("/").is("sign-in")
-	page = page.follow("Sign up").is("sign-up")
-	page = page.press("create", "firstName", "Ada", "lastName", "Lovelace", "email", "ada@example.com").is("email-code")
-	page = page.press("continue", "verificationCode", s.engine.lastMail("ada@example.com").code).is("select-authenticator")
+	presses := 0
+	page := b.get("/").is("sign-in").follow("Sign up").is("sign-up")
+	page = page.press("create", "firstName", "Ada", "lastName", "Lovelace", "email", ada).is("email-code")
+	presses++
+	page = page.press("continue", "verificationCode", s.engine.lastMail(ada).code).is("select-authenticator")
+	presses++
 	page = page.press("skip")
-	if !strings.Contains(page.html, "00u1ada ada@example.com Ada Lovelace") {
-		t.Errorf("landed at %s: %s", page.url, page.html)
+	presses++
+	if want := "app /: 00u1ada ada@example.com Ada Lovelace"; page.html != want {
+		t.Errorf("landed at %s: %q, want %q", page.url, page.html, want)
+	}
+	t.Run("UX_P5_3", func(t *testing.T) {
+		if presses != 3 {
+			t.Errorf("%d presses, want two forms and one Skip", presses)
+		}
+	})
+	t.Run("UX_P6_1", func(t *testing.T) {
+		if len(b.hops) != 2 || !strings.HasPrefix(b.hops[0], "303 ") || b.hops[1] != "200 /" {
+			t.Errorf("success goes by %v", b.hops)
+		}
+	})
+	t.Run("UX_P6_3 UX_G54", func(t *testing.T) {
+		b.get("/login/").is("already-signed-in").says("You are signed in to Acme as ada@example.com.")
+		b.get("/login/sign-up").is("already-signed-in")
+		again := b.get("/login/?return_to=/app").is("already-signed-in")
+		if to := again.link("Continue"); to != "/app" {
+			t.Errorf("Continue leads to %q", to)
+		}
+		again.press("switch").is("sign-in")
+		b.get("/").is("sign-in")
+	})
+}
+
+func TestUX_G3_Weight(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	size := func(text string) int {
+		var out bytes.Buffer
+		w := gzip.NewWriter(&out)
+		fmt.Fprint(w, text)
+		w.Close()
+		return out.Len()
+	}
+	page := b.get("/login/sign-up")
+	if n := size(page.html); n > 15<<10 {
+		t.Errorf("HTML has %d bytes", n)
+	}
+	for _, name := range []string{"style.css", "page.js"} {
+		link := regexp.MustCompile(`"(/login/` + regexp.QuoteMeta(name) + `\?v=[^"]*)"`).FindStringSubmatch(page.html)
+		if link == nil {
+			t.Fatalf("no %s: %s", name, page.html)
+		}
+		file := b.get(link[1])
+		if n := size(file.html); file.status != 200 || n > 15<<10 {
+			t.Errorf("%s: %d, %d bytes", name, file.status, n)
+		}
+		if got := file.header.Get("Cache-Control"); !strings.Contains(got, "immutable") {
+			t.Errorf("%s: Cache-Control %q", name, got)
+		}
+	}
+	if n := strings.Count(page.html, `rel="stylesheet"`); n != 1 {
+		t.Errorf("%d style sheets", n)
+	}
+	if got := b.get("/login/icon.svg").header.Get("Content-Type"); got != "image/svg+xml" {
+		t.Errorf("icon: %q", got)
+	}
+}
+
+func TestUX_G5_GetChangesNothing(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	code := b.signUp("Ada", "Lovelace", ada)
+	m := s.engine.lastMail(ada)
+	addresses := []string{
+		"/", "/login/", "/login/sign-up", "/login/step", code.url.RequestURI(), code.url.RequestURI() + "&view=list",
+		"/login/sign-out", "/login/signed-out", "/login/callback", "/login/callback?otp=" + m.code + "&state=" + m.state,
+		"/login/callback?error=link_expired&state=" + m.state, "/login/poll", "/login/nothing", "/login/style.css",
+	}
+	state := func() string {
+		s.engine.mu.Lock()
+		defer s.engine.mu.Unlock()
+		out := fmt.Sprint(len(s.engine.mails), s.engine.users, len(s.engine.codes), len(s.engine.flows))
+		for _, h := range slices.Sorted(maps.Keys(s.engine.flows)) {
+			f := s.engine.flows[h]
+			out += fmt.Sprint(";", f.step, f.identifier, f.tries, len(f.codes))
+		}
+		return out
+	}
+	before := state()
+	for range 2 {
+		for _, method := range []string{http.MethodGet, http.MethodHead} {
+			for _, a := range addresses {
+				v := b.send(method, a, nil)
+				if method == http.MethodHead && v.html != "" {
+					t.Errorf("HEAD %s has a body", a)
+				}
+			}
+		}
+	}
+	if after := state(); after != before {
+		t.Errorf("before %s\nafter  %s", before, after)
+	}
+	code.press("continue", "verificationCode", m.code).is("select-authenticator")
+}
+
+func TestUX_G6_PostRedirectGet(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	check := func(v *view) *view {
+		t.Helper()
+		if !strings.HasPrefix(b.hops[0], "303 ") {
+			t.Errorf("went by %v", b.hops)
+		}
+		before := len(s.engine.mails)
+		if again := b.get(v.url.RequestURI()); again.page() != v.page() || len(s.engine.mails) != before {
+			t.Errorf("a reload of %s gives %s and %d mails", v.page(), again.page(), len(s.engine.mails)-before)
+		}
+		return v
+	}
+	v := check(b.get("/login/sign-up").press("create"))
+	v = check(v.press("create", "firstName", "Ada", "lastName", "L", "email", ada))
+	v = check(v.press("continue", "verificationCode", "000000"))
+	v = check(v.press("continue", "verificationCode", ""))
+	v = check(v.press("check"))
+	v = check(v.press("resend"))
+	s.clock.Advance(30 * time.Second)
+	v = check(v.press("resend"))
+	v = check(v.press("change"))
+	v = check(v.press("create"))
+	v = check(v.press("continue", "verificationCode", s.engine.lastMail(ada).code).is("select-authenticator"))
+	check(v.press("submit", "authenticator", "okta_password").is("set-password"))
+}
+
+func TestUX_G7_DoublePress(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	twice := func(v *view, action string, typed ...string) *view {
+		t.Helper()
+		hold := make(chan struct{})
+		s.engine.set(func() { s.engine.hold = hold })
+		to, values := v.form(action, typed...)
+		second := &browser{site: s, http: b.http}
+		var first, other *view
+		var wg sync.WaitGroup
+		wg.Go(func() { first = b.send(http.MethodPost, to, values) })
+		wg.Go(func() { other = second.send(http.MethodPost, to, values) })
+		close(hold)
+		s.engine.set(func() { s.engine.hold = nil })
+		wg.Wait()
+		if first.page() != other.page() || first.status != other.status {
+			t.Errorf("%s: %s and %s", action, first.page(), other.page())
+		}
+		return first
+	}
+	v := twice(b.get("/login/sign-up"), "create", "firstName", "Ada", "lastName", "L", "email", ada).is("email-code")
+	if n := len(s.engine.mails); n != 1 {
+		t.Errorf("%d mails", n)
+	}
+	v = twice(v, "continue", "verificationCode", s.engine.lastMail(ada).code).is("select-authenticator")
+	v = twice(v, "skip")
+	if !strings.HasPrefix(v.html, "app /") {
+		t.Errorf("landed at %s: %s", v.url, v.html)
+	}
+	for code, n := range s.engine.redeemed {
+		if n != 1 {
+			t.Errorf("%s redeemed %d times", code, n)
+		}
+	}
+}
+
+func TestUX_G23_Errors(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	t.Run("one", func(t *testing.T) {
+		v := b.get("/login/").press("next", "identifier", "ada.example.com").is("sign-in")
+		v.says("The @ is missing. Enter an address like name@example.com")
+		tag := v.tag("identifier")
+		if attr(tag, "aria-invalid") != "true" || attr(tag, "aria-describedby") != "identifier-error" || !strings.Contains(tag, "autofocus") ||
+			attr(tag, "value") != "ada.example.com" {
+			t.Errorf("field %s", tag)
+		}
+		if strings.Contains(v.html, `role="alert" tabindex`) {
+			t.Error("a summary of one mistake")
+		}
+		if strings.Index(v.html, `id="identifier-error"`) > strings.Index(v.html, `<input id="identifier"`) {
+			t.Error("the error comes after the input")
+		}
+	})
+	t.Run("several", func(t *testing.T) {
+		v := b.get("/login/sign-up").press("create", "firstName", "", "lastName", "Lovelace", "email", "ada@").is("sign-up")
+		v.says("Please check these:", "Enter your first name", "Something is missing after the @.")
+		if v.link("Enter your first name") != "#firstName" || !strings.Contains(v.html, `role="alert" tabindex="-1" autofocus`) {
+			t.Errorf("summary: %s", v.html)
+		}
+		if v.value("lastName") != "Lovelace" || v.value("email") != "ada@" || v.title() != "Error: Create your account · Acme" {
+			t.Errorf("keeps %q %q, title %q", v.value("lastName"), v.value("email"), v.title())
+		}
+		if strings.Count(v.html, "autofocus") != 1 {
+			t.Error("UX G24: the focus has more than one place")
+		}
+	})
+	if n := len(s.engine.mails); n != 0 {
+		t.Errorf("%d mails", n)
+	}
+}
+
+func TestUX_G25_Focus(t *testing.T) {
+	b := newSite(t).browser()
+	if v := b.get("/login/"); !strings.Contains(v.tag("identifier"), "autofocus") {
+		t.Error("the only field has no focus")
+	}
+	if v := b.get("/login/?login_hint=" + ada); strings.Contains(v.html, "autofocus") {
+		t.Error("a field that is filled in has the focus")
+	}
+	if v := b.get("/login/sign-up"); strings.Contains(v.html, "autofocus") {
+		t.Error("a page of several fields does not begin at its heading")
+	}
+}
+
+func TestUX_G40_Language(t *testing.T) {
+	catalog := fstest.MapFS{
+		"de.json": {Data: []byte(`{"sign_in.next": "Weiter"}`)},
+		"fr.json": {Data: []byte(`{"sign_in.next": "Suivant"}`)},
+	}
+	s := newSite(t, func(o *signin.Options) { o.Catalog = catalog })
+	for _, at := range []struct{ name, address, header, lang, next string }{
+		{"nothing said", "/login/", "", "en", "Next"},
+		{"the browser's", "/login/", "de-CH, en;q=0.5", "de", "Weiter"},
+		{"a browser's that is not there", "/login/", "sv, nb", "en", "Next"},
+		{"the request's", "/login/?ui_locales=sv+fr", "de", "fr", "Suivant"},
+		{"the person's", "/login/?ui_locales=fr&lang=de", "en", "de", "Weiter"},
+	} {
+		t.Run(at.name, func(t *testing.T) {
+			b := s.browser()
+			b.lang = at.header
+			v := b.get(at.address).is("sign-in").says(at.next)
+			if !strings.Contains(v.html, `<html lang="`+at.lang+`" dir="ltr">`) {
+				t.Errorf("html tag: %.60s", v.html)
+			}
+		})
+	}
+	t.Run("holds for the flow and its mail", func(t *testing.T) {
+		b := s.browser()
+		b.lang = "en"
+		v := b.get("/login/?ui_locales=fr").press("next", "identifier", ada).is("email-code")
+		if !strings.Contains(v.html, `<html lang="fr"`) {
+			t.Errorf("the next page: %.60s", v.html)
+		}
+		s.engine.mu.Lock()
+		got := s.engine.headers[len(s.engine.headers)-2].Get("Accept-Language")
+		s.engine.mu.Unlock()
+		if got != "fr, en" {
+			t.Errorf("the engine is told %q", got)
+		}
+	})
+	t.Run("chosen", func(t *testing.T) {
+		b := s.browser()
+		b.get("/login/").follow("de").says("Weiter")
+		b.get("/login/").says("Weiter")
+	})
+}
+
+// Every key that templates and code use is in the catalogue, and every key there is used.
+func TestUX_G41_KeysUsed(t *testing.T) {
+	used := map[string]bool{}
+	quoted := regexp.MustCompile(`"([a-z_]+(?:\.[A-Za-z_]+)+)"`)
+	for _, dir := range []string{".", "templates"} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if name := e.Name(); strings.HasSuffix(name, "_test.go") || !strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, ".html") {
+				continue
+			}
+			text, err := os.ReadFile(dir + "/" + e.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
+				used[m[1]] = true
+			}
+		}
+	}
+	for _, name := range []string{"sign-in", "sign-up", "email-code", "select-authenticator", "set-password", "form", "link-continue", "link-elsewhere"} {
+		used["title."+name] = true
+	}
+	for _, rule := range []string{"minLength", "minLowerCase", "minUpperCase", "minNumber", "minSymbol"} {
+		used["password."+rule] = true
+	}
+	for _, fault := range []string{"blank", "long", "unprintable"} {
+		used["error.first_name."+fault], used["error.last_name."+fault], used["error.field."+fault] = true, true, true
+	}
+	for _, d := range []string{"sent", "delayed", "refused"} {
+		used["delivery."+d] = true
+	}
+	known := signin.English(t)
+	plain := map[string]bool{}
+	for key := range known {
+		plain[strings.TrimSuffix(strings.TrimSuffix(key, ".one"), ".other")] = true
+	}
+	notKeys := regexp.MustCompile(`\.(css|js|svg|html|json)$|^(idx|errors|api|main)\.|^(error\.first_name|error\.last_name|error\.field)\.$`)
+	for key := range used {
+		if !plain[key] && known[key] == "" && !notKeys.MatchString(key) {
+			t.Errorf("%q is used and not in en.json", key)
+		}
+	}
+	for key := range plain {
+		if !used[key] && !strings.HasPrefix(key, "engine.") && !strings.HasPrefix(key, "authenticator.") {
+			t.Errorf("%q is in en.json and not used", key)
+		}
+	}
+	for key := range known {
+		if one, ok := strings.CutSuffix(key, ".one"); ok && known[one+".other"] == "" {
+			t.Errorf("%q has no other form", one)
+		}
+	}
+}
+
+func TestUX_G50_Back(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	form := b.get("/login/sign-up")
+	code := form.press("create", "firstName", "Ada", "lastName", "Lovelace", "email", ada).is("email-code")
+	t.Run("the form is filled in, and goes on", func(t *testing.T) {
+		back := b.get(form.url.RequestURI()).is("sign-up")
+		if back.value("firstName") != "Ada" || back.value("lastName") != "Lovelace" || back.value("email") != ada {
+			t.Errorf("filled in: %q %q %q", back.value("firstName"), back.value("lastName"), back.value("email"))
+		}
+		back.press("create").is("email-code")
+	})
+	t.Run("the same page pressed again sends no mail", func(t *testing.T) {
+		before := len(s.engine.mails)
+		again := form.press("create", "firstName", "Ada", "lastName", "Lovelace", "email", ada).is("email-code")
+		if again.url.Query().Get("flow") != code.url.Query().Get("flow") || len(s.engine.mails) != before {
+			t.Errorf("went to %s with %d more mails", again.url, len(s.engine.mails)-before)
+		}
+	})
+	t.Run("back to the code page after it", func(t *testing.T) {
+		list := code.press("continue", "verificationCode", s.engine.lastMail(ada).code)
+		if list.page() != "select-authenticator" {
+			// Another mail of this address belongs to the flow that was begun anew above.
+			list = code.press("continue", "verificationCode", s.engine.mails[0].code).is("select-authenticator")
+		}
+		b.get(code.url.RequestURI()).is("select-authenticator")
+		code.press("continue", "verificationCode", "123456").is("select-authenticator")
+	})
+	t.Run("at the end", func(t *testing.T) {
+		b.get(code.url.RequestURI()).press("skip")
+		b.get(code.url.RequestURI()).is("already-signed-in")
+		if v := code.press("continue", "verificationCode", "1"); !strings.HasPrefix(v.html, "app /") {
+			t.Errorf("a late press leads to %s", v.url)
+		}
+	})
+}
+
+func TestUX_G51_TooOld(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	code := b.get("/deep/link?x=1").is("sign-in").press("next", "identifier", ada).is("email-code")
+	s.engine.set(func() { clear(s.engine.flows) }) // the engine has forgotten it
+	old := b.get(code.url.RequestURI()).is("too-old").says("This page is too old", "Start again", "Reference:")
+	if old.status != http.StatusGone {
+		t.Errorf("status %d", old.status)
+	}
+	code.press("continue", "verificationCode", "123456").is("too-old")
+	again := old.press("restart").is("sign-in")
+	if again.value("identifier") != ada {
+		t.Errorf("filled in with %q", again.value("identifier"))
+	}
+	s.engine.set(func() { s.engine.users[ada] = true })
+	last := again.press("next").is("email-code").press("continue", "verificationCode", s.engine.lastMail(ada).code)
+	if !strings.HasPrefix(last.html, "app /deep/link?x=1") {
+		t.Errorf("UX P6.2: landed at %s", last.url)
+	}
+
+	t.Run("a browser that never had it", func(t *testing.T) {
+		other := s.browser()
+		other.get("/login/step?flow=abcdefghijklmnop").is("too-old").follow("Start again").is("sign-in")
+		other.get("/login/step").is("too-old")
+		s.clock.Advance(2 * time.Minute)
+		other.get(code.url.RequestURI()).is("too-old")
+	})
+	t.Run("its cookie is a day old", func(t *testing.T) {
+		v := s.browser().signIn("grace@example.com")
+		s.clock.Advance(25 * time.Hour)
+		v.b.get(v.url.RequestURI()).is("too-old")
+	})
+}
+
+func TestUX_G52_TwoTabs(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	one, two := b.get("/login/sign-up"), b.get("/login/sign-up")
+	a := one.press("create", "firstName", "Ada", "lastName", "L", "email", ada).is("email-code")
+	g := two.press("create", "firstName", "Grace", "lastName", "H", "email", "grace@example.com").is("email-code").says("grace@example.com")
+	b.get(a.url.RequestURI()).says(ada).saysNot("grace@")
+	a.press("continue", "verificationCode", s.engine.lastMail("grace@example.com").code).is("email-code").says("That code is not right.")
+	a.press("continue", "verificationCode", s.engine.lastMail(ada).code).is("select-authenticator").says(ada)
+	g.press("continue", "verificationCode", s.engine.lastMail("grace@example.com").code).is("select-authenticator").says("grace@example.com")
+
+	t.Run("many", func(t *testing.T) {
+		for i := range 9 {
+			s.clock.Advance(time.Second)
+			b.signUp("A", "B", fmt.Sprintf("p%d@example.com", i))
+		}
+		n := 0
+		for _, c := range b.cookies() {
+			if strings.Contains(c.Name, "-f-") {
+				n++
+			}
+		}
+		if n > 5 {
+			t.Errorf("keeps %d flows", n)
+		}
+	})
+}
+
+func TestUX_G53_CookiesRefused(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	b.http.Jar = nil
+	v := b.get("/login/").press("next", "identifier", ada).is("error").says("Cookies are switched off", "Allow them for this site")
+	if v.status != http.StatusBadRequest || len(b.hops) != 2 {
+		t.Errorf("%d by %v", v.status, b.hops)
+	}
+	b.get("/login/").press("next", "identifier", "nothing").is("error").says("Cookies are switched off")
+}
+
+func TestUX_G55_G56_Setup(t *testing.T) {
+	s := newSite(t)
+	s.engine.answers["/v1/interact"] = reply{status: 401, body: `{"error":"invalid_client","error_description":"Invalid value for 'client_id' parameter."}`}
+	v := s.browser().get("/login/").is("error").says("This app is not set up correctly", "invalid_client", "Invalid value for 'client_id' parameter.", "req")
+	if v.status != http.StatusInternalServerError {
+		t.Errorf("status %d", v.status)
+	}
+	ref := regexp.MustCompile(`<code>([0-9A-Z-]+)</code>`).FindStringSubmatch(v.html)
+	if ref == nil || !strings.Contains(s.log.text(), "reference="+ref[1]) {
+		t.Errorf("reference %v is not in the log: %s", ref, s.log.text())
+	}
+}
+
+func TestUX_G56_Unreachable(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	form := b.get("/login/sign-up")
+	down := reply{status: 503, body: `{"errorCode":"E0000010","errorSummary":"down"}`}
+	s.engine.set(func() { s.engine.answers["/v1/interact"] = down })
+	v := form.press("create", "firstName", "Ada", "lastName", "L", "email", ada).is("error").says("Sign-in is not available right now", "Reference:")
+	if v.status != http.StatusBadGateway {
+		t.Errorf("status %d", v.status)
+	}
+	s.engine.set(func() { clear(s.engine.answers) })
+	again := v.follow("Try again").is("sign-up")
+	if again.value("firstName") != "Ada" || again.value("email") != ada {
+		t.Errorf("what was typed is lost: %q %q", again.value("firstName"), again.value("email"))
+	}
+	code := again.press("create").is("email-code")
+	s.engine.set(func() { s.engine.answers["/idp/idx/challenge/answer"] = down })
+	v = code.press("continue", "verificationCode", s.engine.lastMail(ada).code).is("error")
+	s.engine.set(func() { clear(s.engine.answers) })
+	v.follow("Try again").is("email-code").press("continue", "verificationCode", s.engine.lastMail(ada).code).is("select-authenticator")
+	if strings.Contains(s.log.text(), s.engine.lastMail(ada).code) {
+		t.Error("the code is in the log")
+	}
+
+	t.Run("the sign-in page shows while the engine restarts", func(t *testing.T) {
+		s.clock.Advance(2 * time.Minute)
+		s.engine.set(func() { s.engine.answers["/v1/interact"] = down })
+		s.browser().get("/login/").is("sign-in").says("Sign up")
+	})
+}
+
+func TestUX_G57_Limits(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	form := b.get("/login/sign-up")
+	limit := func(path, body string) {
+		s.engine.set(func() {
+			s.engine.answers[path] = reply{status: 429, header: http.Header{"Retry-After": {"240"}}, body: body}
+		})
+	}
+	idxBody := `{"version":"1.0.0","messages":{"type":"array","value":[{"message":"Too many requests","i18n":{"key":"tooManyRequests"},"class":"ERROR"}]}}`
+	check := func(v *view) {
+		t.Helper()
+		v.says("That was too often. Try again in 4 minutes.")
+		if v.status != 429 || v.header.Get("Retry-After") != "240" {
+			t.Errorf("%d, Retry-After %q", v.status, v.header.Get("Retry-After"))
+		}
+	}
+	limit("/idp/idx/enroll/new", idxBody)
+	v := form.press("create", "firstName", "Ada", "lastName", "L", "email", ada).is("sign-up")
+	check(v)
+	if v.value("firstName") != "Ada" {
+		t.Error("what was typed is lost")
+	}
+	s.clock.Advance(4 * time.Minute)
+	if later := b.get(v.url.RequestURI()).saysNot("too often"); later.status != 200 {
+		t.Errorf("after the wait: %d", later.status)
+	}
+	s.engine.set(func() { clear(s.engine.answers) })
+	code := v.press("create").is("email-code")
+
+	limit("/idp/idx/challenge/resend", idxBody)
+	s.clock.Advance(time.Minute)
+	v = code.press("resend").is("email-code")
+	check(v)
+	s.engine.set(func() { clear(s.engine.answers) })
+	v.press("continue", "verificationCode", s.engine.lastMail(ada).code).is("select-authenticator")
+
+	t.Run("at the edge", func(t *testing.T) {
+		s.clock.Advance(2 * time.Minute)
+		limit("/v1/interact", `{"errorCode":"E0000047","errorSummary":"API call exceeded rate limit"}`)
+		s.start()
+		check(s.browser().get("/login/").is("error"))
+	})
+}
+
+func TestUX_G60_Escaping(t *testing.T) {
+	s := newSite(t, func(o *signin.Options) { o.AppName = "Acme" })
+	b := s.browser()
+	for _, name := range []string{
+		`<b>Ada</b>`, `"><script>alert(1)</script>`, `'onmouseover='x`, "{{.}}", "{address}", "\u202eadA", "Ada\u200f", "👩‍🚀", strings.Repeat("W", 200),
+	} {
+		v := b.get("/login/sign-up").press("create", "firstName", name, "lastName", "L", "email", "<i>@x")
+		if v.page() == "sign-up" && v.value("firstName") != name {
+			t.Errorf("%q comes back as %q", name, v.value("firstName"))
+		}
+		if strings.Contains(v.html, "<b>Ada") || strings.Contains(v.html, "alert(1)</script>") || strings.Contains(v.html, "<i>") {
+			t.Errorf("%q is not escaped", name)
+		}
+	}
+	v := b.signUp("Ada", "L", `"<b>x</b>"@example.com`)
+	if strings.Contains(v.html, "<b>x") {
+		t.Error("the address is not escaped")
+	}
+	v.says(`We sent a code to "<b>x</b>"@example.com.`)
+	b.get("/login/callback?error="+url.QueryEscape("<b>call 555</b>")+"&error_description=call+me").is("error").saysNot("555", "call me")
+}
+
+func TestNewRefuses(t *testing.T) {
+	client, err := idx.New(idx.Config{Issuer: "https://id.example/oauth2/default", ClientID: "c", RedirectURI: "https://app.example/login/callback"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]signin.Options{
+		"no redirect URI":       {},
+		"not absolute":          {RedirectURI: "/login/callback"},
+		"another scheme":        {RedirectURI: "ftp://app.example/login/callback"},
+		"SEC_S63 plain http":    {RedirectURI: "http://app.example/login/callback"},
+		"no path":               {RedirectURI: "https://app.example"},
+		"only a directory":      {RedirectURI: "https://app.example/login/"},
+		"colour":                {RedirectURI: "https://app.example/login/callback", AccentColor: "red"},
+		"SEC_S72 home":          {RedirectURI: "https://app.example/login/callback", Home: "//evil.example"},
+		"short key":             {RedirectURI: "https://app.example/login/callback", Key: []byte("short")},
+		"catalogue of no words": {RedirectURI: "https://app.example/login/callback", Catalog: fstest.MapFS{"en.json": {Data: []byte("[]")}}},
+	} {
+		if _, err := signin.New(client, o); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	for _, uri := range []string{
+		"https://app.example/login/callback", "https://app.example/callback", "http://localhost:8080/login/callback",
+		"http://127.0.0.1/a/b/c", "http://[::1]:8080/login/callback", "http://app.localhost/login/callback",
+	} {
+		if _, err := signin.New(client, signin.Options{RedirectURI: uri}); err != nil {
+			t.Errorf("%s: %v", uri, err)
+		}
 	}
 }

@@ -255,11 +255,6 @@ func (p *Pages) signOut(v *visit) *answer {
 		}
 	}
 	v.remove(sessionCookie)
-	for _, f := range v.flows() {
-		if f.Done {
-			v.remove("f-" + f.ID)
-		}
-	}
 	to := v.form("return_to")
 	if !localPath(to) {
 		to = ""

@@ -110,7 +110,9 @@ func (p *Pages) step(v *visit) *answer {
 			if a := p.end(v, f); a != nil {
 				return a
 			}
-			v.remove("f-" + f.ID)
+			if err := v.save(f); err != nil {
+				return p.failure(v, nil, err)
+			}
 			return v.redirect(p.to("", "return_to", f.ReturnTo))
 		}
 	}

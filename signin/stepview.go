@@ -51,7 +51,7 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	lead := "code.sent"
 	switch {
 	case d.Status == "refused":
-		lead = "delivery.refused"
+		lead, pg.wrong = "delivery.refused", true
 	case d.Status == "delayed":
 		lead = "delivery.delayed"
 	case address == "":

@@ -45,6 +45,7 @@ type page struct {
 	Data    any     // of this kind of page
 
 	status int
+	wrong  bool          // a mistake that is no alert's or field's
 	wait   time.Duration // of a limit that was reached
 	now    time.Time
 }
@@ -204,7 +205,7 @@ func (pg *page) focus() {
 			wrong = f
 		}
 	}
-	if len(pg.Summary) > 0 {
+	if len(pg.Summary) > 0 || pg.wrong {
 		pg.Title = pg.words.T("title.error", "title", pg.Title)
 	}
 	switch {

@@ -70,10 +70,10 @@ func RedirectURI(uri string) Option { return func(s *settings) { s.redirectURI =
 // that wants mail to fail names one that refuses or is not there.
 func SMTP(url string) Option { return func(s *settings) { s.smtp = url } }
 
-// ResendWaits makes a resend wait 30 s, then 60 s, as in production. Without it
-// a test may resend at once.
-func ResendWaits() Option {
-	return func(s *settings) { s.limits.ResendAfter = flow.DefaultLimits().ResendAfter }
+// ProductionLimits makes people wait for another mail as long as in production;
+// without it a test may ask for one at once.
+func ProductionLimits() Option {
+	return func(s *settings) { s.limits = flow.DefaultLimits() }
 }
 
 // Dir keeps the database in a folder of the test's, so that a second Start goes
@@ -100,7 +100,7 @@ func Start(tb testing.TB, options ...Option) *Engine {
 		redirectURI: "http://localhost:8080/login/callback",
 		logger:      slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
-	s.limits.ResendAfter = nil
+	s.limits.ResendAfter, s.limits.NoAccount = nil, 0
 	for _, o := range options {
 		o(&s)
 	}
@@ -215,6 +215,17 @@ func (e *Engine) Mails(tb testing.TB, address string) []Mail {
 		out = append(out, mailOf(m))
 	}
 	return out
+}
+
+// MailTried waits until every mail that was due has been tried, and what became of
+// it is written down. With a server that does not answer no mail arrives to wait for.
+func (e *Engine) MailTried(tb testing.TB) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
+	defer cancel()
+	if err := e.app.MailWritten(ctx); err != nil {
+		tb.Fatalf("stiletest: %v", err)
+	}
 }
 
 func mailOf(m mail.InboxMessage) Mail {

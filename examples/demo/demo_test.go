@@ -149,7 +149,6 @@ func TestSignUpIsToldInSixSteps(t *testing.T) {
 	ada.sees("landing")
 
 	ada.signUp(engine, origin, "ada@example.com")
-	ada.press("continue", "verificationCode", "12 34 5") // refused by the page itself
 	wrong := "271828"
 	if wrong == engine.Code(t, "ada@example.com") {
 		wrong = "314159"
@@ -190,7 +189,7 @@ func TestSignUpIsToldInSixSteps(t *testing.T) {
 				t.Errorf("the calls hold %q", r)
 			}
 		}
-		for _, m := range regexp.MustCompile(`(?:stateHandle|_handle|_code|Handle)"?: "([^"]+)"|(?:_code|_verifier|state|nonce)=(\S+)`).FindAllStringSubmatch(calls, -1) {
+		for _, m := range regexp.MustCompile(`(?:stateHandle|_handle|_code|Handle)"?: "([^"]+)"|(?:_code|_verifier|state|nonce)=([^\s<]+)`).FindAllStringSubmatch(calls, -1) {
 			if v := m[1] + m[2]; !strings.HasSuffix(v, "…") {
 				t.Errorf("%q is not shortened", m[0])
 			}

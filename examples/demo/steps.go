@@ -32,7 +32,7 @@ var titles = map[string]string{
 	"enroll":            "Ask for the sign-up form",
 	"enroll/new":        "Send first name, last name and email",
 	"challenge":         "Choose how to prove who it is",
-	"challenge/answer":  "Answer",
+	"challenge/answer":  "Send the proof",
 	"challenge/poll":    "Ask whether the link was opened",
 	"challenge/resend":  "Ask for a new mail",
 	"credential/enroll": "Choose an authenticator to set up",

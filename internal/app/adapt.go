@@ -30,7 +30,13 @@ func (s flowStore) InTx(ctx context.Context, durable bool, fn func(flow.Tx) erro
 type outboxStore struct{ store.Store }
 
 func (s outboxStore) SettleOutbox(ctx context.Context, messages []outbox.Message) error {
-	return s.InTx(ctx, store.Lazy, func(tx store.Tx) error {
+	d := store.Lazy
+	for _, m := range messages {
+		if m.Status != outbox.Sent { // a page is waiting to tell it (decision D28)
+			d = store.Relaxed
+		}
+	}
+	return s.InTx(ctx, d, func(tx store.Tx) error {
 		for _, m := range messages {
 			if err := tx.Settle(m); err != nil && problem.KindOf(err) != problem.Stale {
 				return err
@@ -133,6 +139,9 @@ func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
 	}
 	if msg.Template == mail.SignInUnknown && o.Client.SignUp && o.Client.SignUpURI != "" {
 		msg.SignUpURL = o.Client.SignUpURI + "?" + url.Values{"email": {o.Mail.To}}.Encode()
+	}
+	if o.Once != "" {
+		return m.Outbox.PrepareAs(o.Once, mail.Kind, msg, o.At, o.KeepUntil)
 	}
 	expires := o.Mail.ExpiresAt
 	if expires.IsZero() {

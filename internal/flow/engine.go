@@ -71,6 +71,11 @@ type Outgoing struct {
 	Request Request
 	At      time.Time
 
+	// Once, if set, is the id of the message; while one of that id is kept, until
+	// KeepUntil, another is not sent.
+	Once      string
+	KeepUntil time.Time
+
 	sent func(messageID string)
 }
 
@@ -324,6 +329,13 @@ func (t *Turn) commit(ctx context.Context) error {
 	}
 	var messages []outbox.Message
 	for _, m := range t.mails {
+		if again, err := t.e.sentBefore(ctx, m); err != nil || again {
+			if err != nil {
+				return err
+			}
+			m.sent(m.Once)
+			continue
+		}
 		prepared, err := t.e.outbox.Prepare(m)
 		if err != nil {
 			return fmt.Errorf("queue mail: %w", err)
@@ -363,6 +375,22 @@ func (t *Turn) commit(ctx context.Context) error {
 		t.e.outbox.Handoff(messages...)
 	}
 	return nil
+}
+
+// sentBefore reports whether a mail that is sent once was sent. Two that ask at
+// the same time are told apart by the id, which is unique.
+func (e *Engine) sentBefore(ctx context.Context, m Outgoing) (bool, error) {
+	if m.Once == "" {
+		return false, nil
+	}
+	_, err := e.store.OutboxMessage(ctx, m.Once)
+	if problem.KindOf(err) == problem.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for an earlier mail: %w", err)
+	}
+	return true, nil
 }
 
 func (e *Engine) accountByAddress(ctx context.Context, canonical string) (*directory.Account, error) {

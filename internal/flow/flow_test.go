@@ -269,6 +269,18 @@ func TestResend(t *testing.T) {
 	}
 }
 
+func TestUX_M4_NoAccountMailOnceADay(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	for range 3 {
+		if got := r.begin().answer("identify", "identifier", ada); got.Stage != Challenge {
+			t.Fatalf("stage %s", got.Stage)
+		}
+	}
+	if n := len(r.post.sent(ada)); n != 1 {
+		t.Fatalf("%d mails in a day", n)
+	}
+}
+
 func TestD23_CancelKillsTheCodeAndKeepsTheInteraction(t *testing.T) {
 	r := newRig(t, policy.PasswordOptional())
 	v := r.begin()

@@ -226,6 +226,9 @@ func (p *post) Prepare(o Outgoing) (outbox.Message, error) {
 	defer p.mu.Unlock()
 	p.n++
 	id := fmt.Sprintf("m%d", p.n)
+	if o.Once != "" {
+		id = o.Once
+	}
 	p.rows[id] = o.Mail
 	return outbox.Message{ID: id, Status: outbox.Queued}, nil
 }

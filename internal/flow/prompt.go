@@ -18,6 +18,7 @@ type Limits struct {
 	Challenges  int             // dead challenges in one transaction
 	Sends       int             // messages to one address
 	ResendAfter []time.Duration // wait before the second, third, … message; the last holds on
+	NoAccount   time.Duration   // an address without an account is told so at most this often; 0: each time
 	Reselect    time.Duration   // a challenge younger than this and untried is not sent again when chosen again
 }
 
@@ -26,6 +27,7 @@ func DefaultLimits() Limits {
 	return Limits{
 		Tries: 5, Challenges: 3, Sends: 6,
 		ResendAfter: []time.Duration{30 * time.Second, 60 * time.Second},
+		NoAccount:   24 * time.Hour, // UX M4
 		Reselect:    30 * time.Second,
 	}
 }
@@ -61,10 +63,15 @@ func (t *Turn) issue(o *Open) {
 		if ef.Mail == nil {
 			continue
 		}
-		t.mails = append(t.mails, Outgoing{
+		out := Outgoing{
 			Mail: *ef.Mail, Client: t.client, Request: t.tx.Request, At: t.now,
 			sent: func(id string) { o.Message = id },
-		})
+		}
+		if every := t.e.limits.NoAccount; every > 0 && o.Purpose == authenticator.SignInUnknown {
+			mac := t.e.keys.MAC("flow/no account", t.tx.Subject.Canonical)
+			out.Once, out.KeepUntil = "once"+directory.IDFrom(mac[:]), t.now.Add(every)
+		}
+		t.mails = append(t.mails, out)
 		o.Sends++
 		o.SentAt = t.now
 	}

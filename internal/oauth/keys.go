@@ -79,6 +79,8 @@ type signingKey struct {
 	public jose.JSONWebKey
 	plain  jose.Signer // header of alg and kid
 	typed  jose.Signer // and typ at+jwt
+	// The first part of each token that the two sign.
+	plainHeader, typedHeader string
 }
 
 func (k *signingKey) published(now time.Time) bool {
@@ -241,9 +243,8 @@ func (k *keys) load(ctx context.Context, age time.Duration) (*keySet, error) {
 		}
 		set.byID[row.ID] = key
 		set.sorted = append(set.sorted, key)
-		for _, typ := range []string{"", typeAccess} {
-			set.byHeader[header(row, typ)] = key
-		}
+		set.byHeader[key.plainHeader] = key
+		set.byHeader[key.typedHeader] = key
 	}
 	slices.SortFunc(set.sorted, func(a, b *signingKey) int {
 		return cmp.Or(b.ActiveFrom.Compare(a.ActiveFrom), cmp.Compare(a.ID, b.ID))
@@ -292,7 +293,10 @@ func (k *keys) open(row Key) (*signingKey, error) {
 	if kid, err := thumbprint(public); err != nil || kid != row.ID {
 		return nil, errors.Join(fmt.Errorf("oauth: signing key %s has another thumbprint", row.ID), err)
 	}
-	key := &signingKey{Key: row, public: jose.JSONWebKey{Key: public, KeyID: row.ID, Algorithm: row.Alg, Use: "sig"}}
+	key := &signingKey{
+		Key: row, public: jose.JSONWebKey{Key: public, KeyID: row.ID, Algorithm: row.Alg, Use: "sig"},
+		plainHeader: header(row, ""), typedHeader: header(row, typeAccess),
+	}
 	with := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(row.Alg), Key: jose.JSONWebKey{Key: private, KeyID: row.ID}}
 	if key.plain, err = jose.NewSigner(with, nil); err == nil {
 		key.typed, err = jose.NewSigner(with, new(jose.SignerOptions).WithType(typeAccess))

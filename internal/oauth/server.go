@@ -331,7 +331,7 @@ func (s *Server) Handler() http.Handler {
 }
 
 // Run makes the first signing keys and keeps keys and revocations fresh until
-// ctx ends. Everything works without it, but slower: what is stale is then read
+// ctx ends, whose error it returns. Everything works without it, but slower: what is stale is then read
 // again by the requests that need it.
 func (s *Server) Run(ctx context.Context) error {
 	for _, i := range s.issuers {

@@ -21,7 +21,7 @@ var errToken = errors.New("oauth: not a valid token")
 // payload. The header is compared as a whole with the headers of the keys that
 // exist, so there is nothing in it to choose: neither alg nor key, and no jku,
 // x5u, jwk or crit (SEC S-85).
-func (s *Server) open(ctx context.Context, i *issuer, token, typ string, claims any) error {
+func (s *Server) open(ctx context.Context, i *issuer, token string, typed bool, claims any) error {
 	if len(token) > maxToken {
 		return errToken
 	}
@@ -38,7 +38,7 @@ func (s *Server) open(ctx context.Context, i *issuer, token, typ string, claims 
 	if err != nil {
 		return err
 	}
-	if key == nil || key.Server != i.ID || parts[0] != header(key.Key, typ) || !key.published(s.now()) {
+	if key == nil || key.Server != i.ID || (parts[0] == key.typedHeader) != typed || !key.published(s.now()) {
 		return errToken
 	}
 	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(key.Alg)})
@@ -77,11 +77,7 @@ const maxHeader = 256
 // force: whose time has come and not ended, and that is not revoked.
 func (s *Server) verifyAccess(ctx context.Context, i *issuer, token string) (*accessClaims, error) {
 	var c accessClaims
-	typ := ""
-	if i.TypedAccessTokens {
-		typ = typeAccess
-	}
-	if err := s.open(ctx, i, token, typ, &c); err != nil {
+	if err := s.open(ctx, i, token, i.TypedAccessTokens, &c); err != nil {
 		return nil, err
 	}
 	rest, ok := strings.CutPrefix(c.ID, accessPrefix)
@@ -106,7 +102,7 @@ func (s *Server) verifyAccess(ctx context.Context, i *issuer, token string) (*ac
 // verifyID returns the claims of an ID token of this issuer for a client.
 func (s *Server) verifyID(ctx context.Context, i *issuer, client, token string) (*idClaims, error) {
 	var c idClaims
-	if err := s.open(ctx, i, token, "", &c); err != nil {
+	if err := s.open(ctx, i, token, false, &c); err != nil {
 		return nil, err
 	}
 	switch {

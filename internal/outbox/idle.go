@@ -11,7 +11,7 @@ func (o *Outbox) Idle(ctx context.Context) error {
 
 // Written is Idle, and the store has taken what became of everything delivered.
 func (o *Outbox) Written(ctx context.Context) error {
-	return o.await(ctx, func() bool { return o.flight.Load() == 0 && len(o.open) == 0 })
+	return o.await(ctx, func() bool { return o.flight.Load() == 0 && o.unwritten.Load() == 0 })
 }
 
 // await returns once holds, which is asked with o.mu held whenever something has come to an end.

@@ -67,7 +67,9 @@ type Outbox struct {
 	wake    chan struct{} // look for due messages now
 	rearm   chan struct{} // nextDue has changed
 	flight  atomic.Int64  // queued or being delivered here
-	more    atomic.Bool   // the last claim was full
+	// unwritten counts messages whose outcome the store has not taken yet.
+	unwritten atomic.Int64
+	more      atomic.Bool // the last claim was full
 
 	mu      sync.Mutex
 	calm    chan struct{}        // closed when flight is 0 again; nil while nobody waits
@@ -128,6 +130,12 @@ func New(c Config) *Outbox {
 // the lease runs out. It returns a refusal of kind Unavailable while too many
 // messages are unsettled.
 func (o *Outbox) Prepare(kind string, payload any, now, expires time.Time) (Message, error) {
+	return o.PrepareAs("msg"+rand.Text(), kind, payload, now, expires)
+}
+
+// PrepareAs is Prepare with an id of the caller's: while a message of that id is
+// kept, another cannot be written, so that one id is sent once.
+func (o *Outbox) PrepareAs(id, kind string, payload any, now, expires time.Time) (Message, error) {
 	o.mu.Lock()
 	full := len(o.open) >= o.maxOpen
 	o.mu.Unlock()
@@ -140,7 +148,6 @@ func (o *Outbox) Prepare(kind string, payload any, now, expires time.Time) (Mess
 	if err != nil {
 		return Message{}, fmt.Errorf("outbox: payload: %w", err)
 	}
-	id := "msg" + rand.Text()
 	return Message{
 		ID: id, Kind: kind, Payload: o.keys.Seal(purpose, id, data), Status: Queued,
 		CreatedAt: now, NotBefore: now, ExpiresAt: expires, LeasedUntil: now.Add(Lease), Fence: 1,

@@ -18,7 +18,12 @@ const (
 // transaction.
 func (o *Outbox) settle() {
 	for m := range o.settled {
-		o.write(o.gather(m))
+		batch := o.gather(m)
+		o.write(batch)
+		o.mu.Lock()
+		o.unwritten.Add(int64(-len(batch)))
+		o.tell()
+		o.mu.Unlock()
 	}
 }
 
@@ -80,7 +85,6 @@ func (o *Outbox) write(batch []Message) {
 			delete(o.open, m.ID)
 		}
 	}
-	o.tell()
 	o.mu.Unlock()
 	for _, m := range batch {
 		if m.Status == Delayed {

@@ -22,6 +22,12 @@ func (o *Outbox) work() {
 	}
 }
 
+// report passes on what became of a message, to be written down.
+func (o *Outbox) report(m Message) {
+	o.unwritten.Add(1)
+	o.settled <- m
+}
+
 // carry delivers one message and passes on what became of it.
 func (o *Outbox) carry(m Message) {
 	now := o.now()
@@ -30,18 +36,18 @@ func (o *Outbox) carry(m Message) {
 		return // it waited too long here, and may soon be in other hands
 	}
 	if m.ExpiresAt.Sub(now) < minLife {
-		o.settled <- m.done(Expired, "")
+		o.report(m.done(Expired, ""))
 		return
 	}
 	l, ok := o.lanes[m.Kind]
 	if !ok { // queued by a newer version: another node may know it
 		o.log.Warn("outbox: nobody delivers this kind", "id", m.ID, "kind", m.Kind)
-		o.settled <- o.later(m, "kind", now.Add(breakerProbe))
+		o.report(o.later(m, "kind", now.Add(breakerProbe)))
 		return
 	}
 	allowed, next := l.breaker.allow(now)
 	if !allowed {
-		o.settled <- o.later(m, "unavailable", next)
+		o.report(o.later(m, "unavailable", next))
 		return
 	}
 
@@ -52,11 +58,11 @@ func (o *Outbox) carry(m Message) {
 	if err != nil && o.aborted.Err() != nil {
 		l.breaker.abandon()
 		m.LeasedUntil = time.Time{}
-		o.settled <- m
+		o.report(m)
 		return
 	}
 	m.Attempts++
-	o.settled <- o.outcome(l, m, err)
+	o.report(o.outcome(l, m, err))
 }
 
 // deliver opens the payload and hands it over. A deliverer that panics would do

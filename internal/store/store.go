@@ -49,7 +49,10 @@ type Store interface {
 	// InTx runs fn in one database transaction and commits it. An error of fn
 	// rolls everything back and is returned as it is. fn may be run again after
 	// a lost race, and may share its commit with other callers' transactions, so
-	// it must be quick, have no other effect, and use only the Tx.
+	// it must be quick, have no other effect, and use only the Tx. What a verb
+	// refused with ErrStale or ErrNotFound, or an Insert with ErrConflict, changed
+	// nothing and fn may go on; after any other error nothing is committed, even
+	// if fn returns nil. ctx ends the wait for a turn, not what has begun.
 	InTx(ctx context.Context, d Durability, fn func(Tx) error) error
 
 	// ClaimOutbox leases up to limit due messages: NotBefore passed, ExpiresAt
@@ -57,8 +60,9 @@ type Store interface {
 	ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]outbox.Message, error)
 
 	// Purge removes up to limit rows of each transient kind that ended before
-	// now: transactions, settled or expired messages, revocations, families. It
-	// returns how many rows went.
+	// now: transactions, messages, revocations at ExpiresAt; refresh families at
+	// IdleUntil, which is not after their ExpiresAt. A zero time is no end, and a
+	// leased message stays. It returns how many rows went.
 	Purge(ctx context.Context, now time.Time, limit int) (int, error)
 
 	// Stats counts what the store has done since it was opened.
@@ -80,15 +84,16 @@ type Reader interface {
 	// RevocationsSince returns those made at or after t, oldest first.
 	RevocationsSince(ctx context.Context, t time.Time) ([]oauth.Revocation, error)
 
-	// AuditRows returns up to limit rows after the row with the given id, oldest first; "" starts at the first.
+	// AuditRows returns up to limit rows after the row with the given id, in the
+	// order they were appended; "" starts at the first, an unknown id is ErrNotFound.
 	AuditRows(ctx context.Context, after string, limit int) ([]audit.Row, error)
 	// Setting returns a value kept by SetSetting.
 	Setting(ctx context.Context, name string) ([]byte, error)
 }
 
-// A Tx writes within one database transaction.
+// A Tx writes within one database transaction. Inserting an id that exists is ErrConflict.
 type Tx interface {
-	InsertTransaction(flow.Row) error // ErrConflict if the id exists
+	InsertTransaction(flow.Row) error
 	// SaveTransaction writes row over the stored one of the same ID if that has
 	// Version row.Version-1, else ErrStale.
 	SaveTransaction(row flow.Row) error
@@ -96,7 +101,7 @@ type Tx interface {
 	InsertUser(directory.User) error // ErrConflict if Canonical or ID is taken
 	// UpdateUser writes over the version before u.Version, else ErrStale; ErrConflict if Canonical is taken.
 	UpdateUser(u directory.User) error
-	InsertEnrollment(directory.Enrollment) error
+	InsertEnrollment(directory.Enrollment) error // ErrNotFound without its user
 	UpdateEnrollment(directory.Enrollment) error // as UpdateUser
 	DeleteEnrollment(id string) error            // ErrNotFound
 
@@ -109,14 +114,15 @@ type Tx interface {
 
 	InsertClient(oauth.Client) error
 	UpdateClient(oauth.Client) error // as UpdateUser
-	InsertKey(oauth.Key) error       // ErrConflict if the id exists
-	UpdateKey(oauth.Key) error       // ActiveFrom and ExpiresAt only; ErrNotFound
+	InsertKey(oauth.Key) error
+	UpdateKey(oauth.Key) error // ActiveFrom and ExpiresAt only; ErrNotFound
 
 	InsertRefreshFamily(oauth.RefreshFamily) error
 	// RotateRefreshFamily moves a live family from generation f.Generation-1 to
 	// f.Generation and writes RotatedAt and IdleUntil, else ErrStale.
 	RotateRefreshFamily(f oauth.RefreshFamily) error
-	// RevokeRefreshFamily ends one family, or all of a grant, that are still live.
+	// RevokeRefreshFamily ends one family, or all of a grant, that are still live;
+	// none is no error.
 	RevokeRefreshFamily(id string, at time.Time) error
 	RevokeGrant(grant string, at time.Time) error
 	Revoke(oauth.Revocation) error // repeating it changes nothing

@@ -3,7 +3,7 @@
 
 const $ = (id) => document.getElementById(id);
 const say = (text) => { const live = $("live"); if (live) live.textContent = text; };
-const words = (node, n) => (n === 1 ? node.dataset.one : node.dataset.other).replace("{n}", n);
+const words = (node, n) => (n === 1 ? node.dataset.single : node.dataset.several).replace("{n}", n);
 
 // One press is enough: the second within a request does nothing.
 document.addEventListener("submit", (event) => {

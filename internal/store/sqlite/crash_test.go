@@ -65,13 +65,13 @@ func signUpUntilKilled(path string) error {
 // durable, and leaves nothing half done; its lock goes with it.
 func TestREL_R01_Kill(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "stile.db")
-	rounds := 6
+	rounds := 5
 	if testing.Short() {
 		rounds = 2
 	}
 	acknowledged := 0
 	for range rounds {
-		ids := killed(t, path, 1+rand.IntN(300))
+		ids := killed(t, path, 1+rand.IntN(150))
 		acknowledged += len(ids)
 		s, err := sqlite.Open(context.Background(), sqlite.Options{Path: path, QuickCheck: true})
 		if err != nil {
