@@ -5,11 +5,11 @@
 //
 // # Hooks for tests
 //
-// <main data-page> is landing, home, not-found or error. The landing page has the
-// links #sign-in and #sign-up. The home page has #name, #email and #subject, the
-// sections #id-token and #access-token, the button name="action" value="sign-out",
-// and one <details data-step> for each step, holding one <article data-call>,
-// named after the call, for each exchange.
+// <main data-page> is landing, home or not-found. The landing page has the links
+// #sign-in, #sign-up and #inbox. The home page has #name, #email and #subject, the
+// sections #id-token and #access-token with a data-claim for each claim told, the
+// button name="action" value="sign-out", and a <details data-step="1"> for each
+// step, with an <article data-call="enroll/new"> for each exchange.
 package demo
 
 import (
@@ -59,7 +59,7 @@ type app struct {
 	assets map[string]asset
 	css    string // address of the style sheet, with its version
 	js     string
-	origin string
+	secure bool // the app is served over https
 }
 
 //go:embed templates/*.html static/*
@@ -80,7 +80,7 @@ func New(c Config) (http.Handler, error) {
 	if c.Inbox != "" && !strings.HasPrefix(c.Inbox, "http://") && !strings.HasPrefix(c.Inbox, "https://") {
 		return nil, errors.New("demo: the inbox must be an absolute http or https URL")
 	}
-	a := &app{cfg: c, prefix: path.Dir(uri.Path), origin: uri.Scheme + "://" + uri.Host}
+	a := &app{cfg: c, prefix: path.Dir(uri.Path), secure: uri.Scheme == "https"}
 	if !strings.HasSuffix(a.prefix, "/") {
 		a.prefix += "/"
 	}
@@ -139,7 +139,7 @@ func (a *app) watched(next http.Handler) http.Handler {
 		if err != nil || !browserID.MatchString(c.Value) {
 			c = &http.Cookie{
 				Name: browserCookie, Value: rand.Text(), Path: "/", HttpOnly: true,
-				Secure: strings.HasPrefix(a.origin, "https:"), SameSite: http.SameSiteLaxMode,
+				Secure: a.secure, SameSite: http.SameSiteLaxMode,
 			}
 			http.SetCookie(w, c)
 		}

@@ -431,3 +431,29 @@ func TestBadProfile(t *testing.T) {
 		t.Errorf("stage %s", got.Stage)
 	}
 }
+
+func FuzzHandle(f *testing.F) {
+	r := newRig(f, policy.PasswordOptional())
+	good := r.begin().handle.State
+	for _, s := range []string{good, "", "02.id.", "ih." + good[6:], good[:len(good)-1], good + "=", "02.id.tx\x00"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		v, err := r.Introspect(context.Background(), Handle{State: s})
+		if s == good {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		if problem.KindOf(err) != problem.Expired || v != nil {
+			t.Fatalf("SEC_S20: %q gives %v, %v", s, v, err)
+		}
+		if _, err := r.Introspect(context.Background(), Handle{Interaction: s}); problem.KindOf(err) != problem.Expired && s != "" {
+			t.Fatalf("SEC_S20: %q as an interaction handle gives %v", s, err)
+		}
+		if _, err := r.Finished(context.Background(), s); problem.KindOf(err) != problem.Invalid {
+			t.Fatalf("SEC_S20: %q as a code gives %v", s, err)
+		}
+	})
+}

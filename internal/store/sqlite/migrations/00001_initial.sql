@@ -77,6 +77,9 @@ CREATE TABLE signing_keys (
     expires_at  INTEGER NOT NULL
 ) STRICT;
 
+-- Of two nodes that make a key for the same slot at once, one wins.
+CREATE UNIQUE INDEX signing_keys_slot ON signing_keys (server, alg, active_from);
+
 CREATE TABLE refresh_families (
     id         TEXT NOT NULL PRIMARY KEY,
     grant_id   TEXT NOT NULL,
