@@ -138,7 +138,7 @@ func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
 		Locale: o.Request.Locale,
 	}
 	if msg.Template == mail.SignInUnknown && o.Client.SignUp && o.Client.SignUpURI != "" {
-		msg.SignUpURL = o.Client.SignUpURI + "?" + url.Values{"email": {o.Mail.To}}.Encode()
+		msg.SignUpURL = o.Client.SignUpURI + "?" + url.Values{"login_hint": {o.Mail.To}}.Encode()
 	}
 	if o.Once != "" {
 		return m.Outbox.PrepareAs(o.Once, mail.Kind, msg, o.At, o.KeepUntil)

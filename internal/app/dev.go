@@ -155,7 +155,9 @@ func (a *App) devClients(ctx context.Context, c config.Dev) (devClients, error) 
 	}
 	web := devClient(use.WebID, "Demo app", c.RedirectURIs)
 	if c.AppListen != config.Off {
-		web.SignUpURI = c.AppURL() + "/login/sign-up"
+		if u, err := url.Parse(c.RedirectURIs[0]); err == nil { // beside the callback, as the pages have it
+			web.SignUpURI = u.ResolveReference(&url.URL{Path: "sign-up"}).String()
+		}
 	}
 	if use.WebSecret != "" {
 		web.Secrets = [][]byte{oauth.HashSecret(use.WebSecret)}

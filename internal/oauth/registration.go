@@ -123,6 +123,11 @@ func (c *Client) Validate() error {
 			fail("emailCallbackUri", "%q %w", c.EmailCallbackURI, err)
 		}
 	}
+	if c.SignUpURI != "" {
+		if err := ValidateRedirectURI(c.SignUpURI, false); err != nil {
+			fail("signUpUri", "%q %w", c.SignUpURI, err)
+		}
+	}
 	if len(c.TrustedOrigins) > maxListed {
 		fail("trustedOrigins", "at most %d", maxListed)
 	}
