@@ -33,8 +33,9 @@ vuln: bin/govulncheck ## Look for known vulnerabilities that are reached
 	bin/govulncheck ./...
 
 .PHONY: generate
-generate: ## Write docs/flows.md from the tables again
+generate: ## Write docs/flows.md and the golden documents again
 	go test ./internal/flow -run=TestDiagramIsCurrent -update
+	go test ./internal/idxapi -run=TestGoldenDocuments -update
 
 bin/golangci-lint bin/govulncheck: tools/go.mod
 	@mkdir -p bin
