@@ -67,7 +67,7 @@ func (p *Pages) showLink(v *visit, l link) *answer {
 	case f != nil:
 		pg := p.page(v, "link-continue", f)
 		pg.Data = press{
-			Label: v.words.T("link.continue", "app", p.opt.AppName), Post: v.r.URL.Path, Action: "continue",
+			Label: pg.Heading, Post: v.r.URL.Path, Action: "continue",
 			Fields: map[string]string{"state": l.State},
 		}
 		return p.render(v, pg)
@@ -142,6 +142,11 @@ func (p *Pages) linkFault(v *visit, code, state, description string) *answer {
 		}
 	case "link_used":
 		n.Heading, n.Text = v.words.T("link.used.heading"), v.words.H("link.used.text")
+	case "link_stale": // the address was changed, or the code used up (decision D22)
+		n.Heading, n.Text = v.words.T("link.stale.heading"), v.words.H("link.stale.text")
+		if known {
+			n.Primary = &press{Label: v.words.T("link.stale.back"), Link: p.to("step", "flow", f.ID)}
+		}
 	case "link_invalid":
 		n.Heading, n.Text = v.words.T("link.invalid.heading"), v.words.H("link.invalid.text")
 		if known {

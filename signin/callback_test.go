@@ -144,6 +144,15 @@ func TestUX_P4_6_TooOld(t *testing.T) {
 	})
 }
 
+func TestD22_StaleLink(t *testing.T) {
+	s := newSite(t)
+	b := s.browser()
+	b.signUp("Ada", "L", ada)
+	stale := "/login/callback?error=link_stale&state=" + s.engine.lastMail(ada).state
+	s.browser().get(stale).is("error").says("This link no longer works", "Go to sign-in").saysNot(ada)
+	b.get(stale).is("error").follow("Go on where you started").is("email-code")
+}
+
 func TestUX_P4_7_Cut(t *testing.T) {
 	s := newSite(t)
 	b := s.browser()

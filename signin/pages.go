@@ -245,12 +245,15 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		p.act(v, at).write(w)
 	default:
-		allow := "GET, HEAD"
+		var allow []string
+		if at.show != nil {
+			allow = append(allow, http.MethodGet, http.MethodHead)
+		}
 		if at.act != nil {
-			allow = strings.TrimPrefix(allow+", POST", map[bool]string{true: "", false: "GET, HEAD, "}[at.show != nil])
+			allow = append(allow, http.MethodPost)
 		}
 		a := p.refuse(v, http.StatusMethodNotAllowed, "error.method")
-		a.header.Set("Allow", allow)
+		a.header.Set("Allow", strings.Join(allow, ", "))
 		a.write(w)
 	}
 }

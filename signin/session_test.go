@@ -18,7 +18,10 @@ import (
 func (s *site) in() *browser {
 	s.t.Helper()
 	b := s.browser()
-	v := b.signUp("Ada", "Lovelace", ada).press("continue", "verificationCode", s.engine.lastMail(ada).code).press("skip")
+	v := b.signUp("Ada", "Lovelace", ada).press("continue", "verificationCode", s.engine.lastMail(ada).code)
+	if v.has("skip") {
+		v = v.press("skip")
+	}
 	if !strings.HasPrefix(v.html, "app /") {
 		s.t.Fatalf("not signed in: %s at %s", v.page(), v.url)
 	}
@@ -299,19 +302,6 @@ func TestSEC_S26_ForeignFlow(t *testing.T) {
 	other.send(http.MethodPost, to, values).is("too-old")
 	other.get("/").is("sign-in")
 	v.press("continue", "verificationCode", s.engine.lastMail(ada).code).is("select-authenticator")
-}
-
-// D33: two apps on one host, told apart by port only.
-func TestD33_TwoAppsOnOneHost(t *testing.T) {
-	s := newSite(t)
-	b := s.in()
-	names := map[string]bool{}
-	for _, c := range b.cookies() {
-		if names[c.Name] || !strings.HasPrefix(c.Name, "stile-") {
-			t.Errorf("cookie %s", c.Name)
-		}
-		names[c.Name] = true
-	}
 }
 
 func TestRequestsThatPagesNeverMake(t *testing.T) {

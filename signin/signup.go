@@ -34,7 +34,9 @@ func (p *Pages) showSignUp(v *visit) *answer {
 			if in.Name == "email" {
 				fd.Type, fd.InputMode, fd.Plain, fd.Required = "email", "email", true, true
 			}
-			if !fd.Secret {
+			if fd.Secret {
+				fd.Autocomplete = "new-password"
+			} else {
 				fd.Value = f.Typed[in.Name]
 			}
 			all = append(all, fd)

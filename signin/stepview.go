@@ -153,7 +153,7 @@ func (p *Pages) showList(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	if l.Enroll {
 		l.Email = p.addressOf(f, tx)
 	} else {
-		pg.Title = v.words.T("title.choose")
+		pg.Heading = v.words.T("title.choose")
 	}
 	pg.Fields = []*field{{Name: "authenticator", Value: l.Chosen}}
 	told := f.told(step)
@@ -255,7 +255,7 @@ func (p *Pages) showForm(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 		pg.Fields = append(pg.Fields, fd)
 	}
 	if step.Authenticator != nil && step.Authenticator.DisplayName != "" {
-		pg.Title = step.Authenticator.DisplayName
+		pg.Heading = step.Authenticator.DisplayName
 	}
 	form := freeForm{CanSkip: step.CanSkip}
 	if u, err := url.Parse(step.Href); err == nil && strings.HasPrefix(u.Scheme, "http") {

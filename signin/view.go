@@ -20,9 +20,10 @@ import (
 // A page is what the templates show.
 type page struct {
 	*words
-	Name  string // data-page
-	Title string
-	App   string
+	Name    string // data-page
+	Heading string
+	Title   string // Heading, with what tabs and screen readers need
+	App     string
 
 	Options   *Options
 	Prefix    string
@@ -129,8 +130,8 @@ var templateOf = map[string]string{
 func (p *Pages) page(v *visit, name string, f *flow) *page {
 	pg := &page{
 		words: v.words, Name: name, App: p.opt.AppName, Options: &p.opt, Prefix: p.prefix,
-		Title: v.words.T("title."+name, "app", p.opt.AppName),
-		Style: p.assets["style.css"].link, Script: p.assets["page.js"].link, Icon: p.assets["icon.svg"].link,
+		Heading: v.words.T("title."+name, "app", p.opt.AppName),
+		Style:   p.assets["style.css"].link, Script: p.assets["page.js"].link, Icon: p.assets["icon.svg"].link,
 		Initial: initial(p.opt.AppName), Nonce: rand.Text(), status: http.StatusOK, now: v.now,
 	}
 	if f != nil {
@@ -205,8 +206,8 @@ func (pg *page) focus() {
 			wrong = f
 		}
 	}
-	if len(pg.Summary) > 0 || pg.wrong {
-		pg.Title = pg.words.T("title.error", "title", pg.Title)
+	if pg.Title = pg.Heading; len(pg.Summary) > 0 || pg.wrong {
+		pg.Title = pg.words.T("title.error", "title", pg.Heading)
 	}
 	switch {
 	case len(pg.Summary) > 1:
@@ -247,10 +248,7 @@ func (p *Pages) render(v *visit, pg *page) *answer {
 
 func (p *Pages) notice(v *visit, status int, name string, n notice) *answer {
 	pg := p.page(v, name, nil)
-	pg.Title, pg.Data, pg.status = n.Heading, n, status
-	if n.Alert {
-		pg.Title = v.words.T("title.error", "title", n.Heading)
-	}
+	pg.Heading, pg.Data, pg.status, pg.wrong = n.Heading, n, status, n.Alert
 	return p.render(v, pg)
 }
 
