@@ -12,8 +12,9 @@ import (
 type once[T any] struct {
 	now func() time.Time
 
-	mu   sync.Mutex
-	runs map[string]*run[T]
+	mu    sync.Mutex
+	runs  map[string]*run[T]
+	swept time.Time
 }
 
 type run[T any] struct {
@@ -22,8 +23,12 @@ type run[T any] struct {
 	until time.Time // zero while it runs
 }
 
-// maxRuns is when finished runs are looked through for old ones.
+// maxRuns bounds the finished runs that are kept: beyond it a value is handed out
+// to those who wait for it, and not kept for those who come later.
 const maxRuns = 1024
+
+// sweepEvery is how often finished runs are looked through for old ones.
+const sweepEvery = time.Second
 
 func newOnce[T any](now func() time.Time) *once[T] {
 	return &once[T]{now: now, runs: map[string]*run[T]{}}
@@ -39,7 +44,8 @@ func (o *once[T]) do(key string, work func() (T, time.Duration)) T {
 		<-r.done
 		return r.value
 	}
-	if len(o.runs) >= maxRuns {
+	if len(o.runs) >= maxRuns && now.Sub(o.swept) >= sweepEvery {
+		o.swept = now
 		for k, r := range o.runs {
 			if !r.until.IsZero() && !now.Before(r.until) {
 				delete(o.runs, k)
@@ -54,7 +60,7 @@ func (o *once[T]) do(key string, work func() (T, time.Duration)) T {
 	defer func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if r.until = o.now().Add(keep); keep <= 0 {
+		if r.until = o.now().Add(keep); keep <= 0 || len(o.runs) > maxRuns {
 			delete(o.runs, key)
 		}
 		close(r.done)

@@ -267,7 +267,7 @@ func (p *Pages) act(v *visit, at route) *answer {
 		return p.refuse(v, http.StatusBadRequest, "error.bad_form")
 	}
 	h := sha256.New()
-	for _, s := range []string{v.r.URL.Path, v.r.PostForm.Encode(), v.ownCookies()} {
+	for _, s := range []string{v.r.URL.Path, v.r.URL.RawQuery, v.r.PostForm.Encode(), v.ownCookies()} {
 		fmt.Fprintf(h, "%d:%s", len(s), s)
 	}
 	a := p.answers.do(base64.RawStdEncoding.EncodeToString(h.Sum(nil)), func() (*answer, time.Duration) {

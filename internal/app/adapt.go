@@ -126,6 +126,13 @@ func (i interactions) Spend(tx oauth.Tx, x oauth.Interaction) error {
 // mailer makes the flow's outgoing mail into messages of the outbox.
 type mailer struct{ *outbox.Outbox }
 
+// voidKind is a message that reaches nobody.
+const voidKind = "void"
+
+type void struct{}
+
+func (void) Deliver(context.Context, outbox.Delivery) error { return nil }
+
 // noAccountLife is how long the mail to an address without an account is of use; it has no code that ends.
 const noAccountLife = 15 * time.Minute
 
@@ -138,9 +145,12 @@ func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
 		Locale: o.Request.Locale,
 	}
 	if msg.Template == mail.SignInUnknown && o.Client.SignUp && o.Client.SignUpURI != "" {
-		msg.SignUpURL = o.Client.SignUpURI + "?" + url.Values{"login_hint": {o.Mail.To}}.Encode()
+		msg.SignUpURL = withHint(o.Client.SignUpURI, o.Mail.To)
 	}
-	if o.Once != "" {
+	switch {
+	case o.Void:
+		return m.Outbox.Prepare(voidKind, nil, o.At, o.At.Add(noAccountLife))
+	case o.Once != "":
 		return m.Outbox.PrepareAs(o.Once, mail.Kind, msg, o.At, o.KeepUntil)
 	}
 	expires := o.Mail.ExpiresAt
@@ -148,4 +158,16 @@ func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
 		expires = o.At.Add(noAccountLife)
 	}
 	return m.Outbox.Prepare(mail.Kind, msg, o.At, expires)
+}
+
+// withHint fills the address in on a sign-up page.
+func withHint(page, address string) string {
+	u, err := url.Parse(page)
+	if err != nil {
+		return ""
+	}
+	q := u.Query()
+	q.Set("login_hint", address)
+	u.RawQuery = q.Encode()
+	return u.String()
 }

@@ -93,7 +93,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.outbox = outbox.New(outbox.Config{
-		Store: outboxStore{db}, Keyring: keys, Deliver: map[string]outbox.Deliverer{mail.Kind: post},
+		Store: outboxStore{db}, Keyring: keys, Deliver: map[string]outbox.Deliverer{mail.Kind: post, voidKind: void{}},
 		Now: c.Now, Logger: c.Logger,
 	})
 	codes, err := email.New(email.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL})
@@ -126,7 +126,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	clients.clients = a.OAuth.Client
-	a.handler = a.routes(c, email.TransactionOf)
+	a.handler = a.routes(c, codes.TransactionOf)
 	return a, nil
 }
 

@@ -26,13 +26,13 @@ func (a *App) logged(next http.Handler) http.Handler {
 	})
 }
 
-// route is the path without what names a person or a secret.
+// route is the pattern that the request matched: a path may name a person or hold
+// a secret, and may be spelled in many ways.
 func route(r *http.Request) string {
-	const links = "/email/verify/"
-	if len(r.URL.Path) > len(links) && r.URL.Path[:len(links)] == links {
-		return links + "{token}"
+	if r.Pattern == "" {
+		return "none"
 	}
-	return r.URL.Path[:min(len(r.URL.Path), 120)]
+	return r.Pattern
 }
 
 // contained turns a panic into a plain 500; the stack goes to the log without

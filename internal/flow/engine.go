@@ -71,10 +71,13 @@ type Outgoing struct {
 	Request Request
 	At      time.Time
 
-	// Once, if set, is the id of the message; while one of that id is kept, until
+	// Once, if set, is the id of the message: while one of that id is kept, until
 	// KeepUntil, another is not sent.
 	Once      string
 	KeepUntil time.Time
+	// Void says that it was sent before: a message of its own that reaches nobody
+	// stands for it, so that the answer and the work are those of a mail (SEC S-42).
+	Void bool
 
 	sent func(messageID string)
 }
@@ -319,7 +322,7 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 
 // commit writes what the turn wants written, in one database transaction, and
 // hands over the mail that was queued in it.
-func (t *Turn) commit(ctx context.Context) error {
+func (t *Turn) commit(ctx context.Context) (err error) {
 	if t.StageOf() == Success && t.codeEnded() {
 		t.tx.Code = Code{Serial: t.tx.Code.Serial + 1, IssuedAt: t.now}
 		t.move()
@@ -329,12 +332,8 @@ func (t *Turn) commit(ctx context.Context) error {
 	}
 	var messages []outbox.Message
 	for _, m := range t.mails {
-		if again, err := t.e.sentBefore(ctx, m); err != nil || again {
-			if err != nil {
-				return err
-			}
-			m.sent(m.Once)
-			continue
+		if m.Void, err = t.e.sentBefore(ctx, m); err != nil {
+			return err
 		}
 		prepared, err := t.e.outbox.Prepare(m)
 		if err != nil {

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
@@ -279,6 +281,9 @@ func TestUX_M4_NoAccountMailOnceADay(t *testing.T) {
 	if n := len(r.post.sent(ada)); n != 1 {
 		t.Fatalf("%d mails in a day", n)
 	}
+	if n := len(r.store.messages); n != 3 {
+		t.Fatalf("SEC_S42: %d rows for three answers", n)
+	}
 }
 
 func TestD23_CancelKillsTheCodeAndKeepsTheInteraction(t *testing.T) {
@@ -292,6 +297,100 @@ func TestD23_CancelKillsTheCodeAndKeepsTheInteraction(t *testing.T) {
 	v.signUp("ada@example.org")
 	if got := v.answer("enroll-authenticator", "credentials.passcode", old); key(got) != "api.authn.error.PASSCODE_INVALID" {
 		t.Fatalf("UX_P3_10: the other address's code gives %q at %s", key(got), got.Stage)
+	}
+}
+
+func TestSEC_S04_CancelGivesNoGuessesBack(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	v := r.begin()
+	for range 20 {
+		if v.last.Stage == Terminal {
+			break
+		}
+		v.signUp(ada)
+		for range 4 { // one less than would kill the challenge
+			if v.answer("enroll-authenticator", "credentials.passcode", "999999").Stage == Terminal {
+				break
+			}
+		}
+		r.pass(time.Minute)
+		if v.last.Stage != Terminal {
+			v.answer("cancel")
+		}
+	}
+	wrong := 0
+	for _, e := range r.store.audit {
+		if e.Outcome == "FAILURE" {
+			wrong++
+		}
+	}
+	if v.last.Stage != Terminal || wrong != 15 {
+		t.Fatalf("%d wrong answers, then %s", wrong, v.last.Stage)
+	}
+}
+
+func TestSEC_S10_S11_CancelGivesNoMailsBack(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	v := r.begin()
+	v.signUp(ada)
+	v.answer("cancel")
+	if got := v.signUp(ada); got.Kind != problem.Throttled || got.RetryAfter != 30*time.Second {
+		t.Fatalf("again at once: %v after %s", got.Kind, got.RetryAfter)
+	}
+	r.pass(31 * time.Second)
+	if got := v.answer("enroll-profile", "userProfile.firstName", "A", "userProfile.lastName", "L", "userProfile.email", ada); got.Stage != Enroll {
+		t.Fatalf("half a minute later: %s %s", got.Stage, key(got))
+	}
+	for i := range 10 {
+		v.answer("cancel")
+		v.signUp(fmt.Sprintf("p%d@example.com", i)) // other addresses need no wait
+	}
+	if n := len(r.post.mails); n != DefaultLimits().Sends {
+		t.Fatalf("%d mails out of one transaction", n)
+	}
+}
+
+func TestSuspendedAccount(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	v := r.begin()
+	v.signUp(ada)
+	late := r.begin()
+	late.signUp(ada)
+	lateCode := r.code(ada)
+	v.answer("enroll-authenticator", "credentials.passcode", r.post.sent(ada)[0].Code)
+	for id, a := range r.store.users {
+		a.Status = directory.Disabled
+		r.store.users[id] = a
+	}
+	w := r.begin()
+	got := w.signUp(ada)
+	if fresh := r.begin().signUp("bob@example.com"); names(got) != names(fresh) {
+		t.Fatalf("SEC_S41: a suspended address shows: %q", names(got))
+	}
+	if got := w.answer("enroll-authenticator", "credentials.passcode", r.code(ada)); key(got) != "api.authn.error.PASSCODE_INVALID" {
+		t.Fatalf("a suspended person gets on: %q at %s", key(got), got.Stage)
+	}
+	if got := late.answer("enroll-authenticator", "credentials.passcode", lateCode); got.Stage != Terminal || key(got) != "security.access_denied" {
+		t.Fatalf("an older transaction takes the suspended account: %q at %s", key(got), got.Stage)
+	}
+}
+
+func TestEnrollmentThatAnotherTabMade(t *testing.T) {
+	org := policy.PasswordOptional()
+	org.Require("okta_password")
+	r := newRig(t, org)
+	v := r.begin()
+	v.signUp(ada)
+	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+	v.answer("select-authenticator-enroll", "authenticator.id", "autokta_password")
+	code := r.code(ada)
+	for id, a := range r.store.users { // what the other tab stored
+		a.Enrollments = append(a.Enrollments, directory.Enrollment{ID: "lae1", UserID: id, Authenticator: "okta_password"})
+		r.store.users[id] = a
+	}
+	got := v.answer("enroll-authenticator", "credentials.passcode", code)
+	if key(got) != "errors.E0000079" || got.Stage != Success {
+		t.Fatalf("%q at %s: what was given here is not the password", key(got), got.Stage)
 	}
 }
 

@@ -226,8 +226,11 @@ func (p *post) Prepare(o Outgoing) (outbox.Message, error) {
 	defer p.mu.Unlock()
 	p.n++
 	id := fmt.Sprintf("m%d", p.n)
-	if o.Once != "" {
+	if o.Once != "" && !o.Void {
 		id = o.Once
+	}
+	if o.Void {
+		id, o.Mail = fmt.Sprintf("void%d", p.n), authenticator.Mail{}
 	}
 	p.rows[id] = o.Mail
 	return outbox.Message{ID: id, Status: outbox.Queued}, nil

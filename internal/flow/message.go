@@ -53,6 +53,10 @@ func notOffered() problem.Message { // E25
 	return fault("errors.E0000079", "The operation is not allowed. Please refresh the page to proceed.")
 }
 
+func accessDenied() problem.Message { // E23
+	return fault("security.access_denied", "You do not have permission to perform the requested action.")
+}
+
 func signUpClosed() problem.Message { // E19
 	return fault("oie.registration.is.not.enabled", "Sign up is not enabled for this organization.")
 }

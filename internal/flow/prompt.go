@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"crypto/hmac"
 	"errors"
 	"strings"
 	"time"
@@ -11,13 +12,13 @@ import (
 	"github.com/stile-id/stile/internal/problem"
 )
 
-// Limits of guessing and sending within one transaction (SEC S-03, S-04, S-10).
-// Those across transactions belong to accounts and sources.
+// Limits of guessing and sending within one transaction (SEC S-03, S-04, S-10,
+// S-11). Those across transactions belong to accounts and sources.
 type Limits struct {
 	Tries       int             // wrong answers to one challenge
-	Challenges  int             // dead challenges in one transaction
-	Sends       int             // messages to one address
-	ResendAfter []time.Duration // wait before the second, third, … message; the last holds on
+	Challenges  int             // challenges' worth of wrong answers in one transaction
+	Sends       int             // messages in one transaction
+	ResendAfter []time.Duration // wait before the second, third, … message to one address; the last holds on
 	NoAccount   time.Duration   // an address without an account is told so at most this often; 0: each time
 	Reselect    time.Duration   // a challenge younger than this and untried is not sent again when chosen again
 }
@@ -32,12 +33,17 @@ func DefaultLimits() Limits {
 	}
 }
 
-// open asks a new question in place of the one in hand.
+// open asks a new question in place of the one in hand. Where asking it sends
+// something, that may be too early or once too often: then nothing changes.
 func (t *Turn) open(ctx context.Context, key string, enrolling bool, purpose authenticator.Purpose) error {
+	a := t.e.authenticators[key]
+	if _, sends := a.(authenticator.Resender); sends && t.tooSoon(key) {
+		return nil
+	}
 	o := &Open{ID: directory.NewID("ch"), Authenticator: key, Enrolling: enrolling, Purpose: purpose}
 	var err error
 	if enrolling {
-		o.Prompt, err = t.e.authenticators[key].BeginEnroll(ctx, t.about(o))
+		o.Prompt, err = a.BeginEnroll(ctx, t.about(o))
 	} else {
 		c, en, cerr := t.credential(o)
 		if cerr != nil {
@@ -46,7 +52,7 @@ func (t *Turn) open(ctx context.Context, key string, enrolling bool, purpose aut
 		if en != nil {
 			o.Enrollment = en.ID
 		}
-		o.Prompt, err = t.e.authenticators[key].BeginVerify(ctx, t.about(o), c)
+		o.Prompt, err = a.BeginVerify(ctx, t.about(o), c)
 	}
 	if err != nil {
 		return err
@@ -55,6 +61,29 @@ func (t *Turn) open(ctx context.Context, key string, enrolling bool, purpose aut
 	t.issue(o)
 	t.move()
 	return nil
+}
+
+// tooSoon refuses to send to the subject's address before the wait is over, or
+// once the transaction has sent all that it may.
+func (t *Turn) tooSoon(key string) bool {
+	wait := t.e.resendAt(t.tx).Sub(t.now)
+	if g := t.tx.Guesses; g.Sends > 0 && !hmac.Equal(g.SentTo, t.recipient(key)) {
+		wait = 0 // another address than the last one
+	}
+	if t.tx.Guesses.Sends >= t.e.limits.Sends {
+		wait = t.tx.ExpiresAt.Sub(t.now)
+	}
+	if wait <= 0 {
+		return false
+	}
+	t.retry = wait
+	t.refuse(problem.Throttled, tooMany())
+	return true
+}
+
+func (t *Turn) recipient(key string) []byte {
+	mac := t.e.keys.MAC("flow/recipient", t.tx.ID, key, t.tx.Subject.Canonical)
+	return mac[:]
 }
 
 // issue queues what the prompt wants sent, in the transaction of its state.
@@ -72,8 +101,9 @@ func (t *Turn) issue(o *Open) {
 			out.Once, out.KeepUntil = "once"+directory.IDFrom(mac[:]), t.now.Add(every)
 		}
 		t.mails = append(t.mails, out)
-		o.Sends++
-		o.SentAt = t.now
+		o.Sent = true
+		t.tx.Guesses.Sends++
+		t.tx.Guesses.SentAt, t.tx.Guesses.SentTo = t.now, t.recipient(o.Authenticator)
 	}
 	o.Prompt.Effects = nil
 }
@@ -82,7 +112,7 @@ func (t *Turn) issue(o *Open) {
 // was tried or is old, as a client selects again within seconds (IDX §3.1).
 func (t *Turn) reselect(ctx context.Context) error {
 	o := t.tx.Open
-	if o.Sends == 0 || (o.Tries == 0 && t.now.Sub(o.SentAt) < t.e.limits.Reselect) {
+	if !o.Sent || (o.Tries == 0 && t.now.Sub(t.tx.Guesses.SentAt) < t.e.limits.Reselect) {
 		return nil
 	}
 	return resend(ctx, t, nil)
@@ -92,21 +122,10 @@ func (t *Turn) reselect(ctx context.Context) error {
 // (decisions D5, D22). A challenge that died of wrong answers is replaced.
 func resend(ctx context.Context, t *Turn, _ Input) error {
 	o := t.tx.Open
-	if wait := t.e.resendAt(o).Sub(t.now); wait > 0 {
-		t.retry = wait
-		t.refuse(problem.Throttled, tooMany())
-		return nil
-	}
-	if o.Sends >= t.e.limits.Sends {
-		t.retry = t.tx.ExpiresAt.Sub(t.now)
-		t.refuse(problem.Throttled, tooMany())
-		return nil
-	}
 	if t.dead() {
-		if err := t.open(ctx, o.Authenticator, o.Enrolling, o.Purpose); err != nil {
-			return err
-		}
-		t.tx.Open.Sends += o.Sends
+		return t.open(ctx, o.Authenticator, o.Enrolling, o.Purpose)
+	}
+	if t.tooSoon(o.Authenticator) {
 		return nil
 	}
 	p, err := t.openAuthenticator().(authenticator.Resender).Resend(ctx, t.about(o), o.Prompt)
@@ -122,12 +141,13 @@ func resend(ctx context.Context, t *Turn, _ Input) error {
 // look is poll: it changes nothing.
 func look(context.Context, *Turn, Input) error { return nil }
 
-// resendAt is when the next message may be asked for; zero: at any time.
-func (e *Engine) resendAt(o *Open) time.Time {
-	if len(e.limits.ResendAfter) == 0 || o.Sends == 0 {
+// resendAt is when the next message to the same address may be asked for; zero: at any time.
+func (e *Engine) resendAt(tx *Transaction) time.Time {
+	g := tx.Guesses
+	if len(e.limits.ResendAfter) == 0 || g.Sends == 0 {
 		return time.Time{}
 	}
-	return o.SentAt.Add(e.limits.ResendAfter[min(o.Sends, len(e.limits.ResendAfter))-1])
+	return g.SentAt.Add(e.limits.ResendAfter[min(g.Sends, len(e.limits.ResendAfter))-1])
 }
 
 // dead reports whether wrong answers have used the challenge up.
@@ -155,11 +175,9 @@ func (t *Turn) failed(err error) error {
 	t.move()
 	t.durable = true
 	t.record("user.authentication.verify", "FAILURE", "wrong "+o.Authenticator)
-	if t.dead() {
-		if t.tx.Killed++; t.tx.Killed >= t.e.limits.Challenges {
-			t.end(problem.Unauthenticated, suspended())
-			return nil
-		}
+	if t.tx.Guesses.Wrong++; t.tx.Guesses.Wrong >= t.e.limits.Tries*t.e.limits.Challenges {
+		t.end(problem.Unauthenticated, suspended())
+		return nil
 	}
 	t.refuse(problem.Unauthenticated, wrongCode())
 	return nil

@@ -38,10 +38,23 @@ func identify(ctx context.Context, t *Turn, in Input) error {
 		t.messages = append(t.messages, unknownUser(address.Display)) // E15 answers 200
 		return nil
 	}
-	t.tx.Subject = subject
-	t.move()
 	// Email as the only factor is sent at once (decision D29).
-	return t.open(ctx, emailKey, false, purpose)
+	return t.begin(ctx, subject, false, purpose)
+}
+
+// begin makes someone the subject and asks for the proof of their address; if
+// that may not be sent yet, there is no subject still.
+func (t *Turn) begin(ctx context.Context, s *Subject, enrolling bool, purpose authenticator.Purpose) error {
+	t.tx.Subject = s
+	if err := t.open(ctx, emailKey, enrolling, purpose); err != nil {
+		return err
+	}
+	if t.tx.Open == nil {
+		t.tx.Subject = nil
+		return nil
+	}
+	t.tx.ProfileOpen = false
+	return nil
 }
 
 // chooseFactor opens the chosen authenticator of those that can be proven.
@@ -120,7 +133,7 @@ func (t *Turn) credential(o *Open) (authenticator.Credential, *directory.Enrollm
 }
 
 // cancel forgets the person and kills what was issued to them; the interaction
-// and its handle live on (IDX §3.7, decision D23). Dead challenges stay counted.
+// and its handle live on (IDX §3.7, decision D23). What was used up of the limits stays so.
 func cancel(_ context.Context, t *Turn, _ Input) error {
 	if !t.tx.ProfileOpen && t.tx.Subject == nil {
 		return nil

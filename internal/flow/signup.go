@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
@@ -47,13 +48,15 @@ func enrollProfile(ctx context.Context, t *Turn, in Input) error {
 		Locale: t.tx.Request.Locale, SignUp: true, FirstName: first, LastName: last,
 	}
 	purpose := authenticator.SignUp
-	if account != nil { // the same page; the mail differs, and the proof signs in (decision D8)
+	switch {
+	case account == nil:
+	case account.Status != directory.Active: // no answer will be right, as at sign-in
+		subject.Kind, purpose = KindUnknown, authenticator.SignInUnknown
+	default: // the same page; the mail differs, and the proof signs in (decision D8)
 		subject.Kind, subject.UserID, purpose = KindKnown, account.ID, authenticator.SignUpKnown
 		t.account = account
 	}
-	t.tx.ProfileOpen, t.tx.Subject = false, subject
-	t.move()
-	return t.open(ctx, emailKey, true, purpose)
+	return t.begin(ctx, subject, true, purpose)
 }
 
 func name(in Input, label, field string) (string, []problem.Message) {
@@ -85,6 +88,10 @@ func (t *Turn) prove(ctx context.Context, c authenticator.Credential) error {
 	existing, err := t.e.accountByAddress(ctx, s.Canonical)
 	if err != nil {
 		return err
+	}
+	if existing != nil && existing.Status != directory.Active {
+		t.end(problem.Forbidden, accessDenied())
+		return nil
 	}
 	if existing != nil {
 		s.Kind, s.UserID, t.account = KindKnown, existing.ID, existing
@@ -152,16 +159,24 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 	if err != nil {
 		return t.failed(err)
 	}
+	proves := t.openAuthenticator().Info().EnrollmentProves
 	switch {
-	case t.tx.Subject.Kind == KindNew && t.account == nil:
+	case t.account == nil && (t.tx.Subject.Kind != KindNew || !proves):
+		return errors.New("flow: an enrollment was accepted for nobody")
+	case t.account == nil:
 		err = t.prove(ctx, c)
-	case t.account != nil && !t.enrolled(o.Authenticator):
+	case !t.enrolled(o.Authenticator):
 		err = t.enroll(o.Authenticator, c)
+	case !proves: // set up in another tab meanwhile: what was given here is not it
+		t.tx.Open = nil
+		t.move()
+		t.refuse(problem.Invalid, notOffered())
+		return nil
 	}
-	if err != nil {
+	if err != nil || t.tx.Ended != nil {
 		return err
 	}
-	if t.openAuthenticator().Info().EnrollmentProves {
+	if proves {
 		t.proved(o)
 	}
 	t.tx.Open = nil

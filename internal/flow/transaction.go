@@ -24,7 +24,7 @@ type Transaction struct {
 	Open        *Open    `json:"open,omitempty"` // the one question in hand
 	Proofs      []Proof  `json:"proofs,omitempty"`
 	Skipped     bool     `json:"skipped,omitempty"` // optional enrollments were declined
-	Killed      int      `json:"killed,omitempty"`  // challenges that died of wrong answers (SEC S-04)
+	Guesses     Guesses  `json:"guesses,omitzero"`
 	Ended       *Ended   `json:"ended,omitempty"`
 	Code        Code     `json:"code,omitzero"`
 	Last        *Last    `json:"last,omitempty"`
@@ -83,10 +83,18 @@ type Open struct {
 	Enrolling     bool                  `json:"enrolling,omitempty"`
 	Purpose       authenticator.Purpose `json:"purpose"`
 	Prompt        authenticator.Prompt  `json:"prompt"`
-	Tries         int                   `json:"tries,omitempty"` // wrong answers, over all codes of the challenge (decision D5)
-	Sends         int                   `json:"sends,omitempty"`
-	SentAt        time.Time             `json:"sentAt,omitzero"`
+	Tries         int                   `json:"tries,omitempty"`   // wrong answers, over all codes of the challenge (decision D5)
+	Sent          bool                  `json:"sent,omitempty"`    // something was mailed for it
 	Message       string                `json:"message,omitempty"` // outbox id of the newest message
+}
+
+// Guesses is what a transaction has used up of its limits. Going back with
+// cancel gives nothing of it back (SEC S-04, S-10).
+type Guesses struct {
+	Wrong  int       `json:"wrong,omitempty"` // answers, over all challenges
+	Sends  int       `json:"sends,omitempty"` // messages, to whatever address
+	SentAt time.Time `json:"sentAt,omitzero"`
+	SentTo []byte    `json:"sentTo,omitempty"` // MAC of the newest message's way and address
 }
 
 // A Proof is one thing that the person has shown in this transaction.

@@ -177,7 +177,7 @@ func (t *Turn) viewOpen(ctx context.Context, o *Open) *Current {
 			}
 		}
 	}
-	if o.Sends > 0 {
+	if o.Sent {
 		c.Context["stile"] = t.extension(ctx, o)
 	}
 	return c
@@ -191,7 +191,7 @@ func (t *Turn) extension(ctx context.Context, o *Open) map[string]any {
 		"triesLeft":     max(0, t.e.limits.Tries-o.Tries),
 		"delivery":      t.deliveryOf(ctx, o),
 	}
-	if at := t.e.resendAt(o); !at.IsZero() {
+	if at := t.e.resendAt(t.tx); !at.IsZero() {
 		out["resendAt"] = wireTime(at)
 	}
 	return out

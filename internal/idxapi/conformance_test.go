@@ -208,6 +208,28 @@ func TestSignUpOverTheWire(t *testing.T) {
 	}
 }
 
+// The widget compares the text of two polls; a wrong answer or a mail that has
+// gone out in between must not show in it.
+func TestIDX_C30_PollsOfTheWidgetAreStable(t *testing.T) {
+	e := stiletest.Start(t)
+	w := begin(t, e)
+	w.enrolled(john)
+	poll := func() string {
+		header := http.Header{"X-Okta-User-Agent-Extended": {"okta-auth-js/7.14.5 okta-signin-widget-7.49.0"}}
+		return string(w.do("POST", e.URL+"/idp/idx/challenge/poll", ionType, strings.NewReader(`{"stateHandle":"`+w.state+`"}`), header).body)
+	}
+	before := poll()
+	w.answer("challenge/answer", passcode("000000"))
+	e.MailTried(t)
+	w.answer("challenge/resend", nil)
+	if diff := cmp.Diff(before, poll()); diff != "" {
+		t.Error(diff)
+	}
+	if strings.Contains(before, `"stile"`) {
+		t.Errorf("the widget is told what changes: %s", before)
+	}
+}
+
 func TestSignInOverTheWire(t *testing.T) {
 	e := stiletest.Start(t)
 	begin(t, e).signedUp(john)

@@ -59,6 +59,7 @@ func (s *Server) linkPage(w http.ResponseWriter, l flow.Link) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", linkPolicy)
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	w.WriteHeader(status)
 	if err := linkPage.Execute(w, words); err != nil {
 		s.log.Error("page cannot be written", "err", err)

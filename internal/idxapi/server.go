@@ -108,7 +108,17 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 	if v.RetryAfter > 0 {
 		setRetryAfter(w, v.RetryAfter)
 	}
+	if rerenders(r) && v.Current != nil {
+		delete(v.Current.Context, "stile")
+	}
 	s.write(w, statusOf(v.Kind, http.StatusOK), s.document(v))
+}
+
+// rerenders tells the Sign-In Widget by what it says of itself. It draws the page
+// anew, and empties the field that a person types in, whenever a poll differs in
+// anything but a few names: so it is not told what changes by itself (IDX §2.9).
+func rerenders(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("X-Okta-User-Agent-Extended"), "okta-signin-widget")
 }
 
 // known tells whether a path belongs to a field of the protocol: there an array

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -14,6 +15,8 @@ import (
 const (
 	maxDepth = 16
 	maxKeys  = 1000
+	maxKey   = 64  // bytes; every value is kept under its whole path
+	maxPath  = 256 // bytes
 )
 
 // ErrBody is returned for a body that is not one JSON object of plain values.
@@ -32,8 +35,9 @@ func (b Body) IsArray(path string) bool {
 	return slices.Contains(b.Arrays, path)
 }
 
-// Decode reads one JSON object. Repeated keys, data after the object, more than
-// 16 levels or 1,000 keys, and bytes that are not UTF-8 are refused with ErrBody.
+// Decode reads one JSON object. Repeated keys, keys that are long or hold a dot
+// (which two readers would take for different paths), data after the object, more
+// than 16 levels or 1,000 keys, and bytes that are not UTF-8 are refused with ErrBody.
 func Decode(data []byte) (Body, error) {
 	if !utf8.Valid(data) {
 		return Body{}, fmt.Errorf("%w: not UTF-8", ErrBody)
@@ -73,6 +77,9 @@ func (d *decoder) object(path string, depth int) error {
 			return fmt.Errorf("%w: repeated or too many keys", ErrBody)
 		}
 		seen[key] = true
+		if len(key) > maxKey || strings.Contains(key, ".") || len(path)+1+len(key) > maxPath {
+			return fmt.Errorf("%w: key", ErrBody)
+		}
 		if path != "" {
 			key = path + "." + key
 		}

@@ -29,8 +29,13 @@ func TestDecode(t *testing.T) {
 		{name: "no body", in: ``, bad: true},
 		{name: "cut", in: `{"a":{"b":1}`, bad: true},
 		{name: "too deep", in: deep, bad: true},
+		{name: "sixteen levels", in: strings.Repeat(`{"a":`, 16) + `1` + strings.Repeat(`}`, 16),
+			want: map[string]string{strings.Repeat("a.", 15) + "a": "1"}},
 		{name: "too deep in arrays", in: `{"a":` + strings.Repeat(`[`, 20) + strings.Repeat(`]`, 20) + `}`, bad: true},
 		{name: "too many", in: `{"a":[` + strings.Repeat(`1,`, 1000) + `1]}`, bad: true},
+		{name: "long key", in: `{"` + strings.Repeat("k", 65) + `":1}`, bad: true},
+		{name: "long path", in: strings.Repeat(`{"`+strings.Repeat("k", 60)+`":`, 5) + `1` + strings.Repeat(`}`, 5), bad: true},
+		{name: "dotted twin of a path", in: `{"userProfile.email":"a","userProfile":{"email":"b"}}`, bad: true},
 		{name: "not UTF-8", in: "{\"a\":\"\xff\"}", bad: true},
 	} {
 		t.Run("SEC_S135 "+c.name, func(t *testing.T) {

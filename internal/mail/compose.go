@@ -158,6 +158,12 @@ func (c *Composer) check(id string, m Message) error {
 		if m.Code != "" || m.Link != "" {
 			return invalid("code where there is no account")
 		}
+		if m.SignUpURL == "" { // the app has no page of its own: the mail says it without a button
+			return nil
+		}
+		if m.SignUpURL == "" { // where sign-up is closed
+			return nil
+		}
 		return c.checkLink(m.SignUpURL, "")
 	}
 	if len(m.Code) < 6 || len(m.Code) > 10 || strings.Trim(m.Code, "0123456789") != "" {

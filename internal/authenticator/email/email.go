@@ -182,7 +182,7 @@ func (a *Authenticator) issue(s authenticator.Subject, ch challenge) (authentica
 	}
 	mail := authenticator.Mail{
 		Template: string(s.Purpose), To: address.Mailbox(), FirstName: s.FirstName,
-		Code: code, Link: a.base + a.token(s, next.Serial), ExpiresAt: next.ExpiresAt,
+		Code: code, Link: a.base + a.token(claim{s.Transaction, s.Challenge, next.Serial}), ExpiresAt: next.ExpiresAt,
 	}
 	switch s.Purpose {
 	case authenticator.SignUp, authenticator.SignIn:

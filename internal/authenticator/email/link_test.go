@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/authenticator"
-	"github.com/stile-id/stile/internal/authenticator/email"
 )
 
 func TestLink(t *testing.T) {
@@ -23,7 +22,7 @@ func TestLink(t *testing.T) {
 	c.advance(30 * time.Minute) // the caller judges the time
 	for i, m := range []authenticator.Mail{first, second} {
 		token := tokenOf(m)
-		if id, ok := email.TransactionOf(token); !ok || id != s.Transaction {
+		if id, ok := a.TransactionOf(token); !ok || id != s.Transaction {
 			t.Errorf("link %d: TransactionOf = %q, %t", i+1, id, ok)
 		}
 		code, expires, ok := a.Link(s, p, token)
@@ -66,23 +65,22 @@ func TestSEC_S20_LinkTokenExact(t *testing.T) {
 	}
 	parts := strings.Split(token, ".")
 	for _, serial := range []string{"0", "-1", "+1", "01", "1e0", " 1", "2", "١", ""} {
-		try("serial", parts[0]+"."+serial+"."+parts[2])
+		try("serial", parts[0]+"."+parts[1]+"."+serial+"."+parts[3])
 	}
 }
 
+// What is not genuine names nothing: not even the app that it would belong to.
 func TestTransactionOfRefuses(t *testing.T) {
+	a, _ := start(t)
 	mac := strings.Repeat("A", 43)
 	for _, token := range []string{
-		"", ".", "..", "tx1.1." + mac[1:], "tx1.1." + mac + "A", "tx1.1." + mac + "=", "tx-1.1." + mac, "tx1.01." + mac, "tx1.." + mac,
-		".1." + mac, "tx1." + mac, "tx1.1.2." + mac, "tx1.1." + mac + ".", strings.Repeat("a", 1<<20) + ".1." + mac,
-		"tx1.99999999999999999999." + mac, "tx1.1." + mac[1:] + "+", "../../x.1." + mac,
+		"", ".", "...", "tx1.ch1.1." + mac, "tx1.ch1.1." + mac[1:], "tx1.ch1.1." + mac + "=", "tx-1.ch1.1." + mac,
+		"tx1.ch1.01." + mac, "tx1.ch1.." + mac, "..1." + mac, "tx1.1." + mac, "tx1.ch1.1.2." + mac,
+		strings.Repeat("a", 1<<20) + ".ch1.1." + mac, "tx1.ch1.99999999999999999999." + mac, "../../x.1." + mac,
 	} {
-		if id, ok := email.TransactionOf(token); ok {
+		if id, ok := a.TransactionOf(token); ok {
 			t.Errorf("TransactionOf(%.80q) = %q", token, id)
 		}
-	}
-	if id, ok := email.TransactionOf("tx1.1." + mac); !ok || id != "tx1" {
-		t.Errorf("a whole token: %q, %t", id, ok)
 	}
 }
 
@@ -96,11 +94,11 @@ func FuzzLinkToken(f *testing.F) {
 	token := tokenOf(*p.Effects[0].Mail)
 	f.Add(token)
 	f.Add(token[:len(token)-1])
-	f.Add("tx1.1." + strings.Repeat("A", 43))
+	f.Add("tx1.ch1.1." + strings.Repeat("A", 43))
 	f.Fuzz(func(t *testing.T, in string) {
-		id, whole := email.TransactionOf(in)
-		if whole && !strings.HasPrefix(in, id+".") {
-			t.Errorf("TransactionOf(%q) = %q", in, id)
+		id, whole := a.TransactionOf(in)
+		if whole != (in == token) {
+			t.Errorf("TransactionOf(%q) = %q, %t", in, id, whole)
 		}
 		if _, _, ok := a.Link(s, p, in); ok != (in == token) {
 			t.Errorf("Link(%q): %t", in, ok)
