@@ -22,6 +22,7 @@ import (
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
 )
 
 // engine is an app on a real port with one public client.
@@ -39,7 +40,7 @@ func start(tb testing.TB, servers ...oauth.AuthorizationServer) *engine {
 	e := &engine{url: "http://" + s.Listener.Addr().String()}
 	a, err := app.New(tb.Context(), app.Config{
 		Dir: tb.TempDir(), PublicURL: e.url, Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
-		Inbox: true, Servers: servers,
+		Inbox: true, Servers: servers, SealEvery: time.Hour, // at Close: what is counted is the journeys
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -181,7 +182,7 @@ func TestREL_R22_JourneyBudget(t *testing.T) {
 	if _, err := e.signUp(t.Context(), "ada@example.com"); err != nil {
 		t.Fatal(err)
 	}
-	e.stop()
+	written(t, e)
 	after := e.Store.Stats()
 	for _, c := range []struct {
 		what string
@@ -207,6 +208,72 @@ func written(tb testing.TB, e *engine) {
 		tb.Fatal(err)
 	}
 }
+
+// What was never proven is gone with its transaction, and the address is free:
+// nothing of it was ever anywhere else.
+func TestUX_P2_9_UnprovenSignUpsVanish(t *testing.T) {
+	e := start(t)
+	h, err := e.enrolled("ada@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	written(t, e)
+	if _, err := e.Store.AccountByAddress(t.Context(), "ada@example.com"); problem.KindOf(err) != problem.NotFound {
+		t.Fatalf("an account before the proof: %v", err)
+	}
+	if n, err := e.Store.Purge(t.Context(), time.Now().Add(flow.Life+time.Minute), 100); err != nil || n != 2 {
+		t.Fatalf("purged %d rows (a transaction, a mail): %v", n, err)
+	}
+	if _, err := e.idx("introspect", fmt.Sprintf(`{"stateToken":%q}`, h)); err == nil {
+		t.Error("the transaction is still there")
+	}
+	if _, err := e.signUp(t.Context(), "ada@example.com"); err != nil {
+		t.Errorf("the address is not free: %v", err)
+	}
+}
+
+// TestSEC_S38_ParallelSignUpsOverHTTP: a hundred people, or one with a hundred
+// tabs, sign up with one address at once; there is one user, and all get in.
+func TestSEC_S38_ParallelSignUpsOverHTTP(t *testing.T) {
+	e := start(t)
+	const n = 100
+	var handles, codes [n]string
+	seen := map[string]bool{}
+	for i := range n {
+		h, err := e.enrolled("ada@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.MailSettled(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range e.Inbox.Messages("ada@example.com") {
+			if !seen[m.ID] {
+				handles[i], codes[i], seen[m.ID] = h, m.Code, true
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	var users sync.Map
+	for i := range n {
+		wg.Go(func() {
+			doc, err := e.idx("challenge/answer", fmt.Sprintf(`{"stateHandle":%q,"credentials":{"passcode":%q}}`, handles[i], codes[i]))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			users.Store(string(userID.FindSubmatch(doc)[1]), true)
+		})
+	}
+	wg.Wait()
+	count := 0
+	users.Range(func(any, any) bool { count++; return true })
+	if count != 1 {
+		t.Errorf("%d users", count)
+	}
+}
+
+var userID = regexp.MustCompile(`"user":\{"type":"object","value":\{"id":"([^"]+)"`)
 
 func TestREL_R22_PollWritesNothing(t *testing.T) {
 	e := start(t)

@@ -380,6 +380,22 @@ func TestCORS(t *testing.T) {
 	}
 }
 
+func TestIDX_C83_KeysAreTheSameInEveryLanguage(t *testing.T) {
+	w := begin(t, stiletest.Start(t))
+	w.answer("enroll", nil)
+	post := func(language string) []string {
+		a := w.do("POST", w.e.URL+"/idp/idx/enroll/new", ionType, strings.NewReader(`{"stateHandle":"`+w.state+`"}`),
+			http.Header{"Accept-Language": {language}})
+		return a.keys()
+	}
+	want := post("en")
+	for _, language := range []string{"de-AT,de;q=0.9", "ar", "*", strings.Repeat("x,", 500)} {
+		if diff := cmp.Diff(want, post(language)); diff != "" || len(want) != 3 {
+			t.Errorf("%.20s: %s", language, diff)
+		}
+	}
+}
+
 func TestSignUpClosedOverTheWire(t *testing.T) {
 	w := begin(t, stiletest.Start(t, stiletest.SignUpClosed()))
 	w.want("IDX_C34", w.post("introspect", map[string]any{"stateToken": w.state}), 200, "identify")

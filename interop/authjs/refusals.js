@@ -31,7 +31,7 @@ export function refusalSuite({ connect, signUp }) {
     const { interactionHandle } = transaction.meta;
     const stale = tab.copy();
     stale.edit((text) => text.replaceAll(interactionHandle, `${interactionHandle.slice(0, -4)}AAAA`));
-    const ended = await connect({ tab: stale, transactionManager: { saveLastResponse: false } }).idx.proceed();
+    const ended = await connect({ tab: stale, saveLastResponse: false }).idx.proceed();
     assert.equal(ended.status, 'TERMINAL');
     assert.deepEqual(keys(ended), ['idx.session.expired']);
   });

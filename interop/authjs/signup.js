@@ -66,7 +66,7 @@ export function signUpSuite({ connect, signUp, prove, account, listed }) {
 
   test('IDX_C37 registration sends one mail, whoever asks for the state again', async () => {
     const { engine, tab, email } = await signUp();
-    const again = connect({ tab, transactionManager: { saveLastResponse: false } });
+    const again = connect({ tab, saveLastResponse: false });
     for (let i = 0; i < 3; i++) {
       const transaction = await again.idx.proceed();
       assert.equal(transaction.nextStep.name, 'enroll-authenticator');
@@ -173,7 +173,7 @@ export function signUpSuite({ connect, signUp, prove, account, listed }) {
     const { email, tab, message } = await signUp();
     let transaction = await connect({ tab }).idx.proceed({ verificationCode: message.code });
     assert.equal(transaction.nextStep.name, 'select-authenticator-enroll');
-    const later = connect({ tab, transactionManager: { saveLastResponse: false } });
+    const later = connect({ tab, saveLastResponse: false });
     transaction = await later.idx.proceed();
     assert.deepEqual(listed(transaction.nextStep), optionalAuthenticators);
     transaction = await later.idx.proceed({ skip: true });

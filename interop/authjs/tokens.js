@@ -6,15 +6,21 @@ import { johnDoe } from './client.js';
 
 const offline = ['openid', 'profile', 'email', 'offline_access'];
 
+// keep stores tokens with the client for the time of one test: it sets timers on them.
+function keep(t, { auth, tokens }) {
+  auth.tokenManager.setTokens(tokens);
+  t.after(() => auth.tokenManager.clear());
+}
+
 export function tokenSuite({ connect, account, prove }) {
   test('IDX_C75 a refresh token comes with offline_access only', async () => {
     assert.equal((await account()).tokens.refreshToken, undefined);
     assert.ok((await account({ scopes: offline })).tokens.refreshToken);
   });
 
-  test('a public client refreshes, and the token rotates', async () => {
+  test('a public client refreshes, and the token rotates', async (t) => {
     const { auth, email, tokens } = await account({ app: spa, scopes: offline });
-    auth.tokenManager.setTokens(tokens);
+    keep(t, { auth, tokens });
     const renewed = await auth.token.renewTokens();
     assert.notEqual(renewed.accessToken.accessToken, tokens.accessToken.accessToken);
     assert.notEqual(renewed.refreshToken.refreshToken, tokens.refreshToken.refreshToken);
@@ -26,9 +32,9 @@ export function tokenSuite({ connect, account, prove }) {
     assert.equal(info.email, email);
   });
 
-  test('a refresh token of a confidential client is of no use without its secret', async () => {
+  test('a refresh token of a confidential client is of no use without its secret', async (t) => {
     const { auth, tokens } = await account({ app: web, scopes: offline });
-    auth.tokenManager.setTokens(tokens);
+    keep(t, { auth, tokens });
     await assert.rejects(auth.token.renewTokens(), { name: 'OAuthError', errorCode: 'invalid_client' });
   });
 
@@ -42,11 +48,10 @@ export function tokenSuite({ connect, account, prove }) {
     });
   }
 
-  test('a revoked refresh token is refused', async () => {
+  test('a revoked refresh token is refused', async (t) => {
     const { auth, tokens } = await account({ app: spa, scopes: offline });
-    auth.tokenManager.setTokens(tokens);
     await auth.revokeRefreshToken(tokens.refreshToken);
-    auth.tokenManager.setTokens(tokens);
+    keep(t, { auth, tokens });
     await assert.rejects(auth.token.renewTokens(),
       { errorCode: 'invalid_grant', errorSummary: 'The refresh token is invalid or expired.' });
   });

@@ -40,12 +40,12 @@ async function walk(config, app, verifier, nonce) {
 }
 
 describe('openid-client 6', () => {
-  for (const [app, authentication] of [
-    [web, oidc.ClientSecretBasic(web.clientSecret)],
-    [web, oidc.ClientSecretPost(web.clientSecret)],
-    [spa, oidc.None()],
+  for (const [method, app, authentication] of [
+    ['client_secret_basic', web, oidc.ClientSecretBasic(web.clientSecret)],
+    ['client_secret_post', web, oidc.ClientSecretPost(web.clientSecret)],
+    ['none', spa, oidc.None()],
   ]) {
-    test(`tokens, refresh, userinfo and revocation, ${app.name}`, async () => {
+    test(`tokens, refresh, userinfo and revocation, ${method}`, async () => {
       const issuer = new URL(`${engines.protect}/oauth2/default`);
       const config = await oidc.discovery(issuer, app.clientId, undefined, authentication, { execute: [oidc.allowInsecureRequests] });
       assert.equal(config.serverMetadata().issuer, issuer.href);

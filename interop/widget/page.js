@@ -12,21 +12,22 @@ const types = {
   '.png': 'image/png', '.gif': 'image/gif', '.woff': 'font/woff', '.woff2': 'font/woff2', '.ttf': 'font/ttf',
 };
 
+// The third generation redeems the code itself only if told the scheme.
 const generations = {
   2: { scripts: ['okta-sign-in.min.js'], styles: ['okta-sign-in.min.css'] },
-  3: { scripts: ['okta-sign-in.next.js'], styles: ['okta-sign-in.min.css', 'okta-sign-in.next.css'] },
+  3: { scripts: ['okta-sign-in.next.js'], styles: ['okta-sign-in.min.css', 'okta-sign-in.next.css'], options: { authScheme: 'oauth2' } },
 };
 
 // html embeds one generation of the widget. What comes of it stands in
 // window.outcome: the tokens, or the error.
 function html(generation, config) {
-  const { scripts, styles } = generations[generation];
+  const { scripts, styles, options } = generations[generation];
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Embedded widget</title><link rel="icon" href="data:,">
 ${styles.map((s) => `<link rel="stylesheet" href="/widget/css/${s}">`).join('\n')}
 ${scripts.map((s) => `<script src="/widget/js/${s}"></script>`).join('\n')}</head>
 <body><div id="sign-in"></div><script>
-const config = ${JSON.stringify(config)};
+const config = ${JSON.stringify({ ...config, ...options })};
 const query = new URLSearchParams(location.search);
 if (query.get('otp')) Object.assign(config, { otp: query.get('otp'), state: query.get('state') });
 const widget = new OktaSignIn(config);
