@@ -82,6 +82,7 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	banner(out, c, clients, a.OAuth.Issuer(oauth.DefaultServer))
 
 	<-ctx.Done()
+	a.Inbox.Close() // ends the long waits, which would hold the servers up
 	return stopAll(servers)
 }
 
@@ -122,7 +123,7 @@ func stopAll(servers []*http.Server) error {
 	defer cancel()
 	var err error
 	for _, s := range servers {
-		if serr := s.Shutdown(ctx); serr != nil { // long waits of the inbox do not hold the exit up
+		if serr := s.Shutdown(ctx); serr != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}

@@ -101,8 +101,8 @@ var buttons = map[Template]string{
 	SignInUnknown: "sign-up-link",
 }
 
-// Compose writes a message out. id is the outbox row's; the same id and message
-// give the same letter, byte for byte. It returns ErrInvalid for what it refuses.
+// Compose writes a message out. id becomes part of its Message-ID; the same id and
+// message give the same letter, byte for byte. It returns ErrInvalid for what it refuses.
 func (c *Composer) Compose(id string, m Message) (*Letter, error) {
 	if err := c.check(id, m); err != nil {
 		return nil, err

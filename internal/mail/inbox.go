@@ -28,7 +28,7 @@ var (
 // An InboxMessage is a mail as the development inbox tells it. Code and Link are
 // the typed fields that the mail was made of.
 type InboxMessage struct {
-	ID        string    `json:"id"` // of the outbox row
+	ID        string    `json:"id"` // the letter's
 	To        string    `json:"to"`
 	From      string    `json:"from"`
 	Subject   string    `json:"subject"`

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net/mail"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ import (
 
 // A Letter is a composed mail to one recipient.
 type Letter struct {
-	ID           string // of the outbox row
+	ID           string // made of the outbox row's, the same on every try
 	From         mail.Address
 	EnvelopeFrom string
 	ReplyTo      string
@@ -27,6 +28,9 @@ type Letter struct {
 	Text, HTML   string
 	Code, Link   string // as typed fields, for the development inbox
 }
+
+// LogValue keeps code, link and address out of logs (UX M0.11).
+func (l *Letter) LogValue() slog.Value { return slog.StringValue("letter " + l.ID) }
 
 // Encode writes the letter as an RFC 5322 message of two alternatives, plain text
 // first, both quoted-printable. Line breaks in header values are refused here

@@ -4,6 +4,7 @@ package mail
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 )
 
@@ -32,12 +33,15 @@ type Message struct {
 	FirstName string    `json:"firstName,omitempty"` // shown by SignUp and SignIn only
 	Code      string    `json:"code,omitempty"`      // digits; required but for SignInUnknown
 	Link      string    `json:"link,omitempty"`      // absolute, at most 200 characters; optional beside a code
-	SignUpURL string    `json:"signUpUrl,omitempty"` // SignInUnknown: where to sign up
+	SignUpURL string    `json:"signUpUrl,omitempty"` // SignInUnknown: where to sign up; empty where nobody can
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`  // end of code and link
 	App       App       `json:"app"`
 	Origin    Origin    `json:"origin"`
 	Locale    string    `json:"locale,omitempty"` // BCP 47; what has no catalogue is English
 }
+
+// LogValue keeps code, link and address out of logs (UX M0.11).
+func (m Message) LogValue() slog.Value { return slog.StringValue("mail " + string(m.Template)) }
 
 // An App is what the person signs in to.
 type App struct {

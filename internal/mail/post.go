@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 
 	"github.com/stile-id/stile/internal/outbox"
 )
@@ -25,7 +26,10 @@ func (p *Post) Deliver(ctx context.Context, d outbox.Delivery) error {
 	if m.Origin.At.IsZero() {
 		m.Origin.At = d.CreatedAt
 	}
-	l, err := p.Composer.Compose(d.ID, m)
+	// A row's id may come again once the row is purged; receivers must not take
+	// the later mail for a repetition of the earlier.
+	id := d.ID + "-" + strconv.FormatInt(d.CreatedAt.Unix(), 36)
+	l, err := p.Composer.Compose(id, m)
 	if err != nil {
 		return &outbox.Permanent{Class: "invalid", Err: err}
 	}

@@ -26,10 +26,8 @@ const (
 	startTLSOff           startTLS = "off"
 )
 
-const (
-	maxIdle  = 4 // connections kept open, one for each of the outbox's workers
-	idleTime = 30 * time.Second
-)
+// maxIdle is how many connections are kept open, one for each of the outbox's workers.
+const maxIdle = 4
 
 // SMTPOptions have usable zero values. The time limits are REL R-07's.
 type SMTPOptions struct {
@@ -38,6 +36,7 @@ type SMTPOptions struct {
 	Dial    time.Duration  // default 5 s
 	Command time.Duration  // for each answer of the server, default 30 s
 	Message time.Duration  // for one message, connecting included, default 60 s
+	Idle    time.Duration  // for how long a connection waits for the next letter, default 30 s
 }
 
 // SMTP hands letters to one relay. It is safe for concurrent use and keeps idle
@@ -108,6 +107,7 @@ func NewSMTP(rawURL string, o SMTPOptions) (*SMTP, error) {
 	s.options.Dial = cmp.Or(o.Dial, 5*time.Second)
 	s.options.Command = cmp.Or(o.Command, 30*time.Second)
 	s.options.Message = cmp.Or(o.Message, 60*time.Second)
+	s.options.Idle = cmp.Or(o.Idle, 30*time.Second)
 	if s.options.Hello == "" {
 		name, err := os.Hostname()
 		if err != nil || name == "" {
@@ -186,7 +186,7 @@ func (s *SMTP) keep(c *session) {
 		go c.quit()
 		return
 	}
-	c.rest = time.AfterFunc(idleTime, func() { s.retire(c) })
+	c.rest = time.AfterFunc(s.options.Idle, func() { s.retire(c) })
 	s.idle = append(s.idle, c)
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,134 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/stile-id/stile/internal/keyring"
-	"github.com/stile-id/stile/internal/problem"
 )
-
-// memory is a store with the promises of the port.
-type memory struct {
-	mu      sync.Mutex
-	rows    map[string]Message
-	settles [][]Message // each call that was accepted, in order
-	fail    error
-}
-
-func (s *memory) insert(messages ...Message) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.rows == nil {
-		s.rows = map[string]Message{}
-	}
-	for _, m := range messages {
-		s.rows[m.ID] = m
-	}
-}
-
-func (s *memory) get(id string) Message {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.rows[id]
-}
-
-func (s *memory) ClaimOutbox(_ context.Context, now, until time.Time, limit int) ([]Message, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fail != nil {
-		return nil, s.fail
-	}
-	var out []Message
-	for _, m := range s.rows {
-		due := !m.NotBefore.After(now) && now.Before(m.ExpiresAt) && !m.ended() && !now.Before(m.LeasedUntil)
-		if due && len(out) < limit {
-			m.LeasedUntil = until
-			m.Fence++
-			s.rows[m.ID] = m
-			out = append(out, m)
-		}
-	}
-	return out, nil
-}
-
-func (s *memory) SettleOutbox(ctx context.Context, messages []Message) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.fail != nil {
-		return s.fail
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.settles = append(s.settles, slices.Clone(messages))
-	for _, m := range messages {
-		if s.rows[m.ID].Fence == m.Fence {
-			s.rows[m.ID] = m
-		}
-	}
-	return nil
-}
-
-// sink delivers by a function and remembers what it was given.
-type sink struct {
-	mu  sync.Mutex
-	got []Delivery
-	do  func(ctx context.Context, n int) error // n counts from 1
-}
-
-func (s *sink) Deliver(ctx context.Context, d Delivery) error {
-	s.mu.Lock()
-	s.got = append(s.got, d)
-	n := len(s.got)
-	s.mu.Unlock()
-	if s.do == nil {
-		return nil
-	}
-	return s.do(ctx, n)
-}
-
-func (s *sink) count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.got)
-}
-
-var testKeys = func() *keyring.Keyring {
-	k, err := keyring.New(bytes.Repeat([]byte{7}, keyring.MasterSize))
-	if err != nil {
-		panic(err)
-	}
-	return k
-}()
-
-func newOutbox(s Store, d Deliverer) *Outbox {
-	return New(Config{Store: s, Keyring: testKeys, Deliver: map[string]Deliverer{"mail": d}})
-}
-
-func prepare(t *testing.T, o *Outbox, life time.Duration) Message {
-	t.Helper()
-	m, err := o.Prepare("mail", map[string]string{"code": "123456"}, time.Now(), time.Now().Add(life))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
-// run starts an outbox in a bubble of its own and stops it afterwards.
-func run(t *testing.T, s *memory, d Deliverer, fn func(o *Outbox)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(s, d)
-		o.Start()
-		fn(o)
-		if err := o.Stop(t.Context()); err != nil {
-			t.Errorf("Stop: %v", err)
-		}
-	})
-}
-
-// pass lets d of the bubble's time go by.
-func pass(d time.Duration) {
-	<-time.After(d)
-	synctest.Wait()
-}
 
 func TestPrepare(t *testing.T) {
 	o := newOutbox(&memory{}, &sink{})
@@ -283,58 +155,6 @@ func TestLeaseEndsDelivery(t *testing.T) {
 	})
 }
 
-func TestREL_R07_Backoff(t *testing.T) {
-	want := []time.Duration{5, 15, 45, 120, 300, 900, 900, 900}
-	for i, seconds := range want {
-		mid := seconds * time.Second
-		if got := backoff(i+1, 0.5); got != mid {
-			t.Errorf("backoff(%d) = %v, want %v", i+1, got, mid)
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		n := rapid.IntRange(1, 1000).Draw(t, "attempts")
-		got := backoff(n, rapid.Float64Range(0, 0.999999).Draw(t, "random"))
-		mid := float64(backoffs[min(n, len(backoffs))-1])
-		if float64(got) < mid*0.8-1 || float64(got) > mid*1.2+1 {
-			t.Errorf("backoff(%d) = %v", n, got)
-		}
-	})
-}
-
-func TestREL_R07_RetriesUntilNoUse(t *testing.T) {
-	s := &memory{}
-	d := &sink{do: func(context.Context, int) error { return &Temporary{Class: "450"} }}
-	run(t, s, d, func(o *Outbox) {
-		begin := time.Now()
-		m := prepare(t, o, 10*time.Minute)
-		s.insert(m)
-		o.Handoff(m)
-		pass(time.Millisecond)
-		if got := s.get(m.ID); got.Status != Delayed || got.LastError != "450" || got.Payload == nil {
-			t.Errorf("DEC_D28: after the first failure the row is %+v", got)
-		}
-		var at []time.Duration
-		for n := 1; !s.get(m.ID).ended(); {
-			pass(time.Second)
-			if d.count() > n {
-				n = d.count()
-				at = append(at, time.Since(begin))
-			}
-			if time.Since(begin) > time.Hour {
-				t.Fatal("never ends")
-			}
-		}
-		// 5, 15, 45, 120 and 300 s, each ±20 %: tries at about 5, 20, 65, 185 and 485 s.
-		if len(at) < 4 || len(at) > 5 {
-			t.Errorf("%d retries, at %v", len(at), at)
-		}
-		got := s.get(m.ID)
-		if got.Status != Expired || got.Payload != nil || time.Since(begin) > 9*time.Minute {
-			t.Errorf("row is %+v after %v", got, time.Since(begin))
-		}
-	})
-}
-
 func TestExpiredIsNotSent(t *testing.T) {
 	s, d := &memory{}, &sink{}
 	run(t, s, d, func(o *Outbox) {
@@ -396,74 +216,6 @@ func TestUnknownKindWaits(t *testing.T) {
 	})
 }
 
-func TestREL_R07_Breaker(t *testing.T) {
-	s := &memory{}
-	var mu sync.Mutex
-	down := true
-	d := &sink{do: func(context.Context, int) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if down {
-			return &Temporary{Class: "connect", Unavailable: true}
-		}
-		return nil
-	}}
-	run(t, s, d, func(o *Outbox) {
-		var messages []Message
-		for range 50 {
-			messages = append(messages, prepare(t, o, 10*time.Minute))
-		}
-		s.insert(messages...)
-		o.Handoff(messages...)
-		pass(time.Millisecond)
-		tried := d.count()
-		if tried < breakerFailures || tried > breakerFailures+o.workers-1 {
-			t.Errorf("tried %d times before the breaker opened", tried)
-		}
-		for _, m := range messages {
-			if got := s.get(m.ID); got.Status != Delayed {
-				t.Fatalf("row is %+v", got)
-			}
-		}
-		pass(61 * time.Second)
-		if probes := d.count() - tried; probes < 3 || probes > 5 {
-			t.Errorf("%d probes in 61 s", probes)
-		}
-		mu.Lock()
-		down = false
-		mu.Unlock()
-		pass(3 * time.Minute)
-		for _, m := range messages {
-			if got := s.get(m.ID); got.Status != Sent {
-				t.Fatalf("row is %+v", got)
-			}
-		}
-	})
-}
-
-func TestBreakerIsNotOpenedByRecipients(t *testing.T) {
-	s := &memory{}
-	d := &sink{do: func(_ context.Context, n int) error {
-		switch n % 2 {
-		case 0:
-			return &Permanent{Class: "550"}
-		default:
-			return &Temporary{Class: "450"}
-		}
-	}}
-	run(t, s, d, func(o *Outbox) {
-		for range 40 {
-			m := prepare(t, o, 10*time.Minute)
-			s.insert(m)
-			o.Handoff(m)
-		}
-		pass(time.Millisecond)
-		if d.count() != 40 {
-			t.Errorf("only %d of 40 were tried", d.count())
-		}
-	})
-}
-
 func TestSettleIsRetried(t *testing.T) {
 	s, d := &memory{}, &sink{}
 	run(t, s, d, func(o *Outbox) {
@@ -482,115 +234,6 @@ func TestSettleIsRetried(t *testing.T) {
 			t.Errorf("row is %+v, delivered %d times", got, d.count())
 		}
 	})
-}
-
-func TestFullQueueIsClaimedLater(t *testing.T) {
-	s, d := &memory{}, &sink{}
-	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(s, d)
-		const n = queueSize + 100
-		for range n { // no worker runs yet
-			m := prepare(t, o, 10*time.Minute)
-			s.insert(m)
-			o.Handoff(m)
-		}
-		o.Start()
-		pass(Lease + 2*time.Minute)
-		if d.count() != n {
-			t.Errorf("delivered %d of %d", d.count(), n)
-		}
-		if err := o.Stop(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func TestREL_R08_Admission(t *testing.T) {
-	s := &memory{}
-	synctest.Test(t, func(t *testing.T) {
-		o := New(Config{Store: s, Keyring: testKeys, Deliver: map[string]Deliverer{"mail": &sink{}}, MaxOpen: 3})
-		for range 3 {
-			m := prepare(t, o, 10*time.Minute)
-			s.insert(m)
-			o.Handoff(m)
-		}
-		_, err := o.Prepare("mail", 1, time.Now(), time.Now())
-		var refusal *problem.Error
-		if !errors.As(err, &refusal) || refusal.Kind != problem.Unavailable || refusal.RetryAfter == 0 {
-			t.Errorf("Prepare: %v", err)
-		}
-		o.Start()
-		pass(time.Second)
-		if _, err := o.Prepare("mail", 1, time.Now(), time.Now()); err != nil {
-			t.Errorf("Prepare after the backlog went: %v", err)
-		}
-		if err := o.Stop(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-func TestStopGivesLeasesBack(t *testing.T) {
-	s := &memory{}
-	synctest.Test(t, func(t *testing.T) {
-		begun := make(chan struct{}, 8)
-		o := newOutbox(s, &sink{do: func(ctx context.Context, _ int) error {
-			begun <- struct{}{}
-			<-ctx.Done()
-			return ctx.Err()
-		}})
-		o.Start()
-		var messages []Message
-		for range o.workers + 3 {
-			messages = append(messages, prepare(t, o, 10*time.Minute))
-		}
-		s.insert(messages...)
-		o.Handoff(messages...)
-		for range o.workers {
-			<-begun
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		if err := o.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Stop: %v", err)
-		}
-		for _, m := range messages {
-			got := s.get(m.ID)
-			if got.Status != Queued || !got.LeasedUntil.IsZero() || got.Attempts != 0 || got.Payload == nil {
-				t.Errorf("row is %+v", got)
-			}
-		}
-	})
-}
-
-func TestStopWaitsForDeliveries(t *testing.T) {
-	s := &memory{}
-	synctest.Test(t, func(t *testing.T) {
-		o := newOutbox(s, &sink{do: func(context.Context, int) error {
-			<-time.After(3 * time.Second)
-			return nil
-		}})
-		o.Start()
-		m := prepare(t, o, 10*time.Minute)
-		s.insert(m)
-		o.Handoff(m)
-		pass(time.Second)
-		if err := o.Stop(t.Context()); err != nil {
-			t.Error(err)
-		}
-		if got := s.get(m.ID); got.Status != Sent {
-			t.Errorf("row is %+v", got)
-		}
-		if err := o.Stop(t.Context()); err != nil {
-			t.Errorf("second Stop: %v", err)
-		}
-	})
-}
-
-func TestStopWithoutStart(t *testing.T) {
-	if err := newOutbox(&memory{}, &sink{}).Stop(t.Context()); err != nil {
-		t.Error(err)
-	}
 }
 
 // TestEveryMessageEnds draws outcomes at random: whatever happens, a message is
@@ -643,10 +286,6 @@ func TestEveryMessageEnds(t *testing.T) {
 		}
 	})
 }
-
-type deliverFunc func(context.Context, Delivery) error
-
-func (f deliverFunc) Deliver(ctx context.Context, d Delivery) error { return f(ctx, d) }
 
 func TestErrorsNameClassAndCause(t *testing.T) {
 	cause := errors.New("cause")

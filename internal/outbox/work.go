@@ -42,12 +42,12 @@ func (o *Outbox) carry(m Message) {
 	l, ok := o.lanes[m.Kind]
 	if !ok { // queued by a newer version: another node may know it
 		o.log.Warn("outbox: nobody delivers this kind", "id", m.ID, "kind", m.Kind)
-		o.report(o.later(m, "kind", now.Add(breakerProbe)))
+		o.report(o.putOff(m, "kind", now.Add(breakerProbe)))
 		return
 	}
 	allowed, next := l.breaker.allow(now)
 	if !allowed {
-		o.report(o.later(m, "unavailable", next))
+		o.report(o.putOff(m, "unavailable", latest(next, now.Add(min(now.Sub(m.CreatedAt), bounceMax)))))
 		return
 	}
 
@@ -63,6 +63,18 @@ func (o *Outbox) carry(m Message) {
 	}
 	m.Attempts++
 	o.report(o.outcome(l, m, err))
+}
+
+// bounceMax is the longest that a message waits after an open breaker sent it
+// back. Until then it waits as long as it has lived, so that a long outage does
+// not write each waiting row at each probe.
+const bounceMax = 2 * time.Minute
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // deliver opens the payload and hands it over. A deliverer that panics would do
@@ -103,13 +115,13 @@ func (o *Outbox) outcome(l *lane, m Message, err error) Message {
 			log = log.With("error", t.Err)
 		}
 	}
-	next := o.later(m, class, now.Add(backoff(m.Attempts, rand.Float64())))
+	next := o.putOff(m, class, now.Add(backoff(m.Attempts, rand.Float64())))
 	log.Warn("outbox: not delivered", "status", next.Status)
 	return next
 }
 
-// later puts a message off, or ends it where it would be of no use then.
-func (o *Outbox) later(m Message, class string, at time.Time) Message {
+// putOff delays a message, or ends it where it would be of no use then.
+func (o *Outbox) putOff(m Message, class string, at time.Time) Message {
 	if m.ExpiresAt.Sub(at) < minLife {
 		return m.done(Expired, class)
 	}
