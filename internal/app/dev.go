@@ -82,7 +82,7 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	banner(out, c, clients, a.OAuth.Issuer(oauth.DefaultServer))
 
 	<-ctx.Done()
-	a.Inbox.Close() // ends the long waits, which would hold the servers up
+	_ = a.Inbox.Close() // ends the long waits, which would hold the servers up
 	return stopAll(servers)
 }
 
