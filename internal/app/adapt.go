@@ -126,13 +126,6 @@ func (i interactions) Spend(tx oauth.Tx, x oauth.Interaction) error {
 // mailer makes the flow's outgoing mail into messages of the outbox.
 type mailer struct{ *outbox.Outbox }
 
-// voidKind is a message that reaches nobody.
-const voidKind = "void"
-
-type void struct{}
-
-func (void) Deliver(context.Context, outbox.Delivery) error { return nil }
-
 // noAccountLife is how long the mail to an address without an account is of use; it has no code that ends.
 const noAccountLife = 15 * time.Minute
 
@@ -142,15 +135,12 @@ func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
 		Code: o.Mail.Code, Link: o.Mail.Link, ExpiresAt: o.Mail.ExpiresAt,
 		App:    mail.App{Name: o.Client.Name, LogoURL: o.Client.LogoURI},
 		Origin: mail.NewOrigin(o.Request.UserAgent, o.Request.IP, o.At),
-		Locale: o.Request.Locale,
+		Locale: o.Request.Locale, Void: o.Void,
 	}
 	if msg.Template == mail.SignInUnknown && o.Client.SignUp && o.Client.SignUpURI != "" {
 		msg.SignUpURL = withHint(o.Client.SignUpURI, o.Mail.To)
 	}
-	switch {
-	case o.Void:
-		return m.Outbox.Prepare(voidKind, nil, o.At, o.At.Add(noAccountLife))
-	case o.Once != "":
+	if o.Once != "" && !o.Void {
 		return m.Outbox.PrepareAs(o.Once, mail.Kind, msg, o.At, o.KeepUntil)
 	}
 	expires := o.Mail.ExpiresAt

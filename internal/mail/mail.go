@@ -37,7 +37,10 @@ type Message struct {
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`  // end of code and link
 	App       App       `json:"app"`
 	Origin    Origin    `json:"origin"`
-	Locale    string    `json:"locale,omitempty"` // BCP 47; what has no catalogue is English
+	// Void is a message that reaches nobody: it goes as far as one that is sent, and
+	// ends like it, so that nothing tells one from the other (SEC S-42).
+	Void   bool   `json:"void,omitempty"`
+	Locale string `json:"locale,omitempty"` // BCP 47; what has no catalogue is English
 }
 
 // LogValue keeps code, link and address out of logs (UX M0.11).

@@ -33,6 +33,12 @@ func (p *Post) Deliver(ctx context.Context, d outbox.Delivery) error {
 	if err != nil {
 		return &outbox.Permanent{Class: "invalid", Err: err}
 	}
+	if m.Void {
+		if p.SMTP == nil {
+			return nil
+		}
+		return p.SMTP.Try(ctx)
+	}
 	if p.Inbox != nil {
 		p.Inbox.Add(l)
 	}

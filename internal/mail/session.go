@@ -147,6 +147,15 @@ func (c *session) send(ctx context.Context, e envelope) error {
 	return nil
 }
 
+// try asks for a sign of life.
+func (c *session) try(ctx context.Context) error {
+	defer c.conn.endWith(ctx)()
+	if err := c.Noop(); err != nil {
+		return fmt.Errorf("%w: %w", errBeforeRcpt, unavailable("noop", err))
+	}
+	return nil
+}
+
 // drop hangs up.
 func (c *session) drop() { _ = c.conn.Close() }
 

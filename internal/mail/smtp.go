@@ -141,21 +141,30 @@ func (s *SMTP) Send(ctx context.Context, l *Letter) error {
 		return &outbox.Permanent{Class: "invalid", Err: err}
 	}
 	e := envelope{from: asciiAddress(l.EnvelopeFrom), to: asciiAddress(l.To), data: raw}
+	return s.within(ctx, func(ctx context.Context, c *session) error { return c.send(ctx, e) })
+}
 
+// Try finds out whether the server would take mail now, without sending any. Its
+// errors are those of Send that are not of one letter.
+func (s *SMTP) Try(ctx context.Context) error {
+	return s.within(ctx, func(ctx context.Context, c *session) error { return c.try(ctx) })
+}
+
+func (s *SMTP) within(ctx context.Context, act func(context.Context, *session) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Message)
 	defer cancel()
 	c, reused, err := s.session(ctx)
 	if err != nil {
 		return err
 	}
-	err = c.send(ctx, e)
+	err = act(ctx, c)
 	if err != nil && reused && errors.Is(err, errBeforeRcpt) {
 		// The server had hung up, or wanted to. Nothing was sent, so once more.
 		c.drop()
 		if c, err = s.dial(ctx); err != nil {
 			return err
 		}
-		err = c.send(ctx, e)
+		err = act(ctx, c)
 	}
 	if err != nil {
 		c.drop()

@@ -1,0 +1,198 @@
+package attacks
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/sqlite"
+	"github.com/stile-id/stile/stiletest"
+)
+
+// What differs between any two transactions, and what stands for it.
+var incidental = []struct{ re, with string }{
+	{`02\.id\.tx[0-9A-Za-z]{22}\.[A-Za-z0-9_-]{43}`, "STATE"},
+	{`ic\.tx[0-9A-Za-z]{22}\.[A-Za-z0-9_-]{43}`, "CODE"},
+	{`00u[0-9A-Za-z]{22}`, "USER"},
+	{`eae[0-9A-Za-z]{22}`, "ENROLLMENT"},
+	{`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z`, "TIME"},
+	{`(known|fresh)[0-9]*@example\.com`, "ADDRESS"},
+	{`[kf]\*\*\*[0-9a-z]@example\.com`, "MASKED"},
+}
+
+// face is all that a client sees of an answer, but for what differs by chance.
+func face(a answer) string {
+	h := maps.Clone(a.header)
+	for _, name := range []string{"Date", "X-Okta-Request-Id", "X-Request-Id"} {
+		delete(h, name)
+	}
+	var b strings.Builder
+	fmt.Fprintln(&b, a.status, a.status == http.StatusOK)
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		fmt.Fprintln(&b, name, h[name])
+	}
+	text := a.body
+	for _, v := range incidental {
+		text = regexp.MustCompile(v.re).ReplaceAllString(text, v.with)
+	}
+	b.WriteString(strings.ReplaceAll(text, ",", ",\n"))
+	return b.String()
+}
+
+// journeys are what somebody does who asks whether an address has an account.
+// settle is called where the mail must have gone its way.
+var journeys = map[string]func(w *wire, address string, settle func()) map[string]answer{
+	"sign-in": func(w *wire, address string, settle func()) map[string]answer {
+		out := map[string]answer{}
+		out["1 identify"] = w.answer("identify", map[string]any{"identifier": address})
+		settle()
+		steps(w, out, settle)
+		return out
+	},
+	"sign-up": func(w *wire, address string, settle func()) map[string]answer {
+		out := map[string]answer{}
+		out["1 enroll/new"] = w.enrolled(address)
+		settle()
+		steps(w, out, settle)
+		return out
+	},
+}
+
+func steps(w *wire, out map[string]answer, settle func()) {
+	out["2 introspect"] = w.introspect()
+	out["2 poll"] = w.answer("challenge/poll", nil)
+	out["3 wrong code"] = w.answer("challenge/answer", passcode("000000"))
+	out["3 no digits"] = w.answer("challenge/answer", passcode("abcdef"))
+	out["3 empty code"] = w.answer("challenge/answer", passcode(""))
+	w.e.Clock.Advance(31 * time.Second)
+	out["4 resend"] = w.answer("challenge/resend", nil)
+	out["4 resend again"] = w.answer("challenge/resend", nil)
+	settle()
+	for i := range 3 {
+		out[fmt.Sprintf("5 wrong code %d", i)] = w.answer("challenge/answer", passcode("000000"))
+	}
+	out["6 dead"] = w.answer("challenge/answer", passcode("000000"))
+	w.e.Clock.Advance(61 * time.Second)
+	out["7 a new challenge"] = w.answer("challenge/resend", nil)
+	settle()
+	out["8 skip"] = w.answer("skip", nil)
+	out["8 list"] = w.answer("credential/enroll", map[string]any{"authenticator": map[string]any{"id": "aut1password0000000"}})
+	out["8 factors"] = w.answer("challenge", map[string]any{"authenticator": map[string]any{"id": "aut1password0000000"}})
+	out["8 email"] = w.answer("challenge", map[string]any{"authenticator": map[string]any{"id": "aut1email0000000000"}})
+	w.e.Clock.Advance(11 * time.Minute)
+	out["9 late"] = w.answer("challenge/answer", passcode("000000"))
+	out["9 cancel"] = w.answer("cancel", nil)
+}
+
+// T-12: an address with an account and one without look the same at every step.
+func TestSEC_T12_KnownAndUnknownLookTheSame(t *testing.T) {
+	for name, journey := range journeys {
+		t.Run(name, func(t *testing.T) {
+			e := stiletest.Start(t, stiletest.ProductionLimits())
+			begin(t, e).signedUp("known1@example.com")
+			settle := func() { e.MailTried(t) }
+			known := journey(begin(t, e), "known1@example.com", settle)
+			fresh := journey(begin(t, e), "fresh1@example.com", settle)
+			for _, step := range slices.Sorted(maps.Keys(known)) {
+				if diff := cmp.Diff(face(known[step]), face(fresh[step])); diff != "" {
+					t.Errorf("%s: known (-) and unknown (+) differ:\n%s", step, diff)
+				}
+			}
+		})
+	}
+}
+
+// T-12: nor does asking again, within the day in which one mail says that there is no account.
+func TestSEC_T12_AskingAgain(t *testing.T) {
+	e := stiletest.Start(t, stiletest.ProductionLimits())
+	begin(t, e).signedUp("known1@example.com")
+	for round := range 3 {
+		known := begin(t, e).answer("identify", map[string]any{"identifier": "known1@example.com"})
+		fresh := begin(t, e).answer("identify", map[string]any{"identifier": "fresh1@example.com"})
+		if diff := cmp.Diff(face(known), face(fresh)); diff != "" {
+			t.Errorf("time %d: known (-) and unknown (+) differ:\n%s", round+1, diff)
+		}
+		e.MailTried(t)
+		e.Clock.Advance(time.Minute)
+	}
+}
+
+// T-12: a mail server that is down tells nothing either, when the mail to an
+// address without an account would have been the second of the day.
+func TestSEC_T12_MailServerDown(t *testing.T) {
+	dir := t.TempDir()
+	t.Run("before", func(t *testing.T) {
+		e := stiletest.Start(t, stiletest.ProductionLimits(), stiletest.Dir(dir))
+		begin(t, e).signedUp("known1@example.com")
+		for _, address := range []string{"known1@example.com", "fresh1@example.com"} {
+			begin(t, e).answer("identify", map[string]any{"identifier": address})
+		}
+		e.MailTried(t)
+	})
+	e := stiletest.Start(t, stiletest.ProductionLimits(), stiletest.Dir(dir), stiletest.SMTP("smtp://127.0.0.1:1"), stiletest.Logger(slog.New(slog.DiscardHandler)))
+	known, fresh := begin(t, e), begin(t, e)
+	known.answer("identify", map[string]any{"identifier": "known1@example.com"})
+	fresh.answer("identify", map[string]any{"identifier": "fresh1@example.com"})
+	e.MailTried(t)
+	if diff := cmp.Diff(face(known.introspect()), face(fresh.introspect())); diff != "" {
+		t.Errorf("known (-) and unknown (+) differ:\n%s", diff)
+	}
+}
+
+// T-12, S-41: a suspended account looks like any other address, and cannot be proven.
+func TestSEC_T12_SuspendedLooksTheSame(t *testing.T) {
+	dir := t.TempDir()
+	t.Run("before", func(t *testing.T) {
+		e := stiletest.Start(t, stiletest.Dir(dir))
+		begin(t, e).signedUp("known1@example.com")
+		begin(t, e).signedUp("known2@example.com")
+	})
+	suspend(t, dir, "known2@example.com")
+	for name, journey := range journeys {
+		t.Run(name, func(t *testing.T) {
+			e := stiletest.Start(t, stiletest.ProductionLimits(), stiletest.Dir(dir))
+			settle := func() { e.MailTried(t) }
+			active := journey(begin(t, e), "known1@example.com", settle)
+			suspended := journey(begin(t, e), "known2@example.com", settle)
+			for _, step := range slices.Sorted(maps.Keys(active)) {
+				if diff := cmp.Diff(face(active[step]), face(suspended[step])); diff != "" {
+					t.Errorf("%s: active (-) and suspended (+) differ:\n%s", step, diff)
+				}
+			}
+			for _, m := range e.Mails(t, "known2@example.com") {
+				if m.Code != "" || m.Link != "" && strings.Contains(m.Link, "/email/verify/") {
+					t.Errorf("a suspended account was sent a code: %q", m.Subject)
+				}
+			}
+		})
+	}
+}
+
+// suspend writes to the database of an engine that is not running.
+func suspend(t *testing.T, dir, address string) {
+	t.Helper()
+	db, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "stile.db"), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := db.AccountByAddress(t.Context(), address)
+	if err == nil {
+		a.Version, a.Status = a.Version+1, directory.Disabled
+		err = db.InTx(t.Context(), store.Durable, func(tx store.Tx) error { return tx.UpdateUser(a.User) })
+	}
+	if err = errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
