@@ -129,7 +129,7 @@ foreign_clients() {
       ready+=("$suite")
     fi
   done
-  [ ${#ready[@]} -eq 0 ] || interop/run "${ready[@]}"
+  [ ${#ready[@]} -eq 0 ] || timeout 15m interop/run "${ready[@]}"
 }
 
 npm_packages() {

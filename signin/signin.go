@@ -198,12 +198,20 @@ func (p *Pages) carry(v *visit, signUp bool, address string) *answer {
 // that going back and pressing the button again sends no second mail. With other
 // values it ends the old transaction, whose code then is void (UX P3.10).
 func (p *Pages) goOn(v *visit, f *flow, typed map[string]string) *answer {
-	same := f.live(v.now)
-	for name, s := range typed {
-		same = same && f.Typed[name] == clip(s, maxTyped)
+	before := []*flow{f}
+	if f.SignUp {
+		// The page may have been made anew meanwhile, for a flow of its own. Not so
+		// at sign-in: an address may have got its account since it was last tried.
+		before = append(before, v.flows()...)
 	}
-	if same {
-		return v.redirect(p.stepPage(v, f))
+	for _, sent := range before {
+		same := sent.live(v.now) && sent.SignUp == f.SignUp && sent.ReturnTo == f.ReturnTo
+		for name, s := range typed {
+			same = same && sent.Typed[name] == clip(s, maxTyped)
+		}
+		if same {
+			return v.redirect(p.stepPage(v, sent))
+		}
 	}
 	f.Typed = typed
 	return p.end(v, f)

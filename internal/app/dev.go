@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -138,14 +139,13 @@ type devClients struct {
 }
 
 // devClients registers the two apps, or brings their registration up to date with
-// the flags. What was made at the first start is kept beside the database.
+// the flags. What was made at the first start is kept beside the database; what a
+// flag gives holds for this start alone.
 func (a *App) devClients(ctx context.Context, c config.Dev) (devClients, error) {
 	file := filepath.Join(c.Data, "clients.json")
-	var kept devClients
-	if data, err := os.ReadFile(file); err == nil {
-		if err := json.Unmarshal(data, &kept); err != nil {
-			return kept, fmt.Errorf("%s: %w", file, err)
-		}
+	kept, err := readDevClients(file)
+	if err != nil {
+		return kept, err
 	}
 	use := kept
 	if c.ClientID != "" {
@@ -163,28 +163,60 @@ func (a *App) devClients(ctx context.Context, c config.Dev) (devClients, error) 
 	if use.WebSecret != "" {
 		web.Secrets = [][]byte{oauth.HashSecret(use.WebSecret)}
 	}
-	var err error
 	var made string
 	if use.WebID, made, err = a.register(ctx, web, true); err != nil {
 		return use, err
 	}
 	if made != "" {
 		use.WebSecret = made
+		kept.WebID, kept.WebSecret = use.WebID, made
 	}
 	if use.SPAID, _, err = a.register(ctx, devClient(use.SPAID, "Demo single-page app", c.SPARedirectURIs), false); err != nil {
 		return use, err
 	}
-	if use == kept {
-		return use, nil
+	if c.SPAClientID == "" {
+		kept.SPAID = use.SPAID
 	}
-	data, err := json.MarshalIndent(use, "", "  ")
+	return use, kept.write(file)
+}
+
+func readDevClients(file string) (devClients, error) {
+	var kept devClients
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return kept, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &kept)
+	}
 	if err != nil {
-		return use, err
+		return kept, fmt.Errorf("the clients of %s: %w", file, err)
 	}
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		return use, fmt.Errorf("keep the clients: %w", err)
+	return kept, nil
+}
+
+// write replaces the file at once: a crash half-way leaves the old one.
+func (d devClients) write(file string) error {
+	if before, err := readDevClients(file); err == nil && before == d {
+		return nil
 	}
-	return use, nil
+	data, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".clients-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("keep the clients: %w", err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), file)
+	}
+	if err != nil {
+		return fmt.Errorf("keep the clients: %w", err)
+	}
+	return nil
 }
 
 func devClient(id, name string, redirects []string) oauth.Client {

@@ -177,6 +177,7 @@ func TestSignUpOverTheWire(t *testing.T) {
 	if n := len(e.Mails(t, john)); n != 1 {
 		t.Errorf("IDX_C37: %d mails", n)
 	}
+	e.MailTried(t) // what becomes of the mail is a change, and is told
 	poll, more := w.answer("challenge/poll", nil), w.answer("challenge/poll", nil)
 	if diff := cmp.Diff(string(poll.body), string(more.body)); diff != "" || poll.status != 200 {
 		t.Errorf("IDX_C30 IDX_C65: %d\n%s", poll.status, diff)

@@ -47,7 +47,7 @@ func (s *Server) linkPage(w http.ResponseWriter, l flow.Link) {
 		words.Text = "Go back to where you started and ask for a new one."
 	case flow.LinkStale:
 		words.Page, words.Title = "link-stale", "This link no longer works"
-		words.Text = "A newer mail has replaced it, or the address was changed. Go back to where you started."
+		words.Text = "The address was changed, or too many wrong codes were entered. Go on where you started."
 	case flow.LinkUsed:
 		status = http.StatusOK
 		words.Page, words.Title = "link-used", "This link was already used"
