@@ -2,6 +2,7 @@ package signin
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -86,7 +87,8 @@ type choice struct{ Value, Label, About, Icon string }
 
 type fault struct{ Text, Link string }
 
-type language struct{ Tag, Link string }
+// A language is one that the page can be had in, under its own name.
+type language struct{ Tag, Name, Link string }
 
 // A press is a button or, with Link, a link that looks like one.
 type press struct {
@@ -138,11 +140,11 @@ func (p *Pages) page(v *visit, name string, f *flow) *page {
 		pg.Flow, pg.Turn, pg.StepURL = f.ID, f.Turn, p.to("step", "flow", f.ID)
 	}
 	if len(p.languages) > 1 {
-		for tag := range p.languages {
+		for tag, w := range p.languages {
 			q := v.r.URL.Query()
 			q.Set("lang", tag)
 			if tag != v.words.Lang {
-				pg.Languages = append(pg.Languages, language{tag, v.r.URL.Path + "?" + q.Encode()})
+				pg.Languages = append(pg.Languages, language{tag, cmp.Or(w.text["foot.language"], tag), v.r.URL.Path + "?" + q.Encode()})
 			}
 		}
 		slices.SortFunc(pg.Languages, func(a, b language) int { return strings.Compare(a.Tag, b.Tag) })

@@ -15,8 +15,9 @@ import (
 )
 
 var cli struct {
-	Dev     config.Dev `cmd:"" help:"Run the engine, a mail inbox and a demo app on this machine, for development only."`
-	Version struct{}   `cmd:"" help:"Print the version."`
+	Dev     config.Dev   `cmd:"" help:"Run the engine, a mail inbox and a demo app on this machine, for development only."`
+	Audit   config.Audit `cmd:"" help:"Read and check the audit log of a data folder, also while the engine runs."`
+	Version struct{}     `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -28,6 +29,10 @@ func main() {
 	switch k.Command() {
 	case "dev":
 		err = app.Dev(ctx, cli.Dev, os.Stdout, os.Stderr)
+	case "audit verify":
+		err = app.AuditVerify(ctx, cli.Audit.Verify, os.Stdout)
+	case "audit tail":
+		err = app.AuditTail(ctx, cli.Audit.Tail, os.Stdout)
 	case "version":
 		fmt.Println(app.Version())
 	}

@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/authenticator/email"
 	"github.com/stile-id/stile/internal/authenticator/password"
@@ -40,6 +40,9 @@ type Config struct {
 	// KeepInbox keeps its mail in Dir over a restart.
 	KeepInbox bool
 
+	// SealEvery is how often the audit log is sealed; default audit.SealEvery.
+	SealEvery time.Duration
+
 	Now    func() time.Time // default time.Now
 	Logger *slog.Logger     // default: none
 }
@@ -53,6 +56,8 @@ type App struct {
 	Inbox  *mail.Inbox // nil without
 
 	outbox  *outbox.Outbox
+	sealer  *audit.Sealer
+	sealing time.Duration // between two runs of sealer
 	handler http.Handler
 	log     *slog.Logger
 	now     func() time.Time
@@ -69,6 +74,9 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.SealEvery <= 0 {
+		c.SealEvery = audit.SealEvery
+	}
 	master, err := masterKey(c.Dir)
 	if err != nil {
 		return nil, err
@@ -77,7 +85,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite.Open(ctx, sqlite.Options{Path: filepath.Join(c.Dir, "stile.db"), Logger: c.Logger})
+	db, err := sqlite.Open(ctx, sqlite.Options{Path: databaseFile(c.Dir), Logger: c.Logger})
 	if err != nil {
 		return nil, err
 	}
@@ -86,14 +94,15 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	a := &App{Store: db, log: c.Logger, now: c.Now}
+	a := &App{Store: db, log: c.Logger, now: c.Now, sealing: c.SealEvery}
+	a.sealer = audit.NewSealer(audit.SealerConfig{Store: auditStore{db}, Keys: keys, Now: c.Now, Logger: c.Logger})
 
 	post, err := a.post(c)
 	if err != nil {
 		return nil, err
 	}
 	a.outbox = outbox.New(outbox.Config{
-		Store: outboxStore{db}, Keyring: keys, Deliver: map[string]outbox.Deliverer{mail.Kind: post, voidKind: void{}},
+		Store: outboxStore{db}, Keyring: keys, Deliver: map[string]outbox.Deliverer{mail.Kind: post},
 		Now: c.Now, Logger: c.Logger,
 	})
 	codes, err := email.New(email.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL})
@@ -142,10 +151,11 @@ func (a *App) routes(c Config, linkTransaction func(string) (string, bool)) http
 	if a.Inbox != nil {
 		mux.Handle("/dev/inbox", a.Inbox.Handler())
 		mux.Handle("/dev/inbox/", a.Inbox.Handler())
+		mux.Handle("GET /{$}", http.RedirectHandler("/dev/inbox", http.StatusFound))
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.Handle("/", a.OAuth.Handler())
-	return oauth.WithRequestID(oauth.SecureHeaders(a.logged(a.contained(mux))))
+	return oauth.WithRequestID(sourced(oauth.SecureHeaders(a.logged(a.contained(mux)))))
 }
 
 // Handler serves everything that the engine answers.
@@ -162,6 +172,11 @@ func (a *App) Start() {
 		}
 	})
 	a.workers.Go(func() { a.purge(ctx) })
+	a.workers.Go(func() {
+		tick := time.NewTicker(a.sealing)
+		defer tick.Stop()
+		a.sealer.Run(ctx, tick.C)
+	})
 }
 
 // purgeEvery is how often what has ended is removed (REL R-23).
@@ -188,13 +203,15 @@ func (a *App) purge(ctx context.Context) {
 	}
 }
 
-// Close stops the workers, gives back the mail that they had in hand, and closes the database.
+// Close stops the workers, gives back the mail that they had in hand, seals the
+// audit log and closes the database.
 func (a *App) Close(ctx context.Context) error {
 	var err error
 	if a.stop != nil {
 		a.stop()
 		err = a.outbox.Stop(ctx)
 		a.workers.Wait()
+		err = errors.Join(err, a.sealer.Seal(ctx))
 	}
 	if a.smtp != nil {
 		err = errors.Join(err, a.smtp.Close())

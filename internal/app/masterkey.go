@@ -18,11 +18,18 @@ func masterKey(dir string) ([]byte, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	file := filepath.Join(dir, "master.key")
-	text, err := os.ReadFile(file)
+	file := filepath.Join(dir, masterKeyFile)
+	key, err := readMasterKey(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newMasterKey(file)
 	}
+	return key, err
+}
+
+const masterKeyFile = "master.key"
+
+func readMasterKey(file string) ([]byte, error) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("master key: %w", err)
 	}

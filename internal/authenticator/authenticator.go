@@ -29,8 +29,6 @@ type Info struct {
 
 	// EnrollmentPrefix begins the ids of enrollments, "eae" for email.
 	EnrollmentPrefix string
-	// Counts reports whether a wrong answer is a guess that must be counted.
-	Counts bool
 	// EnrollmentProves reports whether enrolling it shows who the person is, as a
 	// code sent to an address does and choosing a password does not.
 	EnrollmentProves bool

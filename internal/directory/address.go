@@ -217,20 +217,6 @@ func lowerASCII(s string) string {
 	}, s)
 }
 
-// FoldForCounting returns a key under which limits count all spellings that may
-// reach one mailbox: tags after a plus and dots are left out. It never
-// identifies an account (SEC S-11).
-func FoldForCounting(a Address) string {
-	local, domain, _ := strings.Cut(a.Canonical, "@")
-	if i := strings.IndexByte(local, '+'); i > 0 {
-		local = local[:i]
-	}
-	if folded := strings.ReplaceAll(local, ".", ""); folded != "" {
-		local = folded
-	}
-	return local + "@" + domain
-}
-
 // Mask hides the middle of a local part, always behind three asterisks, so that
 // its length is hidden as well: "john.doe@example.org" gives "j***e@example.org".
 // Of one or two characters only the first is shown. Without an @ it shows nothing.

@@ -234,28 +234,6 @@ func TestSEC_S36_CanonicalAddress(t *testing.T) {
 	}
 }
 
-func TestSEC_S11_FoldForCounting(t *testing.T) {
-	tests := map[string]string{
-		"ada@example.org":              "ada@example.org",
-		"A.D.A+x+y@Example.ORG":        "ada@example.org",
-		"a.da@example.org":             "ada@example.org",
-		"+ada@example.org":             "+ada@example.org",
-		"...@example.org":              "...@example.org",
-		"ada@b\u00fccher.example":      "ada@xn--bcher-kva.example",
-		"ada-news@example.org":         "ada-news@example.org",
-		"first.last+tag@mail.acme.org": "firstlast@mail.acme.org",
-	}
-	for in, want := range tests {
-		a, err := directory.ParseAddress(in)
-		if err != nil {
-			t.Fatalf("ParseAddress(%q): %v", in, err)
-		}
-		if got := directory.FoldForCounting(a); got != want {
-			t.Errorf("FoldForCounting(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestMask(t *testing.T) {
 	tests := map[string]string{
 		"john.doe@example.org":  "j***e@example.org",

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -166,6 +167,10 @@ func TestREL_R01_KillInTheMiddleOfSignUps(t *testing.T) {
 	p.end(syscall.SIGTERM)
 	t.Logf("%d sign-ups, %d kills, %d acknowledged", people, killed, len(j.users))
 
+	out, err := exec.Command(p.binary, "audit", "verify", "--data", p.data).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "\n0 rows not sealed yet.\n") {
+		t.Errorf("I9: %v\n%s", err, out)
+	}
 	db, err := sqlite.Open(context.Background(), sqlite.Options{Path: filepath.Join(p.data, "stile.db"), QuickCheck: true})
 	if err != nil {
 		t.Fatal(err)

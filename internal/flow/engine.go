@@ -208,7 +208,7 @@ func (e *Engine) Answer(ctx context.Context, a Answer) (*View, error) {
 		if err := offers[i].Handle(ctx, t, a.Input); err != nil {
 			return err
 		}
-		if t.moved && t.kind == problem.Internal {
+		if t.moved && t.kind == problem.None {
 			t.tx.Last = &Last{Hash: hash, At: t.now}
 		}
 		return nil
@@ -364,7 +364,7 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 		if len(t.events) == 0 {
 			return nil
 		}
-		return w.Append(audit.Row{ID: directory.NewID("ae"), At: t.now, Events: t.events})
+		return w.Append(audit.Row{ID: directory.NewID("ae"), At: t.now, Events: t.recorded(ctx)})
 	})
 	if err != nil {
 		return err

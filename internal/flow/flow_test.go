@@ -77,7 +77,7 @@ func TestSEC_S24_RepetitionOfTheWinningAnswer(t *testing.T) {
 	v.answer("enroll-authenticator", "credentials.passcode", code)
 	before := r.store.commits
 	again := v.answer("enroll-authenticator", "credentials.passcode", code)
-	if again.Kind != problem.Internal || again.Stage != ChooseEnroll || r.store.commits != before {
+	if again.Kind != problem.None || again.Stage != ChooseEnroll || r.store.commits != before {
 		t.Fatalf("repeated at once: kind %v, stage %s, %d new commits", again.Kind, again.Stage, r.store.commits-before)
 	}
 	first := v.answer("skip").Code
@@ -119,7 +119,7 @@ func TestDisclose(t *testing.T) {
 	org.Enumeration = policy.Disclose
 	r := newRig(t, org)
 	v := r.begin()
-	if got := v.answer("identify", "identifier", ada); key(got) != "idx.unknown.user" || got.Kind != problem.Internal || got.Stage != Identify {
+	if got := v.answer("identify", "identifier", ada); key(got) != "idx.unknown.user" || got.Kind != problem.None || got.Stage != Identify {
 		t.Fatalf("E15: %q kind %v", key(got), got.Kind)
 	}
 	v.signUp(ada)
@@ -152,7 +152,7 @@ func TestSignInByEmail(t *testing.T) {
 	if diff := cmp.Diff(known, unknown, ignore); diff != "" {
 		t.Errorf("SEC_S41 known and unknown differ:\n%s", diff)
 	}
-	if got := in.answer("challenge-authenticator", "credentials.passcode", ""); got.Kind != problem.Internal || len(got.Messages) != 0 {
+	if got := in.answer("challenge-authenticator", "credentials.passcode", ""); got.Kind != problem.None || len(got.Messages) != 0 {
 		t.Errorf("D24: an empty code answers %v %v", got.Kind, got.Messages)
 	}
 	out.answer("challenge-authenticator", "credentials.passcode", r.code("bob@example.com"))

@@ -158,7 +158,7 @@ type codes struct {
 func newCoder(key, name string, proves bool, now func() time.Time) coder {
 	return coder{now: now, next: new(int), info: authenticator.Info{
 		Key: key, Type: "email", ID: "aut" + key, Name: name, Methods: []authenticator.Method{"email"},
-		EnrollmentPrefix: "eae", Counts: true, EnrollmentProves: proves, AMR: "otp",
+		EnrollmentPrefix: "eae", EnrollmentProves: proves, AMR: "otp",
 	}}
 }
 

@@ -22,12 +22,11 @@ const (
 
 // A Link is what opening a mailed link may show. Code is set for LinkGood only.
 type Link struct {
-	State    LinkState
-	Code     string
-	Client   Client
-	Request  Request
-	Purpose  authenticator.Purpose
-	Messages []problem.Message
+	State   LinkState
+	Code    string
+	Client  Client
+	Request Request
+	Purpose authenticator.Purpose
 }
 
 // Link looks a mailed link up. It changes nothing, whoever opens it and however

@@ -4,7 +4,7 @@ import "github.com/stile-id/stile/internal/problem"
 
 // The messages of the catalogue in IDX §4.2, by their keys.
 
-func fault(key, text string, params ...string) problem.Message {
+func mistake(key, text string, params ...string) problem.Message {
 	return problem.Message{Key: key, Text: text, Params: params, Class: problem.ClassError}
 }
 
@@ -13,23 +13,23 @@ func notice(key, text string, params ...string) problem.Message {
 }
 
 func blank(field string) problem.Message { // E03
-	return fault("model.validation.field.blank", "This field cannot be left blank").On(field)
+	return mistake("model.validation.field.blank", "This field cannot be left blank").On(field)
 }
 
 func badPattern(label, field string) problem.Message { // E02, E04
-	return fault("registration.error.doesNotMatchPattern",
+	return mistake("registration.error.doesNotMatchPattern",
 		"Provided value for property '"+label+"' does not match required pattern", label).On(field)
 }
 
 func badEmail(field string) []problem.Message { // E02
 	return []problem.Message{
-		fault("registration.error.invalidLoginEmail", "'Email' must be in the form of an email address", "Email").On(field),
+		mistake("registration.error.invalidLoginEmail", "'Email' must be in the form of an email address", "Email").On(field),
 		badPattern("Email", field),
 	}
 }
 
 func notUnique() problem.Message { // E01
-	return fault("registration.error.notUniqueWithinOrg", "A user with this Email already exists", "Email").On("userProfile.email")
+	return mistake("registration.error.notUniqueWithinOrg", "A user with this Email already exists", "Email").On("userProfile.email")
 }
 
 func unknownUser(login string) problem.Message { // E15
@@ -37,28 +37,28 @@ func unknownUser(login string) problem.Message { // E15
 }
 
 func wrongCode() problem.Message { // E07, E08
-	m := fault("api.authn.error.PASSCODE_INVALID", "Invalid code. Try again.").On("credentials.passcode")
+	m := mistake("api.authn.error.PASSCODE_INVALID", "Invalid code. Try again.").On("credentials.passcode")
 	m.Params = []string{}
 	return m
 }
 
 func suspended() problem.Message { // E09
-	return fault("authfactor.challenge.suspended_factor",
+	return mistake("authfactor.challenge.suspended_factor",
 		"This factor is suspended for your account due to too many failed attempts")
 }
 
-func tooMany() problem.Message { return fault("tooManyRequests", "Too many requests") } // E10
+func tooMany() problem.Message { return mistake("tooManyRequests", "Too many requests") } // E10
 
 func notOffered() problem.Message { // E25
-	return fault("errors.E0000079", "The operation is not allowed. Please refresh the page to proceed.")
+	return mistake("errors.E0000079", "The operation is not allowed. Please refresh the page to proceed.")
 }
 
 func accessDenied() problem.Message { // E23
-	return fault("security.access_denied", "You do not have permission to perform the requested action.")
+	return mistake("security.access_denied", "You do not have permission to perform the requested action.")
 }
 
 func signUpClosed() problem.Message { // E19
-	return fault("oie.registration.is.not.enabled", "Sign up is not enabled for this organization.")
+	return mistake("oie.registration.is.not.enabled", "Sign up is not enabled for this organization.")
 }
 
 func transferred() problem.Message { // §3.4

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/problem"
@@ -174,21 +175,26 @@ func (t *Turn) failed(err error) error {
 	o.Tries++
 	t.move()
 	t.durable = true
-	t.record("user.authentication.verify", "FAILURE", "wrong "+o.Authenticator)
 	if t.tx.Guesses.Wrong++; t.tx.Guesses.Wrong >= t.e.limits.Tries*t.e.limits.Challenges {
+		t.record(audit.Event{Type: proof, Outcome: audit.Failure, Reason: audit.LockedOut, Authenticator: o.Authenticator})
 		t.end(problem.Unauthenticated, suspended())
 		return nil
 	}
+	t.record(audit.Event{Type: proof, Outcome: audit.Failure, Reason: audit.InvalidCredentials, Authenticator: o.Authenticator})
 	t.refuse(problem.Unauthenticated, wrongCode())
 	return nil
 }
+
+// proof is the type of the event for each answer to a question: what the field
+// calls it, also where it is the only factor.
+const proof = "user.authentication.auth_via_mfa"
 
 // proved notes that the open question was answered.
 func (t *Turn) proved(o *Open) {
 	t.tx.Proofs = append(t.tx.Proofs, Proof{
 		Authenticator: o.Authenticator, AMR: t.e.authenticators[o.Authenticator].Info().AMR, At: t.now,
 	})
-	t.record("user.authentication.verify", "SUCCESS", o.Authenticator)
+	t.record(audit.Event{Type: proof, Outcome: audit.Success, Authenticator: o.Authenticator})
 }
 
 func credentials(in Input) authenticator.Input {

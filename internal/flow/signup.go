@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
@@ -105,7 +106,7 @@ func (t *Turn) prove(ctx context.Context, c authenticator.Credential) error {
 	s.UserID, s.Created = u.ID, true
 	t.account = &directory.Account{User: u}
 	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertUser(u) })
-	t.record("user.lifecycle.create", "SUCCESS", "")
+	t.record(audit.Event{Type: "user.lifecycle.create", Outcome: audit.Success})
 	return t.enroll(t.tx.Open.Authenticator, c)
 }
 
@@ -119,7 +120,7 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 	t.account.Enrollments = append(t.account.Enrollments, en)
 	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertEnrollment(en) })
 	t.durable = true
-	t.record("user.mfa.factor.activate", "SUCCESS", key)
+	t.record(audit.Event{Type: "user.mfa.factor.activate", Outcome: audit.Success, Authenticator: key})
 	t.move()
 	return nil
 }

@@ -25,7 +25,7 @@ type Turn struct {
 	events  []audit.Event
 	mails   []Outgoing
 
-	kind     problem.Kind // how the answer is refused; Internal: it is not
+	kind     problem.Kind // how the answer is refused; None: it is not
 	messages []problem.Message
 	retry    time.Duration
 	delivery string // how the newest message stands
@@ -57,16 +57,33 @@ func (t *Turn) end(kind problem.Kind, messages ...problem.Message) {
 	t.move()
 }
 
-// record adds an audit event about the subject.
-func (t *Turn) record(event, outcome, reason string) {
-	ev := audit.Event{
-		Type: event, Outcome: outcome, Reason: reason, Client: t.tx.Request.ClientID,
-		Transaction: t.tx.ID, IP: t.tx.Request.IP, UserAgent: t.tx.Request.UserAgent, At: t.now,
-	}
-	if s := t.tx.Subject; s != nil {
+// record adds an audit event about the subject; where it comes from is filled in
+// when it is written.
+func (t *Turn) record(ev audit.Event) {
+	ev.Client, ev.Transaction, ev.At = t.tx.Request.ClientID, t.tx.ID, t.now
+	if s := t.tx.Subject; s != nil && ev.Target == "" {
 		ev.Target = s.UserID
 	}
 	t.events = append(t.events, ev)
+}
+
+// recorded are the events of the turn with their actor and source. Until
+// something is proven nobody knows who acts. A browser speaks for itself, but a
+// confidential client's server stands between: there it counts what it said of
+// the person at the beginning.
+func (t *Turn) recorded(ctx context.Context) []audit.Event {
+	source := audit.SourceOf(ctx)
+	for i := range t.events {
+		ev := &t.events[i]
+		ev.RequestID, ev.IP, ev.UserAgent = source.RequestID, source.IP, source.UserAgent
+		if t.client.Confidential || source.IP == "" {
+			ev.IP, ev.UserAgent = t.tx.Request.IP, t.tx.Request.UserAgent
+		}
+		if s := t.tx.Subject; s != nil && t.tx.proven() {
+			ev.Actor = s.UserID
+		}
+	}
+	return t.events
 }
 
 func (t *Turn) openAuthenticator() authenticator.Authenticator {

@@ -22,7 +22,7 @@ type View struct {
 	User        *UserView
 	Client      Client
 	Messages    []problem.Message
-	Kind        problem.Kind // Internal: the answer was accepted
+	Kind        problem.Kind // None: the answer was accepted
 	RetryAfter  time.Duration
 	Code        string // the interaction code, at Success
 	Server      string // authorization server that redeems it
@@ -70,7 +70,9 @@ func (t *Turn) view(ctx context.Context) *View {
 		v.Code = t.e.interactionCode(t.tx.ID, t.tx.Code.Serial)
 	}
 	if t.kind == problem.Throttled || t.kind == problem.Forbidden { // these end the answer, not the transaction
-		v.Offers = t.only("cancel", t.kind == problem.Forbidden)
+		if t.kind == problem.Forbidden {
+			v.Offers = []Rendered{{Name: "cancel"}}
+		}
 		return v
 	}
 	v.User = t.viewUser()
@@ -120,15 +122,8 @@ func (t *Turn) viewEnd(v *View) {
 }
 
 func (v *View) transferred() {
-	v.Stage, v.Offers, v.Code, v.Kind = Terminal, nil, "", problem.Internal
+	v.Stage, v.Offers, v.Code, v.Kind = Terminal, nil, "", problem.None
 	v.Messages = []problem.Message{transferred()}
-}
-
-func (t *Turn) only(name string, wanted bool) []Rendered {
-	if !wanted {
-		return nil
-	}
-	return []Rendered{{Name: name}}
 }
 
 func (t *Turn) viewUser() *UserView {

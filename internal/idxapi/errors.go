@@ -21,7 +21,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		if p.RetryAfter > 0 {
 			setRetryAfter(w, p.RetryAfter)
 		}
-		s.end(w, statusOf(p.Kind, http.StatusInternalServerError), p.Code, p.Detail)
+		s.end(w, statusOf(p.Kind), p.Code, p.Detail)
 		return
 	}
 	if r.Context().Err() != nil { // the client has gone away

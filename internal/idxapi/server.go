@@ -111,7 +111,7 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 	if rerenders(r) && v.Current != nil {
 		delete(v.Current.Context, "stile")
 	}
-	s.write(w, statusOf(v.Kind, http.StatusOK), s.document(v))
+	s.write(w, statusOf(v.Kind), s.document(v))
 }
 
 // rerenders tells the Sign-In Widget by what it says of itself. It draws the page
@@ -177,8 +177,10 @@ func (s *Server) write(w http.ResponseWriter, status int, d *ion.Document) {
 }
 
 // statusOf is this edge's table from kinds to statuses (IDX §4.2).
-func statusOf(k problem.Kind, otherwise int) int {
+func statusOf(k problem.Kind) int {
 	switch k {
+	case problem.None:
+		return http.StatusOK
 	case problem.Invalid:
 		return http.StatusBadRequest
 	case problem.Unauthenticated, problem.Expired:
@@ -195,5 +197,5 @@ func statusOf(k problem.Kind, otherwise int) int {
 		return http.StatusServiceUnavailable
 	case problem.Internal:
 	}
-	return otherwise
+	return http.StatusInternalServerError
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -28,11 +27,6 @@ var ErrBody = errors.New("ion: malformed body")
 type Body struct {
 	Values map[string]string
 	Arrays []string
-}
-
-// IsArray reports whether an array stands where a plain value was expected.
-func (b Body) IsArray(path string) bool {
-	return slices.Contains(b.Arrays, path)
 }
 
 // Decode reads one JSON object. Repeated keys, keys that are long or hold a dot

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/problem"
 )
@@ -142,7 +143,7 @@ func (c *call) revokeReused(grant, userID, transaction string) error {
 		return err
 	}
 	event := c.event("app.oauth2.token.detect_reuse", userID, grant, transaction)
-	event.Outcome = "FAILURE"
+	event.Outcome = audit.Failure
 	event.Reason = "reuse"
 	return c.revokeGrant(ctx, grant, c.auditRow(ctx, event))
 }

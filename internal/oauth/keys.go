@@ -149,7 +149,7 @@ func (s *keySet) signer(server, alg string, now time.Time) *signingKey {
 }
 
 // create makes a key and stores it; also writes more in the same transaction.
-func (k *keys) create(ctx context.Context, server, alg string, from time.Time, also func(Tx, Key) error) error {
+func (k *keys) create(ctx context.Context, server, alg string, from time.Time, also func(Tx) error) error {
 	var private crypto.Signer
 	var err error
 	switch alg {
@@ -179,10 +179,12 @@ func (k *keys) create(ctx context.Context, server, alg string, from time.Time, a
 		if err := tx.InsertKey(key); err != nil {
 			return err
 		}
-		if also == nil {
-			return nil
+		if also != nil {
+			if err := also(tx); err != nil {
+				return err
+			}
 		}
-		return also(tx, key)
+		return tx.Append(auditRow(ctx, key.CreatedAt, audit.Event{Type: "app.oauth2.key.rollover", Target: key.ID}))
 	})
 	if err != nil {
 		return fmt.Errorf("oauth: store key: %w", err)
@@ -330,7 +332,7 @@ func (s *Server) Rotate(ctx context.Context, server string, after time.Duration)
 		if current == nil {
 			continue
 		}
-		err := s.keys.create(ctx, server, alg, from, func(tx Tx, next Key) error {
+		err := s.keys.create(ctx, server, alg, from, func(tx Tx) error {
 			for _, k := range set.sorted {
 				old := k.Key
 				switch {
@@ -347,7 +349,7 @@ func (s *Server) Rotate(ctx context.Context, server string, after time.Duration)
 					return err
 				}
 			}
-			return tx.Append(s.auditRow(ctx, audit.Event{Type: "app.oauth2.key.rollover", Target: next.ID}))
+			return nil
 		})
 		if err != nil {
 			return err

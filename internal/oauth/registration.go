@@ -158,18 +158,31 @@ func (c *Client) Validate() error {
 // AddClient registers what NewClient returned. An id that is taken is an error
 // of kind problem.Conflict.
 func (s *Server) AddClient(ctx context.Context, c Client) error {
-	return s.saveClient(ctx, c, "application.lifecycle.create", Tx.InsertClient)
+	return s.saveClient(ctx, c, Tx.InsertClient, "application.lifecycle.create")
 }
 
 // UpdateClient writes c over its stored version, which c.Version names; if that
 // has changed the error is of kind problem.Stale.
 func (s *Server) UpdateClient(ctx context.Context, c Client) error {
+	all, err := s.store.Clients(ctx)
+	if err != nil {
+		return fmt.Errorf("oauth: save client %s: %w", c.ID, err)
+	}
+	types := []string{"application.lifecycle.update"}
+	i := slices.IndexFunc(all, func(old Client) bool { return old.ID == c.ID })
+	switch {
+	case i < 0 || all[i].Disabled == c.Disabled:
+	case c.Disabled:
+		types = append(types, "application.lifecycle.deactivate")
+	default:
+		types = append(types, "application.lifecycle.activate")
+	}
 	c.Version++
 	c.UpdatedAt = s.now()
-	return s.saveClient(ctx, c, "application.lifecycle.update", Tx.UpdateClient)
+	return s.saveClient(ctx, c, Tx.UpdateClient, types...)
 }
 
-func (s *Server) saveClient(ctx context.Context, c Client, event string, save func(Tx, Client) error) error {
+func (s *Server) saveClient(ctx context.Context, c Client, save func(Tx, Client) error, types ...string) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -177,7 +190,11 @@ func (s *Server) saveClient(ctx context.Context, c Client, event string, save fu
 		if err := save(tx, c); err != nil {
 			return err
 		}
-		return tx.Append(s.auditRow(ctx, audit.Event{Type: event, Target: c.ID, Client: c.ID}))
+		var events []audit.Event
+		for _, t := range types {
+			events = append(events, audit.Event{Type: t, Target: c.ID, Client: c.ID})
+		}
+		return tx.Append(s.auditRow(ctx, events...))
 	})
 	if err != nil {
 		return fmt.Errorf("oauth: save client %s: %w", c.ID, err)
@@ -198,12 +215,19 @@ func (s *Server) Client(ctx context.Context, id string) (Client, error) {
 
 // auditRow makes the row of a change: what is the same for its events is filled in.
 func (s *Server) auditRow(ctx context.Context, events ...audit.Event) audit.Row {
-	row := audit.Row{ID: directory.NewID("ae"), At: s.now(), Events: events}
+	return auditRow(ctx, s.now(), events...)
+}
+
+func auditRow(ctx context.Context, now time.Time, events ...audit.Event) audit.Row {
+	row := audit.Row{ID: directory.NewID("ae"), At: now, Events: events}
 	for i := range events {
 		e := &events[i]
 		e.At, e.RequestID = row.At, RequestID(ctx)
 		if e.Outcome == "" {
-			e.Outcome = "SUCCESS"
+			e.Outcome = audit.Success
+		}
+		if e.Actor == "" {
+			e.Actor = audit.System
 		}
 	}
 	return row

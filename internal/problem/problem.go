@@ -15,9 +15,11 @@ import (
 // Kind is a class of refusals. Each HTTP edge owns one table from Kind to its dialect.
 type Kind int
 
-// The kinds. Internal is everything that is not a refusal.
+// The kinds. None is no problem at all; Internal is a fault, everything that is
+// not a refusal.
 const (
-	Internal Kind = iota
+	None Kind = iota
+	Internal
 	Invalid
 	Unauthenticated
 	Forbidden
@@ -30,7 +32,7 @@ const (
 )
 
 var kindNames = [...]string{
-	"internal", "invalid", "unauthenticated", "forbidden", "not found",
+	"none", "internal", "invalid", "unauthenticated", "forbidden", "not found",
 	"conflict", "stale", "expired", "throttled", "unavailable",
 }
 
@@ -68,8 +70,12 @@ func New(k Kind, code, format string, args ...any) *Error {
 	return &Error{Kind: k, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// KindOf returns the kind of the first Error in err's chain, Internal without one.
+// KindOf returns the kind of the first Error in err's chain: Internal without one,
+// None for a nil error.
 func KindOf(err error) Kind {
+	if err == nil {
+		return None
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Kind

@@ -87,6 +87,14 @@ type Reader interface {
 	// AuditRows returns up to limit rows after the row with the given id, in the
 	// order they were appended; "" starts at the first, an unknown id is ErrNotFound.
 	AuditRows(ctx context.Context, after string, limit int) ([]audit.Row, error)
+	// UnsealedAudit returns up to limit rows without a position, in the order in
+	// which they were committed, as far as the database can tell.
+	UnsealedAudit(ctx context.Context, limit int) ([]audit.Record, error)
+	// SealedAudit returns up to limit rows from a position on, in order.
+	SealedAudit(ctx context.Context, from int64, limit int) ([]audit.Record, error)
+	// Seals returns up to limit seals from a number on, in order; LastSeal the newest.
+	Seals(ctx context.Context, from int64, limit int) ([]audit.Seal, error)
+	LastSeal(ctx context.Context) (audit.Seal, error)
 	// Setting returns a value kept by SetSetting.
 	Setting(ctx context.Context, name string) ([]byte, error)
 }
@@ -111,6 +119,10 @@ type Tx interface {
 	Settle(m outbox.Message) error
 
 	Append(audit.Row) error
+	// Seal inserts s, and gives the rows with these ids the positions from s.First
+	// on. It is ErrConflict if the seal's number is taken. If a position is taken,
+	// or a row is gone or has one already, nothing is committed.
+	Seal(s audit.Seal, ids []string) error
 
 	InsertClient(oauth.Client) error
 	UpdateClient(oauth.Client) error // as UpdateUser

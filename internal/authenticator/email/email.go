@@ -86,7 +86,7 @@ func New(c Config) (*Authenticator, error) {
 func (a *Authenticator) Info() authenticator.Info {
 	return authenticator.Info{
 		Key: Key, Type: "email", ID: "aut1email0000000000", Name: "Email", Methods: []authenticator.Method{method},
-		EnrollmentPrefix: "eae", Counts: true, EnrollmentProves: true, AMR: "otp",
+		EnrollmentPrefix: "eae", EnrollmentProves: true, AMR: "otp",
 	}
 }
 

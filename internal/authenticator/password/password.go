@@ -73,7 +73,7 @@ func New(c Config) (*Authenticator, error) {
 func (a *Authenticator) Info() authenticator.Info {
 	return authenticator.Info{
 		Key: Key, Type: "password", ID: "aut1password0000000", Name: "Password", Methods: []authenticator.Method{method},
-		EnrollmentPrefix: "lae", Counts: true, AMR: "pwd",
+		EnrollmentPrefix: "lae", AMR: "pwd",
 	}
 }
 

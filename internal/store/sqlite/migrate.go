@@ -17,16 +17,9 @@ var migrations embed.FS
 // migrate brings the schema up to date. A file that a newer version has written
 // is refused rather than guessed at.
 func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
-	dir, err := fs.Sub(migrations, "migrations")
+	p, err := provider(db)
 	if err != nil {
 		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir,
-		goose.WithTableName("schema_version"),
-		goose.WithDisableGlobalRegistry(true),
-		goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return fmt.Errorf("migrations: %w", err)
 	}
 	have, want, err := p.GetVersions(ctx)
 	if err != nil {
@@ -43,4 +36,29 @@ func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	}
 	log.Info("database schema brought up to date", "from", have, "to", want)
 	return nil
+}
+
+func provider(db *sql.DB) (*goose.Provider, error) {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir,
+		goose.WithTableName("schema_version"),
+		goose.WithDisableGlobalRegistry(true),
+		goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	return p, nil
+}
+
+// latestSchema is the version that migrate leads to; it does not ask the database.
+func latestSchema(db *sql.DB) (int64, error) {
+	p, err := provider(db)
+	if err != nil {
+		return 0, err
+	}
+	sources := p.ListSources() // in ascending order
+	return sources[len(sources)-1].Version, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/url"
 	"sync"
 
 	"github.com/stile-id/stile/internal/store"
@@ -22,8 +23,8 @@ type pool struct {
 	closed bool
 }
 
-func newPool(path string, size int) *pool {
-	db, err := sql.Open("sqlite", dsn(path, readerPragmas))
+func newPool(path string, size int, pragmas url.Values) *pool {
+	db, err := sql.Open("sqlite", dsn(path, pragmas))
 	if err != nil {
 		panic(err) // the driver is linked in and opens nothing yet
 	}

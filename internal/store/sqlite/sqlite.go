@@ -107,7 +107,7 @@ func (s *Store) open(ctx context.Context, path string, o Options) (err error) {
 	if s.writer, err = newWriter(ctx, db, s.checker, o); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	s.readers = newPool(path, o.Readers)
+	s.readers = newPool(path, o.Readers, readerPragmas)
 	s.Reader = sqlstore.NewReader(s.readers, dialect)
 	return nil
 }
@@ -151,7 +151,7 @@ func dsn(path string, pragmas url.Values) string {
 	return u.String()
 }
 
-var dialect = &sqlstore.Dialect{Classify: classify}
+var dialect = &sqlstore.Dialect{Classify: classify, CommitOrder: "seq"}
 
 func classify(err error) sqlstore.Failure {
 	var e *sqlite.Error

@@ -54,3 +54,77 @@ func (t *Tx) Append(a audit.Row) error {
 	}
 	return t.write(store.ErrConflict, insertAudit, a.ID, micros(a.At), string(events))
 }
+
+const recordColumns = `position, id, at, events`
+
+func scanRecord(rows *sql.Rows) (r audit.Record, err error) {
+	err = rows.Scan(&r.Position, &r.ID, at(&r.At), &r.Events)
+	return r, err
+}
+
+func unsealedAudit(d *Dialect) query {
+	return query{"read unsealed audit", `
+	SELECT ` + recordColumns + ` FROM audit WHERE position = 0 ORDER BY ` + d.CommitOrder + ` LIMIT $1`}
+}
+
+// UnsealedAudit implements [store.Reader].
+func (r *Reader) UnsealedAudit(ctx context.Context, limit int) ([]audit.Record, error) {
+	return list(ctx, r, unsealedAudit(r.dialect), scanRecord, limit)
+}
+
+// "position > 0" names the partial index.
+var sealedAudit = define("read sealed audit", `
+	SELECT `+recordColumns+` FROM audit WHERE position > 0 AND position >= $1 ORDER BY position LIMIT $2`)
+
+// SealedAudit implements [store.Reader].
+func (r *Reader) SealedAudit(ctx context.Context, from int64, limit int) ([]audit.Record, error) {
+	return list(ctx, r, sealedAudit, scanRecord, from, limit)
+}
+
+const sealColumns = `number, first_row, last_row, at, hash, mac`
+
+func scanSeal(rows *sql.Rows) (s audit.Seal, err error) {
+	err = rows.Scan(&s.Number, &s.First, &s.Last, at(&s.At), &s.Hash, &s.MAC)
+	return s, err
+}
+
+var (
+	selectSeals = define("read seals", `
+	SELECT `+sealColumns+` FROM audit_seals WHERE number >= $1 ORDER BY number LIMIT $2`)
+
+	selectLastSeal = define("read the last seal", `
+	SELECT `+sealColumns+` FROM audit_seals WHERE number = (SELECT max(number) FROM audit_seals)`)
+)
+
+// Seals implements [store.Reader].
+func (r *Reader) Seals(ctx context.Context, from int64, limit int) ([]audit.Seal, error) {
+	return list(ctx, r, selectSeals, scanSeal, from, limit)
+}
+
+// LastSeal implements [store.Reader].
+func (r *Reader) LastSeal(ctx context.Context) (audit.Seal, error) {
+	return one(ctx, r, selectLastSeal, scanSeal)
+}
+
+var (
+	insertSeal = define("insert seal", `
+	INSERT INTO audit_seals (`+sealColumns+`) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`)
+
+	placeAudit = define("place audit", `UPDATE audit SET position = $2 WHERE id = $1 AND position = 0`)
+)
+
+// Seal implements [store.Tx].
+func (t *Tx) Seal(s audit.Seal, ids []string) error {
+	err := t.write(store.ErrConflict, insertSeal, s.Number, s.First, s.Last, micros(s.At), s.Hash, s.MAC)
+	if err != nil {
+		return err
+	}
+	for i, id := range ids {
+		gone := fmt.Errorf("store: seal audit: row %s is gone, or has a position: %w", id, store.ErrConflict)
+		if err := t.write(gone, placeAudit, id, s.First+int64(i)); err != nil {
+			t.failed = err // the seal must not be committed without all of its rows
+			return err
+		}
+	}
+	return nil
+}

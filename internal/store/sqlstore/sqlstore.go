@@ -41,6 +41,9 @@ type Dialect struct {
 	// SkipLocked ends the query that picks outbox messages, so that claimers
 	// pass each other by; empty where there is one writer.
 	SkipLocked string
+	// CommitOrder orders rows of audit as they were committed, as near as the
+	// database knows.
+	CommitOrder string
 }
 
 // A query is a statement, and what to call it in errors.
@@ -57,7 +60,7 @@ func define(name, text string) query {
 
 // Queries returns the text of all statements in dialect d.
 func Queries(d *Dialect) []string {
-	texts := []string{claimOutbox(d).text}
+	texts := []string{claimOutbox(d).text, unsealedAudit(d).text}
 	for _, q := range queries {
 		texts = append(texts, q.text)
 	}

@@ -72,6 +72,14 @@ var raceTests = []test{
 		}
 	}},
 
+	{"race/Seal", func(t *testing.T, s store.Store) {
+		for n := range int64(5) {
+			id := numbered("row", int(n))
+			write(t, s, func(tx store.Tx) error { return tx.Append(anAuditRow(id)) })
+			race(t, s, 16, store.ErrConflict, func(tx store.Tx, _ int) error { return tx.Seal(aSeal(n+1, n+1, n+1), []string{id}) })
+		}
+	}},
+
 	{"race/UpdateUser", func(t *testing.T, s store.Store) {
 		write(t, s, func(tx store.Tx) error { return tx.InsertUser(aUser("u", "ada")) })
 		won := race(t, s, 16, store.ErrStale, func(tx store.Tx, i int) error {

@@ -107,11 +107,24 @@ CREATE TABLE revocations (
 CREATE INDEX revocations_made ON revocations (revoked_at);
 CREATE INDEX revocations_end ON revocations (expires_at);
 
+-- seq is the order of commits. The position is the sealer's: 0 until it has come.
 CREATE TABLE audit (
-    seq    INTEGER PRIMARY KEY,
-    id     TEXT NOT NULL UNIQUE,
-    at     INTEGER NOT NULL,
-    events TEXT NOT NULL
+    seq      INTEGER PRIMARY KEY,
+    id       TEXT NOT NULL UNIQUE,
+    at       INTEGER NOT NULL,
+    events   TEXT NOT NULL,
+    position INTEGER NOT NULL DEFAULT 0 CHECK (position >= 0)
+) STRICT;
+CREATE UNIQUE INDEX audit_sealed ON audit (position) WHERE position > 0;
+CREATE INDEX audit_unsealed ON audit (position) WHERE position = 0;
+
+CREATE TABLE audit_seals (
+    number    INTEGER PRIMARY KEY,
+    first_row INTEGER NOT NULL,
+    last_row  INTEGER NOT NULL,
+    at        INTEGER NOT NULL,
+    hash      BLOB NOT NULL,
+    mac       BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE settings (
