@@ -1,0 +1,464 @@
+package browser_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// A look is how a person's browser shows pages.
+type look struct {
+	width    int64
+	dark     bool
+	noScript bool
+}
+
+func (l look) String() string {
+	s := fmt.Sprintf("%d px", l.width)
+	if l.dark {
+		s += ", dark"
+	} else {
+		s += ", light"
+	}
+	if l.noScript {
+		s += ", no script"
+	}
+	return s
+}
+
+// looks are those of the acceptance walks (UX §11).
+var looks = func() []look {
+	var all []look
+	for _, width := range []int64{320, 1280} {
+		for _, dark := range []bool{false, true} {
+			for _, noScript := range []bool{false, true} {
+				all = append(all, look{width, dark, noScript})
+			}
+		}
+	}
+	return all
+}()
+
+var desk = look{width: 1280}
+
+// everyLook walks in each look, two at a time.
+func everyLook(t *testing.T, walk func(*testing.T, look)) {
+	for _, l := range looks {
+		t.Run(l.String(), func(t *testing.T) {
+			t.Parallel()
+			walk(t, l)
+		})
+	}
+}
+
+// A person is somebody at a tab of a browser. Tabs of one browser share its cookies.
+type person struct {
+	t    testing.TB
+	site *site
+	look look
+	ctx  context.Context // of the tab
+	seen *record
+
+	presses, typed int // buttons and links pressed, fields filled in
+}
+
+// newPerson opens a browser with an empty profile. When the test ends, it fails
+// for whatever the browser asked of strangers or complained about.
+func newPerson(t testing.TB, s *site, l look) *person {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a real browser is left out with -short")
+	}
+	f, err := takeProfile()
+	if errors.Is(err, errNoChromium) {
+		without(t, err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &person{t: t, site: s, look: l, ctx: f.ctx, seen: &record{own: []string{s.home, s.engine}}}
+	f.record.Store(p.seen)
+	t.Cleanup(func() {
+		if t.Failed() {
+			p.keep()
+			f.close()
+		} else {
+			f.giveBack()
+		}
+		if faults := p.seen.all(); len(faults) > 0 {
+			t.Errorf("the browser noticed:\n%s", strings.Join(faults, "\n"))
+		}
+	})
+	p.show(l)
+	return p
+}
+
+// tab opens another tab of the same browser.
+func (p *person) tab() *person {
+	p.t.Helper()
+	ctx, closeTab := chromedp.NewContext(p.ctx, chromedp.WithListener(p.seen.notice))
+	return p.in(ctx, closeTab)
+}
+
+// in gives the same person at another tab, which is closed when the test ends.
+func (p *person) in(ctx context.Context, closeTab context.CancelFunc) *person {
+	p.t.Helper()
+	other := &person{t: p.t, site: p.site, look: p.look, ctx: ctx, seen: p.seen}
+	p.t.Cleanup(func() {
+		if p.t.Failed() {
+			other.keep()
+		}
+		closeTab()
+	})
+	if err := chromedp.Do(ctx); err != nil {
+		p.t.Fatalf("a new tab: %v", err)
+	}
+	other.show(p.look)
+	return other
+}
+
+// show changes how the browser shows pages.
+func (p *person) show(l look) {
+	p.t.Helper()
+	p.look = l
+	height := int64(800)
+	if l.width < 480 {
+		height = 568
+	}
+	scheme := "light"
+	if l.dark {
+		scheme = "dark"
+	}
+	p.do(
+		chromedp.EmulateViewport(l.width, height),
+		command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme},
+				{Name: "prefers-reduced-motion", Value: "reduce"}, // nothing is half-way when it is looked at
+			},
+		}),
+		command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: l.noScript}),
+	)
+}
+
+func command[P, R any](c cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, c, params)
+		return err
+	})
+}
+
+// do carries out actions, all within the limit of patience.
+func (p *person) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := p.try(steps...); err != nil {
+		p.t.Fatalf("%v\n%s", err, p.where())
+	}
+}
+
+func (p *person) try(steps ...chromedp.Action[chromedp.Void]) error {
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	return chromedp.Do(ctx, steps...)
+}
+
+// eval gives the value of an expression in the page, also where scripts are off.
+func eval[T any](p *person, expression string) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		p.t.Fatalf("%s: %v\n%s", expression, err, p.where())
+	}
+	return v
+}
+
+// loads waits for the page that the action leads to.
+func loads(action chromedp.Action[chromedp.Void]) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := chromedp.WaitEvent(page.LoadEventFired, nil, action)(ctx, t)
+		return err
+	})
+}
+
+func (p *person) open(address string) *person {
+	p.t.Helper()
+	p.do(chromedp.Navigate(address))
+	return p
+}
+
+func (p *person) back()   { p.t.Helper(); p.do(chromedp.NavigateBack()) }
+func (p *person) reload() { p.t.Helper(); p.do(chromedp.Reload()) }
+
+// at waits for a page, and checks what holds for every page.
+func (p *person) at(name string) *person {
+	p.t.Helper()
+	if err := p.try(chromedp.WaitReady(chromedp.CSS(`main[data-page="` + name + `"]`))); err != nil {
+		p.t.Fatalf("not at %s: %v\n%s", name, err, p.where())
+	}
+	p.sound()
+	return p
+}
+
+// action is the button with that value.
+func action(value string) string { return `[name="action"][value="` + value + `"]` }
+
+// press clicks what the selector names, and waits for the page that it leads to.
+func (p *person) press(selector string) *person {
+	p.t.Helper()
+	p.presses++
+	if err := p.try(loads(chromedp.Click(chromedp.CSS(selector)))); err != nil {
+		p.t.Fatalf("press %s: %v\n%s", selector, err, p.where())
+	}
+	return p
+}
+
+// put fills a field in, in one piece as autofill and paste do.
+func (p *person) put(id, value string) *person {
+	p.t.Helper()
+	p.typed++
+	p.do(
+		chromedp.Click(chromedp.CSS("#"+id)),
+		chromedp.Evaluate[chromedp.Void](`document.getElementById("`+id+`").select()`),
+		command(input.InsertText, input.InsertTextParams{Text: value}),
+	)
+	return p
+}
+
+// pressTwice presses a button again before the answer to the first press is in:
+// answers are held until the second press is through.
+func (p *person) pressTwice(selector string) *person {
+	p.t.Helper()
+	p.presses++
+	held := make(chan fetch.RequestID, 10)
+	listening, stop := context.WithCancel(p.ctx)
+	defer stop()
+	if err := chromedp.Listen(listening, func(ev any) {
+		if e, ok := ev.(*fetch.EventRequestPaused); ok {
+			held <- e.RequestID
+		}
+	}); err != nil {
+		p.t.Fatal(err)
+	}
+	// While an answer is held the tab answers no queries, so its place is asked for now.
+	middle := eval[[]float64](p, fmt.Sprintf(`(() => {
+		const button = document.querySelector(%q);
+		button.scrollIntoView({ block: "center" });
+		const box = button.getBoundingClientRect();
+		return [box.x + box.width / 2, box.y + box.height / 2];
+	})()`, selector))
+	click := chromedp.MouseClickXY(middle[0], middle[1])
+	twice := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		if _, err := click(ctx, t); err != nil {
+			return err
+		}
+		var first fetch.RequestID
+		select {
+		case first = <-held:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if _, err := click(ctx, t); err != nil {
+			return err
+		}
+		go func() {
+			for id := first; ; {
+				// Fails for the first if the browser has sent a second and dropped it.
+				_, _ = cdp.Call(listening, t, fetch.ContinueResponse, fetch.ContinueResponseParams{RequestID: id})
+				select {
+				case id = <-held:
+				case <-listening.Done():
+					return
+				}
+			}
+		}()
+		return nil
+	})
+	p.do(command(fetch.Enable, fetch.EnableParams{Patterns: []*fetch.RequestPattern{{
+		URLPattern: "*", ResourceType: network.ResourceTypeDocument, RequestStage: fetch.RequestStageResponse,
+	}}}))
+	if err := p.try(loads(twice)); err != nil {
+		p.t.Fatalf("press %s twice: %v\n%s", selector, err, p.where())
+	}
+	p.do(command(fetch.Disable, cdp.Empty{}))
+	return p
+}
+
+// wait waits until an expression holds.
+func (p *person) wait(expression string) {
+	p.t.Helper()
+	err := p.try(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(0))(ctx, t)
+		return err
+	}))
+	if err != nil {
+		p.t.Fatalf("%s does not come true: %v\n%s", expression, err, p.where())
+	}
+}
+
+// text is what can be read on the page.
+func (p *person) text() string {
+	p.t.Helper()
+	return strings.Join(strings.Fields(eval[string](p, `(document.querySelector("main") || document.body).innerText`)), " ")
+}
+
+func (p *person) says(words ...string) *person {
+	p.t.Helper()
+	text := p.text()
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			p.t.Errorf("the page does not say %q: %s", w, text)
+		}
+	}
+	return p
+}
+
+func (p *person) has(selector string) bool {
+	p.t.Helper()
+	return eval[bool](p, fmt.Sprintf("!!document.querySelector(%q)", selector))
+}
+
+// value is what stands in a field.
+func (p *person) value(id string) string {
+	p.t.Helper()
+	return eval[string](p, `document.getElementById("`+id+`").value`)
+}
+
+func (p *person) address() string { return eval[string](p, "location.href") }
+
+// visited lists the addresses that the tab's back button leads through.
+func (p *person) visited() []string {
+	p.t.Helper()
+	history, err := chromedp.Run(p.ctx, chromedp.NavigationEntries())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var all []string
+	for _, e := range history.Entries {
+		all = append(all, e.URL)
+	}
+	return all
+}
+
+// where tells of the page at hand, for those who read a failure.
+func (p *person) where() string {
+	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+	defer cancel()
+	s, err := chromedp.Run(ctx, chromedp.Evaluate[string](
+		`location.href + "\n" + document.title + "\n" + (document.body ? document.body.innerText : "")`))
+	if err != nil {
+		return err.Error()
+	}
+	if len(s) > 1500 {
+		s = s[:1500]
+	}
+	return s
+}
+
+// keep saves a picture of what a failed test had come to.
+func (p *person) keep() {
+	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+	defer cancel()
+	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		return
+	}
+	dir, err := os.MkdirTemp("", "stile-failed-")
+	if err != nil {
+		return
+	}
+	file := filepath.Join(dir, "page.png")
+	if os.WriteFile(file, picture, 0o600) == nil {
+		p.t.Logf("picture: %s", file)
+	}
+}
+
+// A record is what a browser did that nobody sees.
+type record struct {
+	own []string // origins that may be asked
+
+	mu      sync.Mutex
+	faults  []string
+	sent    []string // documents and data asked for: method and address
+	offline bool     // the site is being restarted
+}
+
+func (r *record) all() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.faults)
+}
+
+// requests lists what was asked for so far whose method and address start so.
+func (r *record) requests(prefix string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, s := range r.sent {
+		if strings.HasPrefix(s, prefix) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// mayFail lets requests fail, for as long as the site is being restarted.
+func (r *record) mayFail(yes bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.offline = yes
+}
+
+// notice takes the events of a tab (UX G2, G4).
+func (r *record) notice(ev any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fault := func(format string, args ...any) { r.faults = append(r.faults, fmt.Sprintf(format, args...)) }
+	switch e := ev.(type) {
+	case *network.EventRequestWillBeSent:
+		r.sent = append(r.sent, e.Request.Method+" "+e.Request.URL)
+		local := strings.HasPrefix(e.Request.URL, "data:") || strings.HasPrefix(e.Request.URL, "about:")
+		if !local && !slices.ContainsFunc(r.own, func(o string) bool { return strings.HasPrefix(e.Request.URL, o+"/") }) {
+			fault("UX G2: asked a stranger for %s", e.Request.URL)
+		}
+	case *network.EventResponseReceived:
+		if e.Response.Status >= 400 && e.Type != network.ResourceTypeDocument {
+			fault("%d for %s", e.Response.Status, e.Response.URL)
+		}
+	case *network.EventLoadingFailed:
+		if !e.Canceled && !r.offline && e.Type != network.ResourceTypeDocument {
+			fault("a %s did not load: %s", e.Type, e.ErrorText)
+		}
+	case *log.EventEntryAdded:
+		// What the network says is taken from its own events above.
+		if e.Entry.Source != log.EntrySourceNetwork && (e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning) {
+			fault("console: %s: %s", e.Entry.Source, e.Entry.Text)
+		}
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning || e.Type == runtime.ConsoleAPICalledTypeAssert {
+			fault("console: %s %s", e.Type, e.Args[0].Value)
+		}
+	case *runtime.EventExceptionThrown:
+		fault("script: %s", e.ExceptionDetails.Text)
+	case *page.EventJavascriptDialogOpening:
+		fault("UX G6: a dialog: %s", e.Message)
+	}
+}
