@@ -40,6 +40,8 @@ type Config struct {
 	// KeepInbox keeps its mail in Dir over a restart.
 	KeepInbox bool
 
+	// LazyWait is how long what can wait does wait to share a commit; default the database's.
+	LazyWait time.Duration
 	// SealEvery is how often the audit log is sealed; default audit.SealEvery.
 	SealEvery time.Duration
 

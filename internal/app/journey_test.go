@@ -48,7 +48,7 @@ func startIn(tb testing.TB, servers ...oauth.AuthorizationServer) (*engine, stri
 	e := &engine{url: "http://" + s.Listener.Addr().String()}
 	a, err := app.New(tb.Context(), app.Config{
 		Dir: dir, PublicURL: e.url, Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
-		Inbox: true, Servers: servers, SealEvery: time.Hour, // at Close: what is counted is the journeys
+		Inbox: true, Servers: servers, SealEvery: time.Hour, LazyWait: 2 * time.Second, // at Close: what is counted is the journeys
 	})
 	if err != nil {
 		tb.Fatal(err)
@@ -185,31 +185,49 @@ func TestREL_R22_JourneyBudget(t *testing.T) {
 	if _, err := e.signUp(t.Context(), "warm@example.com"); err != nil { // makes the signing keys
 		t.Fatal(err)
 	}
-	for _, server := range []string{"/oauth2", "/oauth2/default"} { // those that are made in the background too
-		if _, err := e.do("GET", server+"/v1/keys", "", ""); err != nil {
+	keysMade(t, e)
+	written(t, e)
+	// The once-a-second look at revocations may fall into a journey, and on a busy
+	// machine the mail may be written down after its end: both add to what it costs,
+	// nothing takes away. So one journey of several must keep to the budget.
+	for try := 1; ; try++ {
+		before := e.Store.Stats()
+		if _, err := e.signUp(t.Context(), fmt.Sprintf("ada%d@example.com", try)); err != nil {
 			t.Fatal(err)
 		}
+		written(t, e)
+		after := e.Store.Stats()
+		var over []string
+		for _, c := range []struct {
+			what string
+			n    int64
+			max  int64
+		}{
+			{"commits", after.Commits - before.Commits, 6},
+			{"durable commits", after.DurableCommits - before.DurableCommits, 3},
+			{"row writes", after.RowWrites - before.RowWrites, 12},
+			{"reads", after.Reads - before.Reads + after.TxReads - before.TxReads, 10},
+		} {
+			t.Logf("journey %d, %s: %d of at most %d", try, c.what, c.n, c.max)
+			if c.n > c.max {
+				over = append(over, fmt.Sprintf("%d %s, more than %d", c.n, c.what, c.max))
+			}
+		}
+		if len(over) == 0 {
+			return
+		}
+		if try == 8 {
+			t.Fatalf("a sign-up takes %s", strings.Join(over, "; "))
+		}
 	}
-	written(t, e)
-	before := e.Store.Stats()
-	if _, err := e.signUp(t.Context(), "ada@example.com"); err != nil {
-		t.Fatal(err)
-	}
-	written(t, e)
-	after := e.Store.Stats()
-	for _, c := range []struct {
-		what string
-		n    int64
-		max  int64
-	}{
-		{"commits", after.Commits - before.Commits, 6},
-		{"durable commits", after.DurableCommits - before.DurableCommits, 3},
-		{"row writes", after.RowWrites - before.RowWrites, 12},
-		{"reads", after.Reads - before.Reads + after.TxReads - before.TxReads, 10},
-	} {
-		t.Logf("%s: %d of at most %d", c.what, c.n, c.max)
-		if c.n > c.max {
-			t.Errorf("a sign-up takes %d %s, more than %d", c.n, c.what, c.max)
+}
+
+// keysMade returns once the keys that are made in the background are there.
+func keysMade(t *testing.T, e *engine) {
+	t.Helper()
+	for _, server := range []string{"/oauth2", "/oauth2/default"} {
+		if _, err := e.do("GET", server+"/v1/keys", "", ""); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
@@ -295,6 +313,7 @@ func TestREL_R22_PollWritesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	keysMade(t, e)
 	written(t, e)
 	before := e.Store.Stats()
 	for range 5 {
