@@ -137,6 +137,11 @@ func (p *Pages) entry(v *visit, signUp bool, fields func(*offer, *flow) []*field
 	pg := p.page(v, name, f)
 	pg.Data = e
 	pg.Fields = fields(o, f)
+	for _, fd := range pg.Fields {
+		if q.Get("change") != "" && (fd.Name == "identifier" || fd.Name == "email") { // UX P3.10
+			fd.Autofocus, fd.Select = true, true
+		}
+	}
 	pg.report(f.Notes)
 	return p.render(v, pg)
 }

@@ -105,7 +105,11 @@ func (p *Pages) step(v *visit) *answer {
 			if a := p.end(v, f); a != nil {
 				return a
 			}
-			return p.again(v, f)
+			a := p.again(v, f)
+			if to := a.header.Get("Location"); to != "" && action == "change" {
+				a.header.Set("Location", to+"&change=1")
+			}
+			return a
 		case "cancel":
 			if a := p.end(v, f); a != nil {
 				return a

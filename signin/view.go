@@ -61,6 +61,7 @@ type field struct {
 	Plain              bool // no capitals, no spelling
 	Required, Secret   bool
 	Checked, Autofocus bool
+	Select             bool // its value is to be typed over
 	Options            []choice
 	Error              string
 	DescribedBy        string // id of further text

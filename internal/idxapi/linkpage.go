@@ -15,20 +15,20 @@ const linkStyle = `:root{color-scheme:light dark;--ground:#f4f5f7;--card:#fff;--
 @media (prefers-color-scheme:dark){:root{--ground:#12151c;--card:#1b202b;--line:#343c4c;--text:#eceff5;--quiet:#a7b0c2}}
 *{box-sizing:border-box}body{margin:0;background:var(--ground);color:var(--text);font:16px/24px system-ui,sans-serif}
 main{max-width:400px;margin:64px auto;padding:32px;background:var(--card);border:1px solid var(--line);border-radius:8px}
-h1{font-size:24px;line-height:32px;margin:0 0 8px;font-weight:600}p{margin:0 0 16px}.app{color:var(--quiet);margin:0 0 24px}
+h1{font-size:24px;line-height:32px;margin:0 0 8px;font-weight:600}p{margin:0 0 16px}footer{max-width:400px;margin:-40px auto 32px;padding:0 32px;color:var(--quiet);font-size:14px;line-height:20px}
 .code{font-size:32px;line-height:40px;letter-spacing:.2em;font-variant-numeric:tabular-nums;font-weight:600;user-select:all}
-@media (max-width:480px){main{margin:0;min-height:100vh;border:0;border-radius:0;padding:24px 16px}}`
+@media (max-width:480px){main{margin:0;border:0;border-radius:0;padding:24px 16px}body{background:var(--card)}footer{margin:16px 0;padding:0 16px}}`
 
 var linkPage = template.Must(template.New("link").Parse(`<!doctype html>
 <html lang="en" dir="ltr"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<title>{{.Title}}{{with .App}} · {{.}}{{end}}</title><style>` + linkStyle + `</style></head>
-<body><main data-page="{{.Page}}">{{with .App}}<p class="app">{{.}}</p>{{end}}<h1>{{.Title}}</h1><p>{{.Text}}</p>
-{{with .Code}}<p class="code" id="code" dir="ltr">{{.}}</p>{{end}}</main></body></html>
+<title>{{.Title}} · {{or .App "Stile"}}</title><link rel="icon" href="data:,"><style>` + linkStyle + `</style></head>
+<body><main data-page="{{.Page}}"><h1>{{.Title}}</h1><p>{{.Text}}</p>
+{{with .Code}}<p class="code" id="code" dir="ltr">{{.}}</p>{{end}}</main><footer>{{or .App "Stile"}}</footer></body></html>
 `))
 
 var linkPolicy = func() string {
 	sum := sha256.Sum256([]byte(linkStyle))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+	return "default-src 'none'; img-src data:; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
 		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }()
 

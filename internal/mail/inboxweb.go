@@ -25,7 +25,7 @@ const (
 	maxWait   = 60 * time.Second
 	pageSize  = 100
 
-	inboxCSP = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; " +
+	inboxCSP = "default-src 'none'; img-src data:; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; " +
 		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 	// A mail's HTML gets an origin of its own, no script, and nothing from

@@ -34,6 +34,12 @@ for (const link of document.querySelectorAll("a[data-carry]")) {
   });
 }
 
+// What is to be changed can be typed over.
+for (const input of document.querySelectorAll("input[data-select]")) {
+  input.focus();
+  input.select();
+}
+
 // A secret can be shown.
 for (const input of document.querySelectorAll("input[data-show]")) {
   const button = document.createElement("button");
