@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/stile-id/stile/idx"
@@ -18,6 +19,27 @@ type link struct {
 	Code  string `json:"c,omitempty"` // the one-time code of a mailed link
 	Grant string `json:"g,omitempty"` // an interaction code
 	Ends  int64  `json:"e"`           // Unix seconds
+
+	// Where the flow began, as far as the engine says: names of its fixed list.
+	Browser string `json:"b,omitempty"`
+	System  string `json:"o,omitempty"`
+	Started int64  `json:"t,omitempty"` // Unix seconds
+}
+
+// agentName is what a browser or a system may be called: nothing long enough to
+// say something of its own on the page that shows a code.
+var agentName = regexp.MustCompile(`^[A-Za-z]{2,10}( [A-Za-z]{2,8})?$`)
+
+// began tells where the code belongs: "Chrome on Windows, 14:02".
+func (l link) began(v *visit) string {
+	if !agentName.MatchString(l.Browser) || !agentName.MatchString(l.System) || l.Started <= 0 {
+		return ""
+	}
+	at := time.Unix(l.Started, 0).In(v.now.Location())
+	if age := v.now.Sub(at); age < 0 || age > 24*time.Hour {
+		return ""
+	}
+	return v.words.T("elsewhere.began", "browser", l.Browser, "system", l.System, "time", at.Format("15:04"))
 }
 
 const (
@@ -29,7 +51,10 @@ const (
 // signs nobody in, however often and by whomever (UX P4.1).
 func (p *Pages) showCallback(v *visit) *answer {
 	q := v.r.URL.Query()
-	l := link{State: q.Get("state"), Code: q.Get("otp"), Grant: q.Get("interaction_code")}
+	l := link{State: q.Get("state"), Code: q.Get("otp"), Grant: q.Get("interaction_code"), Browser: q.Get("browser"), System: q.Get("os")}
+	if n, err := strconv.ParseInt(q.Get("started"), 10, 64); err == nil {
+		l.Started = n
+	}
 	switch {
 	case q.Get("error") != "":
 		return p.linkFault(v, q.Get("error"), q.Get("state"), q.Get("error_description"))
@@ -75,9 +100,12 @@ func (p *Pages) showLink(v *visit, l link) *answer {
 		return p.tooOld(v, nil)
 	}
 	pg := p.page(v, "link-elsewhere", nil)
-	pg.Data = l.Code
+	pg.Data = elsewhere{Code: l.Code, Began: l.began(v)}
 	return p.render(v, pg)
 }
+
+// elsewhere is what the page in another browser shows.
+type elsewhere struct{ Code, Began string }
 
 // callback goes on with the link in the browser that began the flow.
 func (p *Pages) callback(v *visit) *answer {

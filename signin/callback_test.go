@@ -3,6 +3,7 @@ package signin_test
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -142,6 +143,23 @@ func TestUX_P4_6_TooOld(t *testing.T) {
 		s.engine.set(func() { clear(s.engine.flows) })
 		v.press("resend").is("email-code").says("bea@example.com").press("continue", "verificationCode", s.engine.lastMail("bea@example.com").code).is("select-authenticator")
 	})
+}
+
+func TestUX_P4_3_WhereItBegan(t *testing.T) {
+	s := newSite(t)
+	s.browser().signUp("Ada", "L", ada)
+	m := s.engine.lastMail(ada)
+	at := s.clock.Now().Unix()
+	link := func(browser, system string, started int64) string {
+		return "/login/callback?" + url.Values{"otp": {m.code}, "state": {m.state}, "browser": {browser}, "os": {system},
+			"started": {strconv.FormatInt(started, 10)}}.Encode()
+	}
+	s.browser().get(link("Chrome", "Windows", at)).is("link-elsewhere").says(m.code, "Enter this code where you started: Chrome on Windows, "+s.clock.Now().Format("15:04"))
+	for _, odd := range []string{
+		link("Call 555 now", "Windows", at), link("<b>", "Windows", at), link("", "", at), link("Chrome", "Windows", -1), link("Chrome", "Windows", at+1e6),
+	} {
+		s.browser().get(odd).is("link-elsewhere").says(m.code, "Enter this code where you started.").saysNot("Call 555")
+	}
 }
 
 func TestD22_StaleLink(t *testing.T) {

@@ -56,6 +56,7 @@ type App struct {
 	OAuth  *oauth.Server
 	Engine *flow.Engine
 	Inbox  *mail.Inbox // nil without
+	Sender string      // From of mails
 
 	outbox  *outbox.Outbox
 	sealer  *audit.Sealer
@@ -144,7 +145,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 // routes puts the doors side by side.
 func (a *App) routes(c Config, linkTransaction func(string) (string, bool)) http.Handler {
 	idx := idxapi.New(idxapi.Config{
-		Engine: a.Engine, PublicURL: c.PublicURL, LinkTransaction: linkTransaction,
+		Engine: a.Engine, PublicURL: c.PublicURL, LinkTransaction: linkTransaction, Agent: mail.ParseUserAgent,
 		RequestID: func(r *http.Request) string { return oauth.RequestID(r.Context()) }, Logger: c.Logger,
 	})
 	mux := http.NewServeMux()

@@ -74,6 +74,7 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 		h, err := demo.New(demo.Config{
 			Issuer: a.OAuth.Issuer(oauth.DefaultServer), ClientID: clients.WebID, ClientSecret: clients.WebSecret,
 			RedirectURI: c.RedirectURIs[0], Inbox: c.PublicURL + "/dev/inbox", Logger: logger,
+			Sender: a.Sender,
 		})
 		if err != nil {
 			return err
@@ -154,7 +155,7 @@ func (a *App) devClients(ctx context.Context, c config.Dev) (devClients, error) 
 	if c.SPAClientID != "" {
 		use.SPAID = c.SPAClientID
 	}
-	web := devClient(use.WebID, "Demo app", c.RedirectURIs)
+	web := devClient(use.WebID, "Stile demo", c.RedirectURIs)
 	if c.AppListen != config.Off {
 		if u, err := url.Parse(c.RedirectURIs[0]); err == nil { // beside the callback, as the pages have it
 			web.SignUpURI = u.ResolveReference(&url.URL{Path: "sign-up"}).String()
@@ -171,7 +172,7 @@ func (a *App) devClients(ctx context.Context, c config.Dev) (devClients, error) 
 		use.WebSecret = made
 		kept.WebID, kept.WebSecret = use.WebID, made
 	}
-	if use.SPAID, _, err = a.register(ctx, devClient(use.SPAID, "Demo single-page app", c.SPARedirectURIs), false); err != nil {
+	if use.SPAID, _, err = a.register(ctx, devClient(use.SPAID, "Stile single-page demo", c.SPARedirectURIs), false); err != nil {
 		return use, err
 	}
 	if c.SPAClientID == "" {

@@ -16,6 +16,7 @@ func (a *App) post(c Config) (*mail.Post, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.Sender = from.String()
 	composer, err := mail.NewComposer(mail.Config{From: from, PublicURL: c.PublicURL})
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/problem"
@@ -27,6 +28,7 @@ type Link struct {
 	Client  Client
 	Request Request
 	Purpose authenticator.Purpose
+	Started time.Time // when its transaction began
 }
 
 // Link looks a mailed link up. It changes nothing, whoever opens it and however
@@ -47,7 +49,7 @@ func (e *Engine) Link(ctx context.Context, token, transaction string) (Link, err
 	if err != nil {
 		return Link{}, err
 	}
-	l := Link{State: LinkStale, Client: t.client, Request: t.tx.Request}
+	l := Link{State: LinkStale, Client: t.client, Request: t.tx.Request, Started: t.tx.CreatedAt}
 	if o := t.tx.Open; o != nil {
 		l.Purpose = o.Purpose
 		linker, ok := t.openAuthenticator().(authenticator.Linker)

@@ -268,6 +268,9 @@ func TestLinks(t *testing.T) {
 		}
 	}
 	q := target.Query()
+	if !q.Has("browser") || !q.Has("os") || q.Get("started") == "" {
+		t.Errorf("UX_P4_3: %s", target)
+	}
 	if q.Get("otp") != e.Code(t, john) || q.Get("state") != "state-of-the-app" || !strings.HasPrefix(target.String(), e.RedirectURI+"?") {
 		t.Errorf("IDX_C58: %s", target)
 	}

@@ -3,6 +3,7 @@ package idxapi
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/stile-id/stile/internal/authenticator"
@@ -24,7 +25,7 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	if target := callback(l); target != "" && !wantsDocument(r) {
+	if target := s.callback(l); target != "" && !wantsDocument(r) {
 		// 302 as the wire has it (IDX §3.4); the method is GET already.
 		http.Redirect(w, r, target, http.StatusFound)
 		return
@@ -39,13 +40,18 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 
 // callback is where the app takes the link over: with the code and its own
 // state, or with what has become of the link. It is registered, never asked for.
-func callback(l flow.Link) string {
+func (s *Server) callback(l flow.Link) string {
 	if l.Client.EmailCallback == "" || l.Request.State == "" {
 		return ""
 	}
 	q := url.Values{"state": {l.Request.State}}
 	if l.State == flow.LinkGood {
 		q.Set("otp", l.Code)
+		// Where the flow began, so that a page elsewhere can say where the code belongs (UX P4.3).
+		browser, os := s.agent(l.Request.UserAgent)
+		q.Set("browser", browser)
+		q.Set("os", os)
+		q.Set("started", strconv.FormatInt(l.Started.Unix(), 10))
 	} else {
 		q.Set("error", string(l.State))
 		q.Set("error_description", linkMessage(l.State).Text)

@@ -11,8 +11,8 @@ import (
 
 // The page for links that no app takes over: the client has no callback, or the
 // link names nothing any more. It has no form, no script and nothing remote.
-const linkStyle = `:root{color-scheme:light dark;--ground:#f4f5f7;--card:#fff;--line:#d5d9e0;--text:#1b2130;--quiet:#596174}
-@media (prefers-color-scheme:dark){:root{--ground:#12151c;--card:#1b202b;--line:#343c4c;--text:#eceff5;--quiet:#a7b0c2}}
+const linkStyle = `:root{color-scheme:light dark;--ground:#f3f5f4;--card:#fff;--line:#dbe0dd;--text:#1a201d;--quiet:#58625d}
+@media (prefers-color-scheme:dark){:root{--ground:#111413;--card:#1a1f1d;--line:#2d3431;--text:#e9eeeb;--quiet:#a5b0ab}}
 *{box-sizing:border-box}body{margin:0;background:var(--ground);color:var(--text);font:16px/24px system-ui,sans-serif}
 main{max-width:400px;margin:64px auto;padding:32px;background:var(--card);border:1px solid var(--line);border-radius:8px}
 h1{font-size:24px;line-height:32px;margin:0 0 8px;font-weight:600}p{margin:0 0 16px}footer{max-width:400px;margin:-40px auto 32px;padding:0 32px;color:var(--quiet);font-size:14px;line-height:20px}

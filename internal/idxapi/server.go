@@ -25,8 +25,10 @@ type Config struct {
 	PublicURL string // the org URL, without a trailing slash
 	// LinkTransaction finds the transaction that a link's token names.
 	LinkTransaction func(token string) (id string, ok bool)
-	RequestID       func(*http.Request) string
-	Logger          *slog.Logger
+	// Agent names the browser and the system of a User-Agent header, in words of a fixed list.
+	Agent     func(userAgent string) (browser, os string)
+	RequestID func(*http.Request) string
+	Logger    *slog.Logger
 }
 
 // A Server answers /idp/idx/* and /email/verify/*. Headers and CORS are put
@@ -35,6 +37,7 @@ type Server struct {
 	engine          *flow.Engine
 	publicURL       string
 	linkTransaction func(string) (string, bool)
+	agent           func(string) (string, string)
 	requestID       func(*http.Request) string
 	log             *slog.Logger
 	names           map[string][]string // path -> offers
@@ -44,7 +47,7 @@ type Server struct {
 // New returns a Server.
 func New(c Config) *Server {
 	s := &Server{
-		engine: c.Engine, publicURL: c.PublicURL, linkTransaction: c.LinkTransaction,
+		engine: c.Engine, publicURL: c.PublicURL, linkTransaction: c.LinkTransaction, agent: c.Agent,
 		requestID: c.RequestID, log: c.Logger, names: map[string][]string{}, mux: http.NewServeMux(),
 	}
 	for _, offer := range slices.Sorted(maps.Keys(paths)) {
