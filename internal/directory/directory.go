@@ -11,14 +11,15 @@ import (
 // A Status is where a user stands in their life cycle.
 type Status string
 
-// The statuses, in the wire's words. There is no status for an unproven user:
-// no such row exists (SEC S-30).
+// The statuses, in the wire's words. Nobody is in a status between sign-up and
+// proof: no such row exists (SEC S-30).
 const (
-	Active   Status = "ACTIVE"
-	Disabled Status = "SUSPENDED"
+	Active      Status = "ACTIVE"
+	Provisioned Status = "PROVISIONED" // invited: the address is not proven, and nothing signs in
+	Disabled    Status = "SUSPENDED"
 )
 
-// A User is a person with a proven address.
+// A User is a person with a proven address, or one who was invited to prove it.
 type User struct {
 	ID        string // "00u" and 22 characters; never reused (SEC S-39)
 	Version   int64
@@ -30,10 +31,16 @@ type User struct {
 	Locale    string // BCP 47, empty if unknown
 
 	Attributes map[string]string // profile attributes beyond the ones above
+	Groups     []string          // ids, sorted
 
 	EmailVerifiedAt time.Time
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
+	// SignedOutAt is when the person was last signed out everywhere: no token and
+	// no session that began before counts (SEC S-104).
+	SignedOutAt time.Time
+	// DeleteAt is when the account goes, if the person has asked for that.
+	DeleteAt time.Time
 }
 
 // An Enrollment is one user's registered use of an authenticator.
@@ -66,4 +73,39 @@ func (a *Account) Enrolled(key string) (Enrollment, bool) {
 // Blank reports whether s holds nothing but spaces and control characters.
 func Blank(s string) bool {
 	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) == ""
+}
+
+// A Query selects users, in the order of their ids.
+type Query struct {
+	After  string // id; "" begins
+	Limit  int
+	Search string // begins the address or a name, whatever the case; "" is everybody
+	Group  string // id; "" is any
+	Status Status // "" is any
+}
+
+// A TicketKind is what a ticket is good for.
+type TicketKind string
+
+// The kinds.
+const (
+	Recovery     TicketKind = "recovery"      // begins at the new password (IDX §3.8)
+	Activation   TicketKind = "activation"    // begins at the enrollment of an invited person
+	EmailChange  TicketKind = "email-change"  // a new address that waits for its proof
+	EmailUndo    TicketKind = "email-undo"    // gives the old address back
+	DeletionUndo TicketKind = "deletion-undo" // keeps an account that is to go
+)
+
+// A Ticket is something that one user may do once, later, in another place: what
+// a mailed link or a handed-out token stands for. The database has only its id;
+// the bearer secret is a MAC of it.
+type Ticket struct {
+	ID        string
+	Kind      TicketKind
+	UserID    string
+	Version   int64
+	Data      []byte // sealed; by the kind
+	CreatedAt time.Time
+	ExpiresAt time.Time
+	SpentAt   time.Time // zero: not yet
 }

@@ -62,12 +62,17 @@ type RefreshFamily struct {
 	IdleUntil  time.Time
 	ExpiresAt  time.Time // absolute
 	RevokedAt  time.Time // zero: live
+
+	// Where the person was at the sign-in: what they know their device by.
+	IP        string
+	UserAgent string
+	Session   string // at the engine; empty without
 }
 
 // A Revocation makes a token, or all tokens of a grant, void until they would
-// have ended by themselves.
+// have ended by themselves. One of a user voids what was issued until RevokedAt.
 type Revocation struct {
-	ID        string // a grant's id or a token's jti
+	ID        string // a grant's id, a token's jti, or a user's id
 	RevokedAt time.Time
 	ExpiresAt time.Time // may be purged after
 }

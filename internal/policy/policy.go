@@ -1,5 +1,11 @@
 // Package policy says what an organisation asks of people who sign up and in.
+//
+// An Org is plain data: it is kept as one document, edited as one file, and
+// evaluated without a database. Lists are ordered and the first match wins; the
+// last element of each matches everybody, so that there is always an answer.
 package policy
+
+import "slices"
 
 // Enumeration says what is told about addresses that have no account, or
 // already have one (decision D8).
@@ -11,49 +17,75 @@ const (
 	Disclose Enumeration = "disclose" // say it, as the protocol's reference does
 )
 
-// A Need says whether people must enrol an authenticator.
-type Need int
-
-// The needs, from weakest to strongest. What is off is not listed at all.
-const (
-	Optional Need = iota
-	Required
-)
-
-// An Authenticator is one line of the enrollment policy.
-type Authenticator struct {
-	Key  string
-	Need Need
-}
+// DefaultName is the policy of each kind that apps and people have who name or match no other.
+const DefaultName = "default"
 
 // Org is the policy of the organisation that a process serves (decision D18).
 type Org struct {
-	SignUp      bool // self-service sign-up is open
-	Enumeration Enumeration
-	// Authenticators are listed to people in this order.
-	Authenticators []Authenticator
+	Enumeration Enumeration `json:"enumeration"`
+	Brand       Brand       `json:"brand,omitzero"`
+	// TrustedOrigins may call the engine from browsers, beside those of redirect URIs (SEC S-70, S-71).
+	TrustedOrigins []string `json:"trustedOrigins,omitempty"`
+	Groups         []Group  `json:"groups,omitempty"`
+
+	Session    []Session    `json:"session"`    // by group; the last is everybody's
+	Access     []Access     `json:"access"`     // by name; apps name theirs
+	Enrollment []Enrollment `json:"enrollment"` // by group; the last is everybody's
+	Profile    []Profile    `json:"profile"`    // by name; apps name theirs
+	Password   []Password   `json:"password"`   // by group; the last is everybody's
+}
+
+// A Brand is how the engine's own pages and mails look where an app says nothing else.
+type Brand struct {
+	Name  string `json:"name,omitempty"`
+	Logo  string `json:"logo,omitempty"`  // https address of a picture
+	Color string `json:"color,omitempty"` // of buttons, as #rrggbb
+}
+
+// A Group is a set of people that policies name. Users list the ids of theirs.
+type Group struct {
+	ID          string `json:"id"`
+	Name        string `json:"name,omitempty"`
+	Description string `json:"description,omitempty"`
 }
 
 // PasswordOptional is the guide's organisation: anyone may sign up, the email
-// must be proven, all else is optional.
+// must be proven, all else is optional, and any one factor signs in.
 func PasswordOptional() Org {
 	return Org{
-		SignUp:      true,
 		Enumeration: Protect,
-		Authenticators: []Authenticator{
+		Session:     []Session{DefaultSession()},
+		Access:      []Access{{Name: DefaultName, Rules: []AccessRule{{Name: DefaultName, Factors: 1, Reauthenticate: Hours(2)}}}},
+		Enrollment: []Enrollment{{Name: DefaultName, Authenticators: []Authenticator{
 			{Key: "okta_email", Need: Required},
 			{Key: "okta_password", Need: Optional},
-		},
+		}}},
+		Profile:  []Profile{{Name: DefaultName, SignUp: Open}},
+		Password: []Password{DefaultPassword()},
 	}
 }
 
-// Require makes an authenticator of the list a required one; it reports whether it is in the list.
+// Require makes an authenticator of the default enrollment policy a required
+// one; it reports whether it is in the list.
 func (o *Org) Require(key string) bool {
-	for i := range o.Authenticators {
-		if o.Authenticators[i].Key == key {
-			o.Authenticators[i].Need = Required
+	e := &o.Enrollment[len(o.Enrollment)-1]
+	for i := range e.Authenticators {
+		if e.Authenticators[i].Key == key {
+			e.Authenticators[i].Need = Required
 			return true
 		}
 	}
 	return false
+}
+
+// CloseSignUp closes self-service sign-up in every profile policy.
+func (o *Org) CloseSignUp() {
+	for i := range o.Profile {
+		o.Profile[i].SignUp = Closed
+	}
+}
+
+// applies reports whether a policy for groups is for someone who is in some.
+func applies(policy, person []string) bool {
+	return len(policy) == 0 || slices.ContainsFunc(policy, func(g string) bool { return slices.Contains(person, g) })
 }

@@ -14,9 +14,11 @@ import (
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 )
 
 // What the verbs return, beside faults. They are refusals of the taxonomy, so
@@ -60,8 +62,9 @@ type Store interface {
 	ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]outbox.Message, error)
 
 	// Purge removes up to limit rows of each transient kind that ended before
-	// now: transactions, messages, revocations at ExpiresAt; refresh families at
-	// IdleUntil, which is not after their ExpiresAt. A zero time is no end, and a
+	// now: transactions, messages, revocations, tickets, devices, counters at
+	// ExpiresAt; refresh families and sessions at IdleUntil, which is not after
+	// their ExpiresAt. A zero time is no end, and a
 	// leased message stays. It returns how many rows went.
 	Purge(ctx context.Context, now time.Time, limit int) (int, error)
 
@@ -97,6 +100,22 @@ type Reader interface {
 	LastSeal(ctx context.Context) (audit.Seal, error)
 	// Setting returns a value kept by SetSetting.
 	Setting(ctx context.Context, name string) ([]byte, error)
+
+	// Users returns users by a query, in the order of their ids.
+	Users(ctx context.Context, q directory.Query) ([]directory.User, error)
+	Ticket(ctx context.Context, id string) (directory.Ticket, error)
+	// Tickets returns a user's tickets of a kind, spent ones too, newest first.
+	Tickets(ctx context.Context, userID string, kind directory.TicketKind) ([]directory.Ticket, error)
+
+	Session(ctx context.Context, id string) (session.Session, error)
+	// Sessions returns a user's sessions that have not been ended, newest first.
+	Sessions(ctx context.Context, userID string) ([]session.Session, error)
+	Device(ctx context.Context, userID, id string) (session.Device, error)
+	// RefreshFamilies returns a user's families that have not been revoked, newest first.
+	RefreshFamilies(ctx context.Context, userID string) ([]oauth.RefreshFamily, error)
+
+	// Counter returns what is counted for a key.
+	Counter(ctx context.Context, key string) (limit.Counter, error)
 }
 
 // A Tx writes within one database transaction. Inserting an id that exists is ErrConflict.
@@ -106,12 +125,37 @@ type Tx interface {
 	// Version row.Version-1, else ErrStale.
 	SaveTransaction(row flow.Row) error
 
-	InsertUser(directory.User) error // ErrConflict if Canonical or ID is taken
+	// InsertUser is ErrConflict if Canonical or ID is taken, or if a user of that ID was deleted (SEC S-39).
+	InsertUser(directory.User) error
 	// UpdateUser writes over the version before u.Version, else ErrStale; ErrConflict if Canonical is taken.
 	UpdateUser(u directory.User) error
 	InsertEnrollment(directory.Enrollment) error // ErrNotFound without its user
 	UpdateEnrollment(directory.Enrollment) error // as UpdateUser
 	DeleteEnrollment(id string) error            // ErrNotFound
+	// DeleteUser removes a user with enrollments, tickets, sessions, devices and
+	// refresh families, and keeps the id from being used again; ErrNotFound.
+	DeleteUser(id string, at time.Time) error
+
+	InsertTicket(directory.Ticket) error       // ErrNotFound without its user
+	UpdateTicket(directory.Ticket) error       // as UpdateUser
+	SpendTicket(id string, at time.Time) error // ErrStale if it was spent, or is not there
+	// SpendTickets spends all of a user's tickets of a kind that are not; none is no error.
+	SpendTickets(userID string, kind directory.TicketKind, at time.Time) error
+
+	InsertSession(session.Session) error      // ErrNotFound without its user
+	UpdateSession(session.Session) error      // as UpdateUser; ErrStale too if it was ended
+	EndSession(id string, at time.Time) error // ended already is no error
+	EndSessions(userID string, at time.Time) error
+	// SaveDevice inserts a device or writes SeenAt, IP, UserAgent and ExpiresAt over it.
+	SaveDevice(session.Device) error
+	DeleteDevices(userID string) error
+
+	// Counter reads what is counted for a key and holds it until the commit, so
+	// that two transactions count one after the other; the zero Counter with the
+	// key if there is none.
+	Counter(key string) (limit.Counter, error)
+	PutCounter(limit.Counter) error
+	DeleteCounter(key string) error // none is no error
 
 	Enqueue(outbox.Message) error
 	// Settle writes status, attempts, error, not-before, payload and lease of m if
@@ -137,6 +181,8 @@ type Tx interface {
 	// none is no error.
 	RevokeRefreshFamily(id string, at time.Time) error
 	RevokeGrant(grant string, at time.Time) error
+	// RevokeFamilies ends all live families of a user but those of the grant except; "" excepts none.
+	RevokeFamilies(userID, except string, at time.Time) error
 	Revoke(oauth.Revocation) error // repeating it changes nothing
 
 	SetSetting(name string, value []byte) error
