@@ -52,13 +52,16 @@ var rules = []rule{
 	{packages: "internal/config", std: true, may: []string{"internal/policy"}, why: "settings are values"},
 	{packages: "internal/directory", may: none, never: wires, why: "a domain knows no edge"},
 
-	{packages: "internal/authenticator", std: true, may: []string{"internal/problem"}, never: wires,
+	{packages: "internal/session", std: true, may: none, never: wires, why: "values"},
+	{packages: "internal/limit", std: true, may: none, never: wires, why: "rules of counting, on values"},
+
+	{packages: "internal/authenticator", std: true, may: []string{"internal/policy", "internal/problem"}, never: wires,
 		why: "the port"},
-	{packages: "internal/authenticator/*", may: []string{"internal/authenticator", "internal/directory", "internal/keyring", "internal/problem"}, never: wires,
+	{packages: "internal/authenticator/*", may: []string{"internal/authenticator", "internal/directory", "internal/keyring", "internal/policy", "internal/problem"}, never: wires,
 		why: "an authenticator acts on nothing: no engine, no store, no other authenticator"},
 
 	{packages: "internal/flow", std: true,
-		may:   []string{"internal/audit", "internal/authenticator", "internal/directory", "internal/keyring", "internal/outbox", "internal/policy", "internal/problem"},
+		may:   []string{"internal/audit", "internal/authenticator", "internal/directory", "internal/keyring", "internal/limit", "internal/outbox", "internal/policy", "internal/problem", "internal/session"},
 		never: append([]string{module + "/internal/oauth"}, wires...),
 		why:   "the rules know no wire, and ask for an interaction code by their own interface"},
 	{packages: "internal/ion", std: true, may: []string{"internal/problem"}, never: wires,
@@ -73,13 +76,13 @@ var rules = []rule{
 	{packages: "internal/mail/...", may: []string{"internal/outbox", "internal/problem"}, never: []string{"database/sql"},
 		why: "letters know neither flow nor store"},
 
-	{packages: "internal/store", std: true, may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/oauth", "internal/outbox", "internal/problem"}, never: []string{"database/sql"},
+	{packages: "internal/store", std: true, may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/limit", "internal/oauth", "internal/outbox", "internal/problem", "internal/session"}, never: []string{"database/sql"},
 		why: "the port names the domain's types and no database"},
-	{packages: "internal/store/sqlstore", std: true, may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/oauth", "internal/outbox", "internal/problem", "internal/store"},
+	{packages: "internal/store/sqlstore", std: true, may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/limit", "internal/oauth", "internal/outbox", "internal/problem", "internal/session", "internal/store"},
 		why: "queries are written once, for no driver"},
 	{packages: "internal/store/sqlite", may: []string{"internal/outbox", "internal/store", "internal/store/sqlstore"},
 		why: "an adapter"},
-	{packages: "internal/store/storetest", may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/oauth", "internal/outbox", "internal/problem", "internal/store"},
+	{packages: "internal/store/storetest", may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/limit", "internal/oauth", "internal/outbox", "internal/problem", "internal/session", "internal/store"},
 		why: "the conformance suite knows the port only"},
 
 	{packages: "internal/app", why: "the one place that knows concrete types"},

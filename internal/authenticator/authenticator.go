@@ -13,6 +13,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -34,6 +35,10 @@ type Info struct {
 	EnrollmentProves bool
 	// AMR is the authentication method reference that a proof adds (RFC 8176).
 	AMR string
+	// Class is the kind of evidence that a proof is.
+	Class policy.Class
+	// PhishingResistant says that a proof cannot be relayed by a page that looks like ours.
+	PhishingResistant bool
 }
 
 // Purpose is what a proof is for; a proof for one is none for another (SEC S-07).
@@ -48,6 +53,11 @@ const (
 	SignUpKnown Purpose = "sign-up-known"
 	// SignInUnknown is a sign-in with an address without an account. No answer is right.
 	SignInUnknown Purpose = "sign-in-unknown"
+	// Recovery proves who has forgotten a password; Unlock who ends its pause.
+	Recovery Purpose = "recovery"
+	Unlock   Purpose = "unlock"
+	// EmailChange proves a new address of somebody who is signed in.
+	EmailChange Purpose = "email-change"
 )
 
 // A Subject is the person as far as the transaction knows them.
@@ -62,6 +72,7 @@ type Subject struct {
 	Locale      string
 	Purpose     Purpose
 	Enrolling   bool
+	Password    policy.Password // the policy that is for them
 }
 
 // A Prompt is an open question.
@@ -90,12 +101,18 @@ type Effect struct {
 // Mail is a message to one address. The engine adds app, origin, language and
 // validity to the template's data.
 type Mail struct {
-	Template  string // "sign-up", "sign-in", "sign-up-known", "sign-in-unknown"
+	Template  string // "sign-up", "sign-in", "recovery", …: the names in internal/mail
 	To        string
 	FirstName string
 	Code      string
 	Link      string
 	ExpiresAt time.Time
+
+	// What some notices tell beside.
+	Method  string    // name of the way to sign in that was added, changed or removed: "Password"
+	Address string    // another address, partly hidden
+	Date    time.Time // when something will happen
+	Count   int       // of wrong answers
 }
 
 // Input is the answer, by the names of Prompt.Fields.
@@ -132,6 +149,17 @@ type Authenticator interface {
 	FinishVerify(context.Context, Subject, Credential, Prompt, Input) (Credential, error)
 }
 
+// A Changer has a credential that its owner replaces by another, as a password
+// is. What FinishChange returns is written over the old one.
+type Changer interface {
+	BeginChange(context.Context, Subject, Credential) (Prompt, error)
+	// FinishChange refuses a value that policy forbids with *Rejected. Without an
+	// old credential (its Data is empty) it is FinishEnroll.
+	FinishChange(context.Context, Subject, Credential, Prompt, Input) (Credential, error)
+	// ChangedAt is when the credential was last chosen.
+	ChangedAt(Credential) time.Time
+}
+
 // A Resender can send its prompt again: the returned Prompt replaces the one
 // given, and what was issued before stays good until its own end (decision D5).
 type Resender interface {
@@ -140,6 +168,12 @@ type Resender interface {
 
 // A Linker issues links as well. Link says which of the prompt's links a token
 // is: its code and that code's end; ok is false for any other token.
+//
+// LinkAnswer is a long answer that stands for having opened one of the prompt's
+// links, which is handed out in the code's place while codes may not be guessed
+// (SEC S-05, S-16); IsLinkAnswer tells it from a code. Nobody can guess it.
 type Linker interface {
 	Link(s Subject, p Prompt, token string) (code string, expiresAt time.Time, ok bool)
+	LinkAnswer(s Subject, p Prompt, token string) string
+	IsLinkAnswer(s Subject, p Prompt, in Input) bool
 }
