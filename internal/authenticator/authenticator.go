@@ -160,6 +160,12 @@ type Changer interface {
 	ChangedAt(Credential) time.Time
 }
 
+// A Voucher makes the credential of something that was proven by other means, as
+// an invitation that was mailed proves an address.
+type Voucher interface {
+	Vouch(Subject) (Credential, error)
+}
+
 // A Resender can send its prompt again: the returned Prompt replaces the one
 // given, and what was issued before stays good until its own end (decision D5).
 type Resender interface {

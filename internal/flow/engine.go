@@ -22,9 +22,11 @@ import (
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/keyring"
+	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 )
 
 // Store is what the engine needs of the storage port. Its errors are refusals
@@ -34,6 +36,9 @@ type Store interface {
 	Account(ctx context.Context, userID string) (directory.Account, error)
 	AccountByAddress(ctx context.Context, canonical string) (directory.Account, error)
 	OutboxMessage(ctx context.Context, id string) (outbox.Message, error)
+	Session(ctx context.Context, id string) (session.Session, error)
+	Ticket(ctx context.Context, id string) (directory.Ticket, error)
+	Device(ctx context.Context, userID, id string) (session.Device, error)
 	InTx(ctx context.Context, durable bool, fn func(Tx) error) error
 }
 
@@ -42,8 +47,20 @@ type Tx interface {
 	InsertTransaction(Row) error
 	SaveTransaction(Row) error
 	InsertUser(directory.User) error
+	UpdateUser(directory.User) error
 	InsertEnrollment(directory.Enrollment) error
 	UpdateEnrollment(directory.Enrollment) error
+	DeleteEnrollment(id string) error
+	SpendTicket(id string, at time.Time) error
+	InsertSession(session.Session) error
+	EndSession(id string, at time.Time) error
+	SaveDevice(session.Device) error
+	// SignOut ends every session and refresh family of a user, and voids every
+	// token that was issued until then.
+	SignOut(userID string, at time.Time) error
+	Counter(key string) (limit.Counter, error)
+	PutCounter(limit.Counter) error
+	DeleteCounter(key string) error
 	Enqueue(outbox.Message) error
 	Append(audit.Row) error
 }
@@ -55,8 +72,11 @@ type Client struct {
 	LogoURI       string
 	EmailCallback string // where mailed links lead; empty: nowhere
 	SignUpURI     string // the app's own sign-up page, for mails; empty: not known
-	SignUp        bool
-	Enumeration   policy.Enumeration
+
+	SignUp      policy.SignUp      // empty: as its profile policy has it
+	Enumeration policy.Enumeration // empty: the organisation's
+	Access      string             // name of its access policy; empty: the default
+	Profile     string             // name of its profile enrollment policy; empty: the default
 }
 
 // Clients finds apps; ok is false for one that is unknown or switched off.
@@ -94,7 +114,7 @@ type Config struct {
 	Keys           *keyring.Keyring
 	Clients        Clients
 	Outbox         Outbox
-	Policy         policy.Org
+	Policies       func() *policy.Org // those in force; what it returns is not changed
 	Authenticators []authenticator.Authenticator
 	Limits         Limits
 	Now            func() time.Time
@@ -108,7 +128,7 @@ type Engine struct {
 	keys           *keyring.Keyring
 	clients        Clients
 	outbox         Outbox
-	policy         policy.Org
+	policies       func() *policy.Org
 	authenticators map[string]authenticator.Authenticator
 	limits         Limits
 	now            func() time.Time
@@ -125,7 +145,7 @@ const (
 // New returns an engine; it fails if the policy names an authenticator that is not given.
 func New(c Config) (*Engine, error) {
 	e := &Engine{
-		store: c.Store, keys: c.Keys, clients: c.Clients, outbox: c.Outbox, policy: c.Policy,
+		store: c.Store, keys: c.Keys, clients: c.Clients, outbox: c.Outbox, policies: c.Policies,
 		limits: c.Limits, now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
 	}
 	if e.log == nil {
@@ -134,35 +154,21 @@ func New(c Config) (*Engine, error) {
 	for _, a := range c.Authenticators {
 		e.authenticators[a.Info().Key] = a
 	}
-	for _, p := range c.Policy.Authenticators {
-		if e.authenticators[p.Key] == nil {
-			return nil, fmt.Errorf("flow: the policy lists %s, which is not installed", p.Key)
-		}
+	if err := e.Check(e.policies()); err != nil {
+		return nil, fmt.Errorf("flow: policies: %w", err)
 	}
 	return e, nil
 }
 
-// Begin starts a transaction and returns its interaction handle.
-func (e *Engine) Begin(ctx context.Context, r Request) (string, error) {
-	now := e.now()
-	tx := &Transaction{
-		ID: directory.NewID(idPrefix), Version: 1, CreatedAt: now, ExpiresAt: now.Add(Life), Request: r,
-	}
-	row, err := e.seal(tx)
-	if err != nil {
-		return "", err
-	}
-	err = e.store.InTx(ctx, false, func(w Tx) error { return w.InsertTransaction(row) })
-	if err != nil {
-		return "", fmt.Errorf("flow: begin: %w", err)
-	}
-	return e.interactionHandle(tx.ID), nil
+// Check reports what is wrong with policies, nil if they can be in force here.
+func (e *Engine) Check(org *policy.Org) error {
+	return org.Validate(func(key string) bool { return e.authenticators[key] != nil })
 }
 
 // Introspect shows where a transaction stands. It changes nothing but an
 // interaction code that is too old to be redeemed, which it replaces.
-func (e *Engine) Introspect(ctx context.Context, h Handle) (*View, error) {
-	return e.turn(ctx, h, func(context.Context, *Turn) error { return nil })
+func (e *Engine) Introspect(ctx context.Context, h Handle, b Browser) (*View, error) {
+	return e.turn(ctx, h, b, func(context.Context, *Turn) error { return nil })
 }
 
 // Poll is Introspect for whoever waits at a question in hand: once the flow has
@@ -183,9 +189,10 @@ func (e *Engine) Poll(ctx context.Context, h Handle) (*View, error) {
 // An Answer is what a client posts. Names are the offers that its path stands
 // for; the one that is offered takes it.
 type Answer struct {
-	Handle Handle
-	Names  []string
-	Input  Input
+	Handle  Handle
+	Names   []string
+	Input   Input
+	Browser Browser
 }
 
 // Answer applies an answer and shows where the transaction stands then. A
@@ -194,7 +201,7 @@ type Answer struct {
 func (e *Engine) Answer(ctx context.Context, a Answer) (*View, error) {
 	hash := e.answerHash(a)
 	read := int64(0)
-	return e.turn(ctx, a.Handle, func(ctx context.Context, t *Turn) error {
+	return e.turn(ctx, a.Handle, a.Browser, func(ctx context.Context, t *Turn) error {
 		if t.replays(hash, a.Names, read) {
 			return nil
 		}
@@ -230,8 +237,12 @@ func (t *Turn) replays(hash []byte, names []string, read int64) bool {
 func (t *Turn) notOffered(names []string) {
 	switch {
 	case t.StageOf() == Terminal: // the view says how it ended
-	case slices.Contains(names, "select-enroll-profile") && !t.client.SignUp:
+	case slices.Contains(names, "select-enroll-profile") && !t.signUpOpen():
 		t.refuse(problem.Forbidden, signUpClosed())
+	case slices.Contains(names, "recover") && t.passwords() && !t.org.Recovery():
+		t.refuse(problem.Forbidden, recoveryNotAllowed())
+	case slices.Contains(names, "unlock-account") && !t.org.Unlock():
+		t.refuse(problem.Forbidden, unlockNotAllowed())
 	default:
 		t.refuse(problem.Invalid, notOffered())
 	}
@@ -250,12 +261,13 @@ func (e *Engine) answerHash(a Answer) []byte {
 // means that somebody else's answer went through.
 const maxRaces = 64
 
-func (e *Engine) turn(ctx context.Context, h Handle, act func(context.Context, *Turn) error) (*View, error) {
+func (e *Engine) turn(ctx context.Context, h Handle, b Browser, act func(context.Context, *Turn) error) (*View, error) {
 	for range maxRaces {
 		t, err := e.load(ctx, h)
 		if err != nil {
 			return nil, err
 		}
+		t.browser = b
 		if err := act(ctx, t); err != nil {
 			return nil, err
 		}
@@ -304,7 +316,7 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 	if !ok { // switched off since
 		return nil, errExpired()
 	}
-	t := &Turn{e: e, tx: tx, client: client, now: now}
+	t := &Turn{e: e, tx: tx, org: e.policies(), client: client, now: now}
 	if s := tx.Subject; s != nil && s.UserID != "" {
 		a, err := e.store.Account(ctx, s.UserID)
 		switch {
@@ -312,7 +324,7 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 			return nil, errExpired()
 		case err != nil:
 			return nil, fmt.Errorf("flow: account: %w", err)
-		case a.Status != directory.Active:
+		case a.Status != directory.Active && !(tx.Activating && a.Status == directory.Provisioned):
 			return nil, errExpired()
 		}
 		t.account = &a
@@ -326,6 +338,9 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 	if t.StageOf() == Success && t.codeEnded() {
 		t.tx.Code = Code{Serial: t.tx.Code.Serial + 1, IssuedAt: t.now}
 		t.move()
+		if err := t.finish(); err != nil {
+			return err
+		}
 	}
 	if !t.moved {
 		return nil
@@ -339,7 +354,9 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 		if err != nil {
 			return fmt.Errorf("queue mail: %w", err)
 		}
-		m.sent(prepared.ID)
+		if m.sent != nil {
+			m.sent(prepared.ID)
+		}
 		messages = append(messages, prepared)
 	}
 	t.tx.Version++

@@ -1,6 +1,9 @@
 package flow
 
-import "github.com/stile-id/stile/internal/authenticator"
+import (
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/policy"
+)
 
 // A Field is one value of a form, free of any encoding. A field with Fields is
 // an object, one with Options a choice.
@@ -14,6 +17,7 @@ type Field struct {
 	Value                string
 	Fields               []Field
 	Options              []Option
+	Values               []string // that may be chosen
 }
 
 // An Option is an authenticator to choose, by enrollment where Enrolled is set.
@@ -34,17 +38,39 @@ const (
 )
 
 func identifyForm(t *Turn) []Field {
+	fields := []Field{{Name: "identifier", Label: "Username", Required: true, Value: t.tx.Request.LoginHint}}
+	if t.org.PasswordFirst() {
+		fields = append(fields, Field{Name: "credentials", Type: "object", Required: true, Fields: []Field{
+			{Name: "passcode", Label: "Password", Secret: true},
+		}})
+	}
+	return append(fields, Field{Name: "rememberMe", Type: "boolean", Label: "Keep me signed in"})
+}
+
+func recoveryForm(t *Turn) []Field {
+	return []Field{{Name: "identifier", Label: "Email or Username", Required: true, Value: t.tx.Request.LoginHint}}
+}
+
+func unlockForm(t *Turn) []Field {
+	email := Option{Info: t.e.authenticators[emailKey].Info(), Enrolled: true}
 	return []Field{
 		{Name: "identifier", Label: "Username", Required: true, Value: t.tx.Request.LoginHint},
-		{Name: "rememberMe", Type: "boolean", Label: "Keep me signed in"},
+		{Name: "authenticator", Type: "object", Options: []Option{email}},
 	}
 }
 
-func profileForm(*Turn) []Field {
-	return []Field{{Name: "userProfile", Fields: []Field{
+func profileForm(t *Turn) []Field {
+	return []Field{{Name: "userProfile", Fields: append([]Field{
 		{Name: "firstName", Label: "First name", Required: true, MinLength: 1, MaxLength: maxName},
 		{Name: "lastName", Label: "Last name", Required: true, MinLength: 1, MaxLength: maxName},
 		{Name: "email", Label: "Email", Required: true, MaxLength: maxEmail},
+	}, attributeFields(t.profile().Asked(policy.AtSignUp))...)}}
+}
+
+// changeForm asks for a new password; clients match the label.
+func changeForm(*Turn) []Field {
+	return []Field{{Name: "credentials", Type: "object", Required: true, Fields: []Field{
+		{Name: "passcode", Label: "New password", Secret: true},
 	}}}
 }
 
@@ -71,10 +97,3 @@ func factorChoices(t *Turn) []Field {
 	}
 	return []Field{choice}
 }
-
-// factors lists the authenticators that the subject may prove now. Sign-in is by
-// email alone until the other factors' flows exist, for everybody alike: the
-// list must not tell whether there is an account (SEC S-43).
-func (t *Turn) factors() []string { return []string{emailKey} }
-
-const emailKey = "okta_email"

@@ -31,8 +31,17 @@ var (
 	// a known address from enrolling their own authenticator on that account.
 	Unproven = Guard{"unproven", func(t *Turn) bool { return t.tx.Subject.Kind != KindNew && !t.tx.proven() }}
 
+	// Denied: the app's policy lets this person not in, whatever they show.
+	Denied = Guard{"denied", func(t *Turn) bool { return t.tx.proven() && t.rule().Deny }}
+
+	// FactorLeft: more proof is asked for, and the person has what can give it.
+	FactorLeft = Guard{"factor left", func(t *Turn) bool { return t.short() && len(t.factors()) > 0 }}
+
 	RequiredMissing = Guard{"required missing", func(t *Turn) bool { return len(t.missing(policy.Required)) > 0 }}
-	AssuranceShort  = Guard{"assurance short", func(t *Turn) bool { return !t.tx.proven() }}
+
+	// AssuranceEnrollable: more proof is asked for than the person has ways to give.
+	AssuranceEnrollable = Guard{"assurance enrollable", func(t *Turn) bool { return t.short() && len(t.choices()) > 0 }}
+	AssuranceShort      = Guard{"assurance short", (*Turn).short}
 
 	// OptionalLeft holds only in the transaction that made the user (decision D26).
 	OptionalLeft = Guard{"optional left", func(t *Turn) bool {
@@ -41,10 +50,43 @@ var (
 
 	// NothingRequired: what is in hand, or left to choose, may be declined.
 	NothingRequired = Guard{"nothing required", func(t *Turn) bool {
-		return t.tx.proven() && len(t.missing(policy.Required)) == 0
+		return t.tx.proven() && !t.short() && len(t.missing(policy.Required)) == 0
 	}}
 
-	SignUpOpen = Guard{"sign-up open", func(t *Turn) bool { return t.client.SignUp }}
+	// ProfileIncomplete: attributes that are asked for after sign-in are empty.
+	ProfileIncomplete   = Guard{"profile incomplete", func(t *Turn) bool { return !t.tx.ProfileSkipped && len(t.asked()) > 0 }}
+	NoAttributeRequired = Guard{"no attribute required", func(t *Turn) bool {
+		return !slices.ContainsFunc(t.asked(), func(a policy.Attribute) bool { return a.Required })
+	}}
+
+	// UnlockOpen: somebody wants a pause of their password ended.
+	UnlockOpen    = Guard{"unlock open", func(t *Turn) bool { return t.tx.Unlocking && t.tx.Subject == nil }}
+	UnlockAllowed = Guard{"unlock allowed", func(t *Turn) bool { return t.passwords() && t.org.Unlock() }}
+
+	// RecoveryOfNobody: a password is forgotten, and whose it is not said yet.
+	RecoveryOfNobody = Guard{"recovery of nobody", func(t *Turn) bool { return t.tx.Recovering && t.tx.Subject == nil }}
+	RecoveryAllowed  = Guard{"recovery allowed", func(t *Turn) bool { return t.passwords() && t.org.Recovery() }}
+	// RecoveryBegun: the way to recover may be chosen, and recover said once more,
+	// which changes nothing: clients do that (IDX §3.6).
+	RecoveryBegun = Guard{"recovery begun", func(t *Turn) bool { return t.tx.Recovering && !t.tx.proven() }}
+	// RecoveryFactorLeft: the mailbox alone replaces no password of someone who has
+	// another factor (SEC S-59).
+	RecoveryFactorLeft = Guard{"recovery factor left", func(t *Turn) bool {
+		return t.recovering() && len(t.recoveryFactors()) > 0
+	}}
+	ResetDue = Guard{"reset due", (*Turn).recovering}
+
+	// PasswordAsked: it is the password that is asked for, and may be recovered.
+	PasswordAsked = Guard{"password asked", func(t *Turn) bool {
+		return t.tx.Open.Authenticator == passwordKey && t.org.Recovery() && !t.tx.proven()
+	}}
+	PasswordNotRequired = Guard{"password not required", func(t *Turn) bool {
+		return t.enrollment().Need(passwordKey) != policy.Required
+	}}
+	PasswordExpired  = Guard{"password expired", func(t *Turn) bool { expired, _, _ := t.age(); return expired }}
+	PasswordExpiring = Guard{"password expiring", func(t *Turn) bool { _, _, warn := t.age(); return warn && !t.tx.Warned }}
+
+	SignUpOpen = Guard{"sign-up open", func(t *Turn) bool { return t.signUpOpen() }}
 	Unredeemed = Guard{"unredeemed", func(t *Turn) bool { return !t.tx.Code.Redeemed }}
 
 	CanResend = Guard{"can resend", func(t *Turn) bool {
@@ -56,43 +98,3 @@ var (
 		return ok
 	}}
 )
-
-// missing lists the policy's authenticators of a need that the subject has not enrolled, in policy order.
-func (t *Turn) missing(need policy.Need) []string {
-	var out []string
-	for _, a := range t.e.policy.Authenticators {
-		if a.Need == need && !t.enrolled(a.Key) {
-			out = append(out, a.Key)
-		}
-	}
-	return out
-}
-
-func (t *Turn) enrolled(key string) bool {
-	if t.account == nil {
-		return false
-	}
-	_, ok := t.account.Enrolled(key)
-	return ok
-}
-
-// choices lists the authenticators that may be enrolled now: the required ones
-// while any is missing, else the optional ones. Before proof that is the one in
-// hand and no other.
-func (t *Turn) choices() []string {
-	open := t.tx.Open
-	if !t.tx.proven() {
-		if open != nil && open.Enrolling {
-			return []string{open.Authenticator}
-		}
-		return t.missing(policy.Required)
-	}
-	list := t.missing(policy.Required)
-	if len(list) == 0 {
-		list = t.missing(policy.Optional)
-	}
-	if open != nil && open.Enrolling && !slices.Contains(list, open.Authenticator) {
-		list = append(list, open.Authenticator)
-	}
-	return list
-}

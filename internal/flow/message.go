@@ -42,6 +42,41 @@ func wrongCode() problem.Message { // E07, E08
 	return m
 }
 
+func wrongPassword() problem.Message { return mistake("incorrectPassword", "Password is incorrect") } // E13
+
+func authenticationFailed() problem.Message { // E14
+	return mistake("errors.E0000004", "Authentication failed")
+}
+
+func unsatisfiable(app string) problem.Message { // E22
+	return mistake("oie.assurance.unsatisfiable",
+		`Unable to login to "`+app+`" at this time. For assistance, please contact your administrator.`, app)
+}
+
+func passwordExpiring(app string) problem.Message { // AUTH §9
+	return notice("idx.password.expiring.message",
+		"When your password expires, you will have to change your password before you can login to your "+app+" account.", app)
+}
+
+func recoveryCompleted() problem.Message { // IDX §3.6
+	return notice("idx.recovery.completed", "You can now sign in with your existing username and new password.")
+}
+
+func accountUnlocked() problem.Message { // AUTH §8
+	return notice("oie.selfservice.unlock_user.landing.to.app.success.message",
+		"Account successfully unlocked! Verify your account with a security method to continue.")
+}
+
+func recoveryNotAllowed() problem.Message { // E31
+	return mistake("oie.selfservice.reset.password.not.allowed",
+		"Reset password is not allowed at this time. Please contact support for assistance.")
+}
+
+func unlockNotAllowed() problem.Message { // AUTH §8
+	return mistake("oie.selfservice.user.unlock.not.allowed",
+		"Self Service Unlock is not allowed at this time. Please contact support for assistance.")
+}
+
 func suspended() problem.Message { // E09
 	return mistake("authfactor.challenge.suspended_factor",
 		"This factor is suspended for your account due to too many failed attempts")

@@ -171,7 +171,15 @@ func (t *Turn) failed(err error) error {
 	case !errors.Is(err, authenticator.ErrWrong):
 		return err
 	}
-	o := t.tx.Open
+	if t.tx.Open.Authenticator == passwordKey {
+		return t.wrong(t.tx.Open, wrongPassword())
+	}
+	return t.wrong(t.tx.Open, wrongCode())
+}
+
+// wrong counts a wrong answer to o, in the transaction and in the lanes of the
+// account; after the last that a transaction may give it ends.
+func (t *Turn) wrong(o *Open, message problem.Message) error {
 	o.Tries++
 	t.move()
 	t.durable = true
@@ -181,8 +189,17 @@ func (t *Turn) failed(err error) error {
 		return nil
 	}
 	t.record(audit.Event{Type: proof, Outcome: audit.Failure, Reason: audit.InvalidCredentials, Authenticator: o.Authenticator})
-	t.refuse(problem.Unauthenticated, wrongCode())
+	t.refuse(problem.Unauthenticated, message)
 	return nil
+}
+
+// deadMessage answers a challenge that wrong answers have used up. A code can be
+// sent anew; a password cannot (IDX E09).
+func (t *Turn) deadMessage() problem.Message {
+	if t.tx.Open.Authenticator == passwordKey {
+		return suspended()
+	}
+	return wrongCode()
 }
 
 // proof is the type of the event for each answer to a question: what the field

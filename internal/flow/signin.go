@@ -10,50 +10,119 @@ import (
 	"github.com/stile-id/stile/internal/problem"
 )
 
-// identify takes the user name. Where existence is protected an address without
-// an account goes on exactly like one that has it; no answer will be right (decision D8).
+// identify takes the user name, and the password where the first form asks for
+// both. Where existence is protected an address without an account goes on
+// exactly like one that has it; no answer will be right (decision D8).
 func identify(ctx context.Context, t *Turn, in Input) error {
+	subject, err := t.named(ctx, in)
+	if subject == nil || err != nil {
+		return err
+	}
+	t.tx.Remember = in["rememberMe"] == "true"
+	if t.org.PasswordFirst() {
+		return t.identifyByPassword(ctx, subject, in)
+	}
+	if subject.Kind == KindUnknown && t.enumeration() == policy.Disclose {
+		t.messages = append(t.messages, unknownUser(subject.Login)) // E15 answers 200
+		return nil
+	}
+	return t.identified(ctx, subject)
+}
+
+// named makes the subject of a sign-in from the identifier, and reads the
+// account; nil if the identifier was refused.
+func (t *Turn) named(ctx context.Context, in Input) (*Subject, error) {
 	address, bad := email(in, "identifier")
 	if len(bad) > 0 {
 		t.refuse(problem.Invalid, bad...)
-		return nil
+		return nil, nil
 	}
 	account, err := t.e.accountByAddress(ctx, address.Canonical)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if account != nil && account.Status != directory.Active {
-		account = nil
-	}
-	subject := &Subject{
+	s := &Subject{
 		Kind: KindUnknown, ID: directory.NewID("00u"), Login: address.Display, Canonical: address.Canonical,
 		Locale: t.tx.Request.Locale,
 	}
-	purpose := authenticator.SignInUnknown
-	switch {
-	case account != nil:
-		subject.Kind, subject.UserID, purpose = KindKnown, account.ID, authenticator.SignIn
-		t.account = account
-	case t.client.Enumeration == policy.Disclose:
-		t.messages = append(t.messages, unknownUser(address.Display)) // E15 answers 200
-		return nil
+	if account != nil && account.Status == directory.Active {
+		s.Kind, s.UserID, t.account = KindKnown, account.ID, account
 	}
-	// Email as the only factor is sent at once (decision D29).
-	return t.begin(ctx, subject, false, purpose)
+	return s, nil
 }
 
-// begin makes someone the subject and asks for the proof of their address; if
-// that may not be sent yet, there is no subject still.
-func (t *Turn) begin(ctx context.Context, s *Subject, enrolling bool, purpose authenticator.Purpose) error {
+// identified makes someone the subject of a sign-in, and asks for proof at once
+// where there is one way to give it; else they choose.
+func (t *Turn) identified(ctx context.Context, s *Subject) error {
 	t.tx.Subject = s
-	if err := t.open(ctx, emailKey, enrolling, purpose); err != nil {
+	factors := t.factors()
+	switch {
+	case len(factors) == 0:
+		t.nobody()
+		t.refuse(problem.Invalid, unsatisfiable(t.client.Name))
+		return nil
+	case t.emailFirst(factors):
+		factors = []string{emailKey}
+		fallthrough
+	case len(factors) == 1:
+		return t.begin(ctx, s, factors[0], false, t.purpose())
+	}
+	t.move()
+	return nil
+}
+
+// purpose is what a proof that is asked for now would be for.
+func (t *Turn) purpose() authenticator.Purpose {
+	switch {
+	case t.tx.Subject.Kind == KindUnknown:
+		return authenticator.SignInUnknown
+	case t.tx.Recovering:
+		return authenticator.Recovery
+	case t.tx.Unlocking:
+		return authenticator.Unlock
+	}
+	return authenticator.SignIn
+}
+
+// begin makes someone the subject and asks for a proof; if what that sends may
+// not be sent yet, there is no subject still.
+func (t *Turn) begin(ctx context.Context, s *Subject, key string, enrolling bool, purpose authenticator.Purpose) error {
+	t.tx.Subject = s
+	if err := t.open(ctx, key, enrolling, purpose); err != nil {
 		return err
 	}
 	if t.tx.Open == nil {
-		t.tx.Subject = nil
+		t.nobody()
 		return nil
 	}
 	t.tx.ProfileOpen = false
+	return nil
+}
+
+func (t *Turn) nobody() { t.tx.Subject, t.account = nil, nil }
+
+// identifyByPassword takes user name and password of one form. Nothing tells
+// which of the two is wrong (IDX E14).
+func (t *Turn) identifyByPassword(ctx context.Context, s *Subject, in Input) error {
+	answer := credentials(in)
+	if empty(answer) {
+		t.nobody()
+		t.refuse(problem.Invalid, blank("credentials.passcode"))
+		return nil
+	}
+	t.tx.Subject = s
+	o := &Open{ID: directory.NewID("ch"), Authenticator: passwordKey, Purpose: t.purpose()}
+	err := t.verify(ctx, o, answer)
+	if errors.Is(err, authenticator.ErrWrong) {
+		t.tx.Subject = nil
+		defer func() { t.account = nil }()
+		return t.wrong(o, authenticationFailed())
+	}
+	if err != nil {
+		return err
+	}
+	t.move()
+	t.durable = true
 	return nil
 }
 
@@ -64,14 +133,10 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 		t.refuse(problem.Invalid, blank("authenticator"))
 		return nil
 	}
-	if t.tx.Open != nil && t.tx.Open.Authenticator == key {
+	if o := t.tx.Open; o != nil && o.Authenticator == key && !(t.dead() && !o.Sent) {
 		return t.reselect(ctx)
 	}
-	purpose := authenticator.SignIn
-	if t.tx.Subject.Kind == KindUnknown {
-		purpose = authenticator.SignInUnknown
-	}
-	return t.open(ctx, key, false, purpose)
+	return t.open(ctx, key, false, t.purpose())
 }
 
 // answerChallenge takes the proof for an authenticator that is enrolled already.
@@ -79,33 +144,40 @@ func answerChallenge(ctx context.Context, t *Turn, in Input) error {
 	o := t.tx.Open
 	answer := credentials(in)
 	if t.dead() && !empty(answer) {
-		t.refuse(problem.Unauthenticated, wrongCode())
+		t.refuse(problem.Unauthenticated, t.deadMessage())
 		return nil
 	}
-	c, en, err := t.credential(o)
-	if err != nil {
-		return err
-	}
-	updated, err := t.openAuthenticator().FinishVerify(ctx, t.about(o), c, o.Prompt, answer)
+	err := t.verify(ctx, o, answer)
 	if errors.Is(err, authenticator.ErrEmpty) {
 		return nil // a client posts an empty code at each sign-in: nothing was tried (decision D24)
 	}
 	if err != nil {
 		return t.failed(err)
 	}
-	if t.tx.Subject.Kind != KindKnown {
-		return errors.New("flow: a proof was accepted for nobody")
-	}
-	if en != nil && string(updated.Data) != string(c.Data) {
-		changed := *en
-		changed.Version++
-		changed.Credential, changed.LastUsedAt = t.e.sealCredential(en.ID, updated), t.now
-		t.writes = append(t.writes, func(tx Tx) error { return tx.UpdateEnrollment(changed) })
-	}
-	t.proved(o)
 	t.tx.Open = nil
 	t.durable = true
 	t.move()
+	return t.unlocked()
+}
+
+// verify checks the answer to o, and notes the proof. The error is the authenticator's.
+func (t *Turn) verify(ctx context.Context, o *Open, answer authenticator.Input) error {
+	c, en, err := t.credential(o)
+	if err != nil {
+		return err
+	}
+	a := t.e.authenticators[o.Authenticator]
+	updated, err := a.FinishVerify(ctx, t.about(o), c, o.Prompt, answer)
+	if err != nil {
+		return err
+	}
+	if t.tx.Subject.Kind != KindKnown || en == nil {
+		return errors.New("flow: a proof was accepted for nobody")
+	}
+	if string(updated.Data) != string(c.Data) {
+		t.changeEnrollment(*en, updated)
+	}
+	t.proved(o)
 	return nil
 }
 
@@ -118,8 +190,8 @@ func empty(in authenticator.Input) bool {
 	return true
 }
 
-// credential opens the enrollment that is challenged; for a subject without an
-// account it is empty, and the prompt's purpose makes every answer wrong.
+// credential opens the enrollment that is challenged; for a subject without one
+// it is empty, and every answer is wrong.
 func (t *Turn) credential(o *Open) (authenticator.Credential, *directory.Enrollment, error) {
 	if t.account == nil {
 		return authenticator.Credential{}, nil, nil
@@ -132,14 +204,29 @@ func (t *Turn) credential(o *Open) (authenticator.Credential, *directory.Enrollm
 	return c, &en, err
 }
 
+// changeEnrollment writes a credential over the one of an enrollment.
+func (t *Turn) changeEnrollment(en directory.Enrollment, c authenticator.Credential) {
+	en.Version++
+	en.Credential, en.LastUsedAt = t.e.sealCredential(en.ID, c), t.now
+	for i := range t.account.Enrollments {
+		if t.account.Enrollments[i].ID == en.ID {
+			t.account.Enrollments[i] = en
+		}
+	}
+	t.writes = append(t.writes, func(tx Tx) error { return tx.UpdateEnrollment(en) })
+}
+
 // cancel forgets the person and kills what was issued to them; the interaction
 // and its handle live on (IDX §3.7, decision D23). What was used up of the limits stays so.
 func cancel(_ context.Context, t *Turn, _ Input) error {
-	if !t.tx.ProfileOpen && t.tx.Subject == nil {
+	tx := t.tx
+	if !tx.ProfileOpen && tx.Subject == nil && !tx.Recovering && !tx.Unlocking {
 		return nil
 	}
-	t.tx.ProfileOpen, t.tx.Subject, t.tx.Open, t.tx.Proofs, t.tx.Skipped = false, nil, nil, nil, false
-	t.tx.Code = Code{Serial: t.tx.Code.Serial}
+	t.tx = &Transaction{
+		ID: tx.ID, Version: tx.Version, ExpiresAt: tx.ExpiresAt, CreatedAt: tx.CreatedAt, Request: tx.Request,
+		Guesses: tx.Guesses, Code: Code{Serial: tx.Code.Serial}, Last: tx.Last,
+	}
 	t.account = nil
 	t.move()
 	return nil

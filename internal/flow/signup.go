@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
@@ -18,7 +19,7 @@ func beginSignUp(_ context.Context, t *Turn, _ Input) error {
 }
 
 func backToSignIn(_ context.Context, t *Turn, _ Input) error {
-	t.tx.ProfileOpen = false
+	t.tx.ProfileOpen, t.tx.Recovering, t.tx.Unlocking = false, false, false
 	t.move()
 	return nil
 }
@@ -31,6 +32,8 @@ func enrollProfile(ctx context.Context, t *Turn, in Input) error {
 	bad = append(bad, more...)
 	address, more := email(in, "userProfile.email")
 	bad = append(bad, more...)
+	values, worse := attributes(in, t.profile().Asked(policy.AtSignUp))
+	bad = append(bad, worse...)
 	if len(bad) > 0 {
 		t.refuse(problem.Invalid, bad...)
 		return nil
@@ -40,24 +43,24 @@ func enrollProfile(ctx context.Context, t *Turn, in Input) error {
 	if err != nil {
 		return err
 	}
-	if account != nil && t.client.Enumeration == policy.Disclose {
+	if account != nil && account.Status != directory.Provisioned && t.enumeration() == policy.Disclose {
 		t.refuse(problem.Invalid, notUnique())
 		return nil
 	}
 	subject := &Subject{
 		Kind: KindNew, ID: directory.NewID("00u"), Login: address.Display, Canonical: address.Canonical,
-		Locale: t.tx.Request.Locale, SignUp: true, FirstName: first, LastName: last,
+		Locale: t.tx.Request.Locale, SignUp: true, FirstName: first, LastName: last, Attributes: values,
 	}
 	purpose := authenticator.SignUp
 	switch {
-	case account == nil:
+	case account == nil, account.Status == directory.Provisioned: // the proof makes, or activates, the account
 	case account.Status != directory.Active: // no answer will be right, as at sign-in
 		subject.Kind, purpose = KindUnknown, authenticator.SignInUnknown
 	default: // the same page; the mail differs, and the proof signs in (decision D8)
 		subject.Kind, subject.UserID, purpose = KindKnown, account.ID, authenticator.SignUpKnown
 		t.account = account
 	}
-	return t.begin(ctx, subject, true, purpose)
+	return t.begin(ctx, subject, emailKey, true, purpose)
 }
 
 func name(in Input, label, field string) (string, []problem.Message) {
@@ -90,17 +93,23 @@ func (t *Turn) prove(ctx context.Context, c authenticator.Credential) error {
 	if err != nil {
 		return err
 	}
-	if existing != nil && existing.Status != directory.Active {
+	switch {
+	case existing == nil:
+	case existing.Status == directory.Provisioned: // invited, and came by the sign-up form
+		s.Kind, s.UserID, s.Created, t.account = KindKnown, existing.ID, true, existing
+		t.activate()
+		return t.enroll(t.tx.Open.Authenticator, c)
+	case existing.Status != directory.Active:
 		t.end(problem.Forbidden, accessDenied())
 		return nil
-	}
-	if existing != nil {
+	default:
 		s.Kind, s.UserID, t.account = KindKnown, existing.ID, existing
 		return nil
 	}
 	u := directory.User{
 		ID: s.ID, Version: 1, Status: directory.Active, Email: s.Login, Canonical: s.Canonical,
 		FirstName: s.FirstName, LastName: s.LastName, Locale: s.Locale,
+		Attributes: s.Attributes, Groups: slices.Sorted(slices.Values(t.profile().Groups)),
 		EmailVerifiedAt: t.now, CreatedAt: t.now, UpdatedAt: t.now,
 	}
 	s.UserID, s.Created = u.ID, true
@@ -112,6 +121,11 @@ func (t *Turn) prove(ctx context.Context, c authenticator.Credential) error {
 
 // enroll adds an authenticator to the subject's account.
 func (t *Turn) enroll(key string, c authenticator.Credential) error {
+	if t.tx.Activating {
+		if err := t.useTicket(); err != nil {
+			return err
+		}
+	}
 	en := directory.Enrollment{
 		ID:     directory.NewID(t.e.authenticators[key].Info().EnrollmentPrefix),
 		UserID: t.account.ID, Version: 1, Authenticator: key, CreatedAt: t.now, LastUsedAt: t.now,
@@ -161,6 +175,8 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 		return t.failed(err)
 	}
 	proves := t.openAuthenticator().Info().EnrollmentProves
+	// Who enrols what the app cannot do without is not asked for it once more.
+	short := t.short()
 	switch {
 	case t.account == nil && (t.tx.Subject.Kind != KindNew || !proves):
 		return errors.New("flow: an enrollment was accepted for nobody")
@@ -177,7 +193,7 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 	if err != nil || t.tx.Ended != nil {
 		return err
 	}
-	if proves {
+	if proves || short {
 		t.proved(o)
 	}
 	t.tx.Open = nil

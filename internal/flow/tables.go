@@ -5,14 +5,20 @@ type Stage string
 
 // The stages.
 const (
-	Terminal     Stage = "terminal"
-	Profile      Stage = "profile"
-	Identify     Stage = "identify"
-	Enroll       Stage = "enroll"
-	Challenge    Stage = "challenge"
-	ChooseFactor Stage = "choose-factor"
-	ChooseEnroll Stage = "choose-enroll"
-	Success      Stage = "success"
+	Terminal      Stage = "terminal"
+	Profile       Stage = "profile"
+	UnlockAccount Stage = "unlock-account"
+	Recover       Stage = "recover"
+	Identify      Stage = "identify"
+	Enroll        Stage = "enroll"
+	Challenge     Stage = "challenge"
+	ChooseFactor  Stage = "choose-factor"
+	Reset         Stage = "reset"
+	Reenroll      Stage = "reenroll"
+	ReenrollSoon  Stage = "reenroll-soon"
+	ChooseEnroll  Stage = "choose-enroll"
+	ProfileUpdate Stage = "profile-update"
+	Success       Stage = "success"
 )
 
 // A Rule names the stage of every transaction that its guard holds for.
@@ -23,16 +29,31 @@ type Rule struct {
 
 // Route decides where a transaction stands: the first rule that holds names the
 // stage. Handlers change facts; nothing but Route moves a transaction.
+//
+// The order is security. Nothing of an account is offered, let alone changed,
+// while Unproven holds; what the person has is asked for before anything new may
+// be enrolled, or whoever holds one factor would add the second; and a forgotten
+// password is replaced only after every other factor that could be asked for.
 var Route = []Rule{
 	{Finished, Terminal},
 	{ProfileOpen, Profile},
+	{UnlockOpen, UnlockAccount},
+	{RecoveryOfNobody, Recover},
 	{NoSubject, Identify},
 	{EnrollmentOpen, Enroll},
 	{ChallengeOpen, Challenge},
-	{Unproven, ChooseFactor}, // must stay above every enrollment rule
+	{Unproven, ChooseFactor}, // must stay above every rule that enrols or changes
+	{Denied, Terminal},
+	{RecoveryFactorLeft, ChooseFactor},
+	{ResetDue, Reset},
+	{FactorLeft, ChooseFactor}, // must stay above every enrollment rule
+	{PasswordExpired, Reenroll},
+	{PasswordExpiring, ReenrollSoon},
 	{RequiredMissing, ChooseEnroll},
-	{AssuranceShort, ChooseFactor},
+	{AssuranceEnrollable, ChooseEnroll},
+	{AssuranceShort, Terminal},
 	{OptionalLeft, ChooseEnroll},
+	{ProfileIncomplete, ProfileUpdate},
 	{Always, Success},
 }
 
@@ -51,10 +72,22 @@ var Offers = map[Stage][]Offer{
 	Identify: {
 		{"identify", Always, identifyForm, identify},
 		{"select-enroll-profile", SignUpOpen, noForm, beginSignUp},
+		{"unlock-account", UnlockAllowed, noForm, beginUnlock},
+		{"recover", RecoveryAllowed, noForm, recoverPassword},
 		{"cancel", Always, noForm, cancel},
 	},
 	Profile: {
 		{"enroll-profile", Always, profileForm, enrollProfile},
+		{"select-identify", Always, noForm, backToSignIn},
+		{"cancel", Always, noForm, cancel},
+	},
+	UnlockAccount: {
+		{"select-authenticator-unlock-account", Always, unlockForm, unlock},
+		{"select-identify", Always, noForm, backToSignIn},
+		{"cancel", Always, noForm, cancel},
+	},
+	Recover: {
+		{"identify-recovery", Always, recoveryForm, identifyRecovery},
 		{"select-identify", Always, noForm, backToSignIn},
 		{"cancel", Always, noForm, cancel},
 	},
@@ -69,17 +102,38 @@ var Offers = map[Stage][]Offer{
 	Challenge: {
 		{"challenge-authenticator", Always, promptForm, answerChallenge},
 		{"select-authenticator-authenticate", Always, factorChoices, chooseFactor},
+		{"recover", PasswordAsked, noForm, recoverPassword},
 		{"resend", CanResend, noForm, resend},
 		{"poll", CanPoll, noForm, look},
 		{"cancel", Always, noForm, cancel},
 	},
 	ChooseFactor: {
 		{"select-authenticator-authenticate", Always, factorChoices, chooseFactor},
+		{"recover", RecoveryBegun, noForm, recoverPassword},
+		{"cancel", Always, noForm, cancel},
+	},
+	Reset: {
+		{"reset-authenticator", Always, changeForm, changePassword},
+		{"skip", PasswordNotRequired, noForm, withoutPassword},
+		{"cancel", Always, noForm, cancel},
+	},
+	Reenroll: {
+		{"reenroll-authenticator", Always, changeForm, changePassword},
+		{"cancel", Always, noForm, cancel},
+	},
+	ReenrollSoon: {
+		{"reenroll-authenticator-warning", Always, changeForm, changePassword},
+		{"skip", Always, noForm, changeLater},
 		{"cancel", Always, noForm, cancel},
 	},
 	ChooseEnroll: {
 		{"select-authenticator-enroll", Always, enrollChoices, chooseEnrollment},
 		{"skip", NothingRequired, noForm, skipOptional},
+		{"cancel", Always, noForm, cancel},
+	},
+	ProfileUpdate: {
+		{"profile-update", Always, updateForm, updateProfile},
+		{"skip", NoAttributeRequired, noForm, skipProfile},
 		{"cancel", Always, noForm, cancel},
 	},
 	Success: {
@@ -106,7 +160,7 @@ func PlaceOf(name string) Place {
 	switch name {
 	case "cancel":
 		return AtTop
-	case "resend", "poll":
+	case "resend", "poll", "recover":
 		return OnAuthenticator
 	}
 	return InRemediation

@@ -24,10 +24,24 @@ type Transaction struct {
 	Open        *Open    `json:"open,omitempty"` // the one question in hand
 	Proofs      []Proof  `json:"proofs,omitempty"`
 	Skipped     bool     `json:"skipped,omitempty"` // optional enrollments were declined
-	Guesses     Guesses  `json:"guesses,omitzero"`
-	Ended       *Ended   `json:"ended,omitempty"`
-	Code        Code     `json:"code,omitzero"`
-	Last        *Last    `json:"last,omitempty"`
+
+	Recovering bool `json:"recovering,omitempty"` // the password is forgotten
+	Reset      bool `json:"reset,omitempty"`      // and was dealt with
+	Changed    bool `json:"changed,omitempty"`    // a new password was chosen here
+	Warned     bool `json:"warned,omitempty"`     // and its end put off
+	Unlocking  bool `json:"unlocking,omitempty"`  // a pause of the password is to end
+	Unlocked   bool `json:"unlocked,omitempty"`   // and has
+
+	ProfileSkipped bool   `json:"profileSkipped,omitempty"`
+	Remember       bool   `json:"remember,omitempty"` // the person asked to be kept signed in
+	Ticket         string `json:"ticket,omitempty"`   // that began it, to be spent
+	Activating     bool   `json:"activating,omitempty"`
+	Session        string `json:"session,omitempty"` // of the browser, once there is one
+
+	Guesses Guesses `json:"guesses,omitzero"`
+	Ended   *Ended  `json:"ended,omitempty"`
+	Code    Code    `json:"code,omitzero"`
+	Last    *Last   `json:"last,omitempty"`
 }
 
 // A Request is what the client asked for at /v1/interact.
@@ -40,6 +54,7 @@ type Request struct {
 	Nonce         string   `json:"nonce,omitempty"`
 	CodeChallenge string   `json:"codeChallenge"`
 	ACR           string   `json:"acr,omitempty"`
+	Device        string   `json:"device,omitempty"` // hash of the browser's device token
 	LoginHint     string   `json:"loginHint,omitempty"`
 	IP            string   `json:"ip,omitempty"`        // of the person, as far as it is known
 	UserAgent     string   `json:"userAgent,omitempty"` // idem
@@ -69,6 +84,8 @@ type Subject struct {
 	SignUp    bool   `json:"signUp,omitempty"` // came by the sign-up form
 	FirstName string `json:"firstName,omitempty"`
 	LastName  string `json:"lastName,omitempty"`
+	// Attributes are those of the sign-up form beyond the names.
+	Attributes map[string]string `json:"attributes,omitempty"`
 	// Created says that this transaction made the user: only then are optional
 	// authenticators offered (decision D26).
 	Created bool `json:"created,omitempty"`

@@ -7,6 +7,7 @@ import (
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -15,9 +16,14 @@ import (
 type Turn struct {
 	e       *Engine
 	tx      *Transaction
+	org     *policy.Org
 	client  Client
+	browser Browser
 	account *directory.Account // of the subject, nil without one
 	now     time.Time
+
+	userChanged bool
+	knownDevice bool // the browser has signed this person in before
 
 	moved   bool // the transaction changed
 	durable bool // the change must survive the machine (decision D13)
@@ -99,7 +105,7 @@ func (t *Turn) about(o *Open) authenticator.Subject {
 	out := authenticator.Subject{
 		Transaction: t.tx.ID, Challenge: o.ID, UserID: s.ID, Login: s.Login, Address: s.Login,
 		FirstName: s.FirstName, LastName: s.LastName, Locale: s.Locale,
-		Purpose: o.Purpose, Enrolling: o.Enrolling,
+		Purpose: o.Purpose, Enrolling: o.Enrolling, Password: t.org.PasswordFor(t.groups()),
 	}
 	// Mail goes to the stored address, never to the one in the request (SEC S-36).
 	if t.account != nil {

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/stile-id/stile/internal/authenticator"
@@ -26,6 +27,13 @@ type View struct {
 	RetryAfter  time.Duration
 	Code        string // the interaction code, at Success
 	Server      string // authorization server that redeems it
+
+	// Recovery is the authenticator that is being recovered; nil: none.
+	Recovery *Current
+	// Cookie is the session to give to the browser, until CookieEnds; zero: as
+	// long as the browser runs.
+	Cookie     string
+	CookieEnds time.Time
 }
 
 // Rendered is an offer with its form.
@@ -34,10 +42,21 @@ type Rendered struct {
 	Fields []Field
 }
 
-// Current is the authenticator that is being enrolled or proven.
+// A Role is why an authenticator is the current one.
+type Role int
+
+// The roles.
+const (
+	Proving   Role = iota // an enrollment is challenged
+	Enrolling             // it is to become the person's own
+	Changing              // its credential is to be replaced
+	Offering              // it may be used, or recovered, from here
+)
+
+// Current is the authenticator that is in hand.
 type Current struct {
 	Info         authenticator.Info
-	Enrolling    bool
+	Role         Role
 	EnrollmentID string
 	Profile      map[string]string
 	Settings     map[string]any
@@ -68,6 +87,12 @@ func (t *Turn) view(ctx context.Context) *View {
 		return v
 	case Success:
 		v.Code = t.e.interactionCode(t.tx.ID, t.tx.Code.Serial)
+		if t.browser.Keeps && t.tx.Session != "" {
+			v.Cookie = t.e.sessionToken(t.tx.Session)
+			if t.tx.Remember {
+				v.CookieEnds = t.now.Add(t.org.SessionFor(t.groups()).RememberLifetime.Std())
+			}
+		}
 	}
 	if t.kind == problem.Throttled || t.kind == problem.Forbidden { // these end the answer, not the transaction
 		if t.kind == problem.Forbidden {
@@ -95,27 +120,84 @@ func (t *Turn) view(ctx context.Context) *View {
 	}
 	switch v.Stage {
 	case Enroll, ChooseEnroll:
-		for _, key := range t.choices() {
-			v.Choices = append(v.Choices, t.e.authenticators[key].Info())
-		}
+		v.choose(t, t.choices())
 	case Challenge, ChooseFactor:
-		for _, key := range t.factors() {
-			v.Choices = append(v.Choices, t.e.authenticators[key].Info())
-		}
+		v.choose(t, t.factors())
 		if !t.tx.proven() {
-			v.Enrollments = t.assumedEnrollments()
+			v.Enrollments = t.assumedEnrollments(t.factors())
 		}
+	case UnlockAccount:
+		v.choose(t, []string{emailKey})
+		v.Enrollments = []EnrollmentView{{Info: t.e.authenticators[emailKey].Info()}}
+	case Reset, Reenroll, ReenrollSoon:
+		v.choose(t, []string{passwordKey})
+	}
+	v.Current = t.current(ctx, v)
+	return v
+}
+
+func (v *View) choose(t *Turn, keys []string) {
+	for _, key := range keys {
+		v.Choices = append(v.Choices, t.e.authenticators[key].Info())
+	}
+}
+
+// current is the authenticator that the stage is about.
+func (t *Turn) current(ctx context.Context, v *View) *Current {
+	if t.tx.Recovering && !t.tx.Reset && v.Stage != Success {
+		v.Recovery = &Current{Info: t.e.authenticators[passwordKey].Info()}
+	}
+	switch v.Stage {
+	case Identify:
+		// With it comes "recover", and clients show their link.
+		if t.org.PasswordFirst() || RecoveryAllowed.Test(t) {
+			return &Current{Info: t.e.authenticators[passwordKey].Info(), Role: Offering}
+		}
+	case ChooseFactor:
+		// Clients recover once more from the list: they look for the password here (IDX §3.6).
+		if RecoveryBegun.Test(t) {
+			c := &Current{Info: t.e.authenticators[passwordKey].Info(), Role: Proving}
+			c.EnrollmentID = t.assumedEnrollments([]string{passwordKey})[0].ID
+			return c
+		}
+	case Reset, Reenroll, ReenrollSoon:
+		o, _, err := t.change(ctx)
+		if err != nil {
+			t.e.log.ErrorContext(ctx, "the question for a new password cannot be shown", "err", err)
+			return nil
+		}
+		c := &Current{Info: t.e.authenticators[passwordKey].Info(), Role: Changing, Settings: o.Prompt.Settings}
+		if v.Stage == ReenrollSoon {
+			_, days, _ := t.age()
+			c.Settings = maps.Clone(c.Settings)
+			c.Settings["daysToExpiry"] = days
+			if len(v.Messages) == 0 {
+				v.Messages = []problem.Message{passwordExpiring(t.client.Name)}
+			}
+		}
+		if v.Recovery != nil {
+			v.Recovery.Settings = c.Settings
+		}
+		return c
 	}
 	if o := t.tx.Open; o != nil {
-		v.Current = t.viewOpen(ctx, o)
+		return t.viewOpen(ctx, o, v.Enrollments)
 	}
-	return v
+	return nil
 }
 
 // viewEnd shows how a finished transaction ended; without an end of its own it went on in another tab.
 func (t *Turn) viewEnd(v *View) {
-	if t.tx.Ended == nil {
+	switch {
+	case t.tx.Ended != nil:
+	case t.tx.Code.Redeemed:
 		v.transferred()
+		return
+	case t.rule().Deny:
+		v.Kind, v.Messages = problem.Forbidden, []problem.Message{accessDenied()}
+		return
+	default: // the person has shown all that they can
+		v.Kind, v.Messages = problem.Invalid, []problem.Message{unsatisfiable(t.client.Name)}
 		return
 	}
 	v.Kind, v.Messages = t.tx.Ended.Kind, t.tx.Ended.Messages
@@ -144,29 +226,32 @@ func (t *Turn) viewUser() *UserView {
 
 // assumedEnrollments are those shown before proof: the same for every address,
 // made from what was typed, with an id of this transaction alone (SEC S-43).
-func (t *Turn) assumedEnrollments() []EnrollmentView {
+func (t *Turn) assumedEnrollments(keys []string) []EnrollmentView {
 	var out []EnrollmentView
-	for _, key := range t.factors() {
+	for _, key := range keys {
 		info := t.e.authenticators[key].Info()
 		mac := t.e.keys.MAC("flow/assumed enrollment", t.tx.ID, key, t.tx.Subject.Canonical)
-		out = append(out, EnrollmentView{
-			ID: info.EnrollmentPrefix + directory.IDFrom(mac[:]), Info: info,
-			Profile: map[string]string{"email": directory.Mask(t.tx.Subject.Login)},
-		})
+		en := EnrollmentView{ID: info.EnrollmentPrefix + directory.IDFrom(mac[:]), Info: info}
+		if key == emailKey {
+			en.Profile = map[string]string{"email": directory.Mask(t.tx.Subject.Login)}
+		}
+		out = append(out, en)
 	}
 	return out
 }
 
-func (t *Turn) viewOpen(ctx context.Context, o *Open) *Current {
+func (t *Turn) viewOpen(ctx context.Context, o *Open, enrollments []EnrollmentView) *Current {
 	c := &Current{
-		Info: t.openAuthenticator().Info(), Enrolling: o.Enrolling,
+		Info:     t.openAuthenticator().Info(),
 		Settings: o.Prompt.Settings, Context: map[string]any{},
 	}
 	for k, val := range o.Prompt.Public {
 		c.Context[k] = val
 	}
-	if !o.Enrolling {
-		for _, en := range t.assumedEnrollments() {
+	if o.Enrolling {
+		c.Role = Enrolling
+	} else {
+		for _, en := range enrollments {
 			if en.Info.Key == o.Authenticator {
 				c.EnrollmentID, c.Profile = en.ID, en.Profile
 			}

@@ -13,18 +13,26 @@ import (
 // paths are the recorded pairs of form and path (IDX §1.2). Several forms may
 // share a path; at each stage at most one of them is offered.
 var paths = map[string]string{
-	"identify":                          "identify",
-	"select-identify":                   "identify/select",
-	"select-enroll-profile":             "enroll",
-	"enroll-profile":                    "enroll/new",
-	"select-authenticator-enroll":       "credential/enroll",
-	"select-authenticator-authenticate": "challenge",
-	"enroll-authenticator":              "challenge/answer",
-	"challenge-authenticator":           "challenge/answer",
-	"resend":                            "challenge/resend",
-	"poll":                              "challenge/poll",
-	"skip":                              "skip",
-	"cancel":                            "cancel",
+	"identify":                            "identify",
+	"select-identify":                     "identify/select",
+	"select-enroll-profile":               "enroll",
+	"enroll-profile":                      "enroll/new",
+	"select-authenticator-enroll":         "credential/enroll",
+	"select-authenticator-authenticate":   "challenge",
+	"enroll-authenticator":                "challenge/answer",
+	"challenge-authenticator":             "challenge/answer",
+	"resend":                              "challenge/resend",
+	"poll":                                "challenge/poll",
+	"skip":                                "skip",
+	"recover":                             "recover",
+	"identify-recovery":                   "identify",
+	"reset-authenticator":                 "challenge/answer",
+	"reenroll-authenticator":              "challenge/answer",
+	"reenroll-authenticator-warning":      "challenge/answer",
+	"unlock-account":                      "unlock-account",
+	"select-authenticator-unlock-account": "challenge",
+	"profile-update":                      "enroll/update",
+	"cancel":                              "cancel",
 }
 
 // pollEvery is the wait between two polls, in milliseconds (IDX C-65).
@@ -63,15 +71,18 @@ func (d *document) offers() (top []problem.Message) {
 		case flow.AtTop:
 			d.doc.Cancel = f
 		case flow.OnAuthenticator:
-			if o.Name == "poll" {
+			switch o.Name {
+			case "poll":
 				f.Refresh = pollEvery
 				current.Poll = f
-			} else {
+			case "recover":
+				current.Recover = f
+			default:
 				current.Resend = f
 			}
 		case flow.InRemediation:
 			switch o.Name {
-			case "enroll-authenticator":
+			case "enroll-authenticator", "reset-authenticator", "reenroll-authenticator", "reenroll-authenticator-warning":
 				f.RelatesTo = []string{"$.currentAuthenticator"}
 			case "challenge-authenticator":
 				f.RelatesTo = []string{"$.currentAuthenticatorEnrollment"}
@@ -105,6 +116,9 @@ func (d *document) fields(in []flow.Field, prefix string, placed map[int]bool) [
 		}
 		for _, o := range f.Options {
 			field.Options = append(field.Options, d.option(o))
+		}
+		for _, v := range f.Values {
+			field.Options = append(field.Options, ion.TextOption{Label: v, Value: v})
 		}
 		var own []problem.Message
 		for i, m := range d.view.Messages {
@@ -151,19 +165,21 @@ func (d *document) current() *ion.Authenticator {
 	}
 	a := wireAuthenticator(c.Info)
 	a.Settings = c.Settings
-	if c.Enrolling {
+	switch c.Role {
+	case flow.Enrolling:
 		plain := a
 		d.doc.EnrollmentAuthenticator = ion.NewObject(&plain)
-	} else {
+	case flow.Proving:
 		a.ID, a.Profile = c.EnrollmentID, c.Profile
+	case flow.Changing, flow.Offering:
 	}
 	if len(c.Context) > 0 {
 		a.ContextualData = c.Context
 	}
-	if c.Enrolling {
-		d.doc.CurrentAuthenticator = ion.NewObject(&a)
-	} else {
+	if c.Role == flow.Proving {
 		d.doc.CurrentAuthenticatorEnrollment = ion.NewObject(&a)
+	} else {
+		d.doc.CurrentAuthenticator = ion.NewObject(&a)
 	}
 	return &a
 }
@@ -171,16 +187,15 @@ func (d *document) current() *ion.Authenticator {
 func (d *document) people() {
 	v := d.view
 	d.doc.App = ion.NewObject(wireApp(v.Client))
-	if v.User == nil {
+	if r := v.Recovery; r != nil {
+		a := wireAuthenticator(r.Info)
+		a.Settings = r.Settings
+		d.doc.RecoveryAuthenticator = ion.NewObject(&a)
+	}
+	if v.User == nil && v.Stage != flow.UnlockAccount {
 		return
 	}
-	u := &ion.User{ID: v.User.ID, Identifier: v.User.Identifier}
-	if v.User.Profile {
-		u.Profile = &ion.UserProfile{
-			FirstName: v.User.FirstName, LastName: v.User.LastName, TimeZone: "UTC", Locale: wireLocale(v.User.Locale),
-		}
-	}
-	d.doc.User = ion.NewObject(u)
+	d.user()
 	if v.Stage == flow.Success {
 		return
 	}
@@ -194,6 +209,20 @@ func (d *document) people() {
 		enrolled = append(enrolled, a)
 	}
 	d.doc.Authenticators, d.doc.AuthenticatorEnrollments = ion.NewList(all), ion.NewList(enrolled)
+}
+
+func (d *document) user() {
+	v := d.view
+	if v.User == nil {
+		return
+	}
+	u := &ion.User{ID: v.User.ID, Identifier: v.User.Identifier}
+	if v.User.Profile {
+		u.Profile = &ion.UserProfile{
+			FirstName: v.User.FirstName, LastName: v.User.LastName, TimeZone: "UTC", Locale: wireLocale(v.User.Locale),
+		}
+	}
+	d.doc.User = ion.NewObject(u)
 }
 
 // success adds the form that redeems the code (IDX §3.1 step 6).

@@ -31,6 +31,7 @@ type Document struct {
 	Authenticators                 *List[any]   `json:"authenticators,omitempty"`
 	AuthenticatorEnrollments       *List[any]   `json:"authenticatorEnrollments,omitempty"`
 	EnrollmentAuthenticator        *Object      `json:"enrollmentAuthenticator,omitempty"`
+	RecoveryAuthenticator          *Object      `json:"recoveryAuthenticator,omitempty"`
 	User                           *Object      `json:"user,omitempty"`
 	Cancel                         *Form        `json:"cancel,omitempty"`
 	App                            *Object      `json:"app,omitempty"`
@@ -103,7 +104,7 @@ type Field struct {
 	Secret    bool      `json:"secret,omitempty"`
 	Value     string    `json:"value,omitempty"`
 	Form      *SubForm  `json:"form,omitempty"`
-	Options   []Option  `json:"options,omitempty"`
+	Options   []any     `json:"options,omitempty"` // Option or TextOption
 	Visible   *bool     `json:"visible,omitempty"`
 	Mutable   *bool     `json:"mutable,omitempty"`
 	Messages  *Messages `json:"messages,omitempty"`
@@ -120,6 +121,12 @@ type Option struct {
 	Label     string      `json:"label"`
 	Value     OptionValue `json:"value"`
 	RelatesTo string      `json:"relatesTo,omitempty"`
+}
+
+// A TextOption is one value of a field to choose.
+type TextOption struct {
+	Label string `json:"label"`
+	Value string `json:"value"`
 }
 
 // OptionValue is what choosing an option sends.
@@ -173,6 +180,7 @@ type I18n struct {
 
 // An Authenticator is one of the authenticators or enrollments of a document.
 type Authenticator struct {
+	Recover        *Form             `json:"recover,omitempty"`
 	Resend         *Form             `json:"resend,omitempty"`
 	Poll           *Form             `json:"poll,omitempty"`
 	Profile        map[string]string `json:"profile,omitempty"`

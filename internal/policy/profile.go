@@ -1,6 +1,11 @@
 package policy
 
-import "slices"
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+)
 
 // SignUp says whether people may make an account for themselves.
 type SignUp string
@@ -69,4 +74,41 @@ func (p Profile) Asked(when When) []Attribute {
 		}
 	}
 	return out
+}
+
+// Title is what people see beside the field.
+func (a Attribute) Title() string {
+	if a.Label != "" {
+		return a.Label
+	}
+	return a.Name
+}
+
+// defaultMaxLength holds for attributes that say nothing else, in characters.
+const defaultMaxLength = 255
+
+// Accepts reports whether the attribute may have a value that is not empty.
+func (a Attribute) Accepts(value string) bool {
+	n, longest := utf8.RuneCountInString(value), a.MaxLength
+	if longest == 0 {
+		longest = defaultMaxLength
+	}
+	if n < a.MinLength || n > longest || (len(a.Enum) > 0 && !slices.Contains(a.Enum, value)) {
+		return false
+	}
+	switch a.Type {
+	case "number":
+		if _, err := strconv.ParseFloat(value, 64); err != nil {
+			return false
+		}
+	case "boolean":
+		if value != "true" && value != "false" {
+			return false
+		}
+	}
+	if a.Pattern == "" {
+		return true
+	}
+	re, err := regexp.Compile(`^(?:` + a.Pattern + `)$`)
+	return err == nil && re.MatchString(value)
 }

@@ -36,10 +36,29 @@ func DefaultSession() Session {
 func (o *Org) SessionFor(groups []string) Session {
 	for _, s := range o.Session {
 		if applies(s.Groups, groups) {
-			return s
+			return s.withDefaults()
 		}
 	}
 	return DefaultSession()
+}
+
+func (s Session) withDefaults() Session {
+	d := DefaultSession()
+	for _, f := range []struct{ value, def *Duration }{
+		{&s.Idle, &d.Idle}, {&s.Lifetime, &d.Lifetime},
+		{&s.RememberIdle, &d.RememberIdle}, {&s.RememberLifetime, &d.RememberLifetime},
+	} {
+		if *f.value == 0 {
+			*f.value = *f.def
+		}
+	}
+	if s.Max == 0 {
+		s.Max = d.Max
+	}
+	if s.Primary == "" {
+		s.Primary = d.Primary
+	}
+	return s
 }
 
 // PasswordFirst reports whether the first form asks for the password.

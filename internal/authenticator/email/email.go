@@ -123,6 +123,11 @@ func (a *Authenticator) FinishEnroll(_ context.Context, s authenticator.Subject,
 	if err := a.check(s, p, in); err != nil {
 		return authenticator.Credential{}, err
 	}
+	return a.Vouch(s)
+}
+
+// Vouch makes the credential of the subject's address, which somebody else has proven.
+func (a *Authenticator) Vouch(s authenticator.Subject) (authenticator.Credential, error) {
 	address, err := directory.ParseAddress(s.Address)
 	if err != nil {
 		return authenticator.Credential{}, fmt.Errorf("email: address of the subject: %w", err)

@@ -1,0 +1,222 @@
+package flow
+
+import (
+	"slices"
+
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/policy"
+)
+
+const (
+	emailKey    = "okta_email"
+	passwordKey = "okta_password"
+)
+
+// groups are those by which policies are looked up. Before proof they tell
+// nothing of an account: whoever types an address meets everybody's policies (SEC S-43).
+func (t *Turn) groups() []string {
+	switch s := t.tx.Subject; {
+	case s == nil:
+		return nil
+	case t.account != nil && t.tx.proven():
+		return t.account.Groups
+	case s.SignUp:
+		return t.profile().Groups
+	}
+	return nil
+}
+
+// profile is the app's profile enrollment policy.
+func (t *Turn) profile() policy.Profile { return t.org.ProfileFor(t.client.Profile) }
+
+func (t *Turn) signUpOpen() bool {
+	switch t.client.SignUp {
+	case policy.Open, policy.Closed:
+		return t.client.SignUp == policy.Open
+	}
+	return t.profile().SignUp != policy.Closed
+}
+
+func (t *Turn) enumeration() policy.Enumeration {
+	if t.client.Enumeration != "" {
+		return t.client.Enumeration
+	}
+	return t.org.Enumeration
+}
+
+func (t *Turn) enrollment() policy.Enrollment { return t.org.EnrollmentFor(t.groups()) }
+
+// rule is what the app asks of this person, raised to what the client asks for.
+func (t *Turn) rule() policy.AccessRule {
+	return t.org.AccessFor(t.client.Access, t.groups()).With(t.tx.Request.ACR)
+}
+
+// passwords reports whether anybody may have a password.
+func (t *Turn) passwords() bool {
+	return slices.ContainsFunc(t.org.Enrollment, func(e policy.Enrollment) bool { return e.Allows(passwordKey) })
+}
+
+// asProof is what proving an authenticator now would show.
+func (t *Turn) asProof(key string) policy.Proof {
+	info := t.e.authenticators[key].Info()
+	return policy.Proof{
+		Authenticator: key, Type: info.Type, Class: info.Class, PhishingResistant: info.PhishingResistant, At: t.now,
+	}
+}
+
+// shown are the proofs of this transaction as policies see them.
+func (t *Turn) shown() []policy.Proof {
+	var out []policy.Proof
+	for _, p := range t.tx.Proofs {
+		if t.e.authenticators[p.Authenticator] == nil {
+			continue
+		}
+		shown := t.asProof(p.Authenticator)
+		shown.At = p.At
+		out = append(out, shown)
+	}
+	return out
+}
+
+// short reports whether the person is known, and what they have shown is not enough.
+func (t *Turn) short() bool {
+	return t.tx.proven() && !t.rule().Satisfied(t.shown(), len(t.helpful()) > 0)
+}
+
+// factors lists the authenticators that the subject may prove now. Before proof
+// the list must not tell whether there is an account: it is the policy's, the
+// same for every address, unless the app discloses.
+func (t *Turn) factors() []string {
+	switch {
+	case t.tx.proven() && t.tx.Recovering && !t.tx.Reset:
+		return t.recoveryFactors()
+	case t.tx.proven():
+		return t.helpful()
+	case t.tx.Recovering || t.tx.Unlocking:
+		return []string{emailKey}
+	case t.tx.Subject.SignUp:
+		return []string{emailKey}
+	}
+	var out []string
+	for _, key := range t.enrollment().Keys("") {
+		if t.enumeration() == policy.Disclose && t.account != nil && !t.enrolled(key) {
+			continue
+		}
+		if t.rule().Helps(t.asProof(key), nil) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// helpful lists what the person has, may use, has not shown, and would bring
+// them nearer to what the app asks for.
+func (t *Turn) helpful() []string {
+	var out []string
+	for _, key := range t.enrollment().Keys("") {
+		if t.enrolled(key) && !t.shows(key) && t.rule().Helps(t.asProof(key), t.shown()) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// recoveryFactors lists what somebody who recovers has beside the mailbox that
+// they proved and the password that they have forgotten.
+func (t *Turn) recoveryFactors() []string {
+	var out []string
+	for _, key := range t.enrollment().Keys("") {
+		if t.enrolled(key) && key != passwordKey && !t.shows(key) {
+			out = append(out, key)
+		}
+	}
+	if len(out) > 0 && slices.ContainsFunc(t.tx.Proofs, func(p Proof) bool { return p.Authenticator != emailKey }) {
+		return nil // one is enough
+	}
+	return out
+}
+
+func (t *Turn) shows(key string) bool {
+	return slices.ContainsFunc(t.tx.Proofs, func(p Proof) bool { return p.Authenticator == key })
+}
+
+// recovering: the person has shown who they are, and has not dealt with the
+// password that they have forgotten.
+func (t *Turn) recovering() bool { return t.tx.Recovering && t.tx.proven() && !t.tx.Reset }
+
+// emailFirst reports whether a sign-in sends its code at once: where everybody
+// has the email and need not have more (decision D29).
+func (t *Turn) emailFirst(factors []string) bool {
+	if !slices.Contains(factors, emailKey) {
+		return false
+	}
+	return len(factors) == 1 || !slices.ContainsFunc(t.enrollment().Keys(policy.Required), func(key string) bool {
+		return key != emailKey && slices.Contains(factors, key)
+	}) && t.enumeration() != policy.Disclose
+}
+
+// missing lists the policy's authenticators of a need that the subject has not enrolled, in policy order.
+func (t *Turn) missing(need policy.Need) []string {
+	var out []string
+	for _, key := range t.enrollment().Keys(need) {
+		if !t.enrolled(key) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+func (t *Turn) enrolled(key string) bool {
+	if t.account == nil {
+		return false
+	}
+	_, ok := t.account.Enrolled(key)
+	return ok
+}
+
+// choices lists the authenticators that may be enrolled now: the required ones
+// while any is missing, then those that the app's policy cannot do without, else
+// the optional ones. Before proof that is the one in hand and no other.
+func (t *Turn) choices() []string {
+	open := t.tx.Open
+	if !t.tx.proven() {
+		if open != nil && open.Enrolling {
+			return []string{open.Authenticator}
+		}
+		return t.missing(policy.Required)
+	}
+	list := t.missing(policy.Required)
+	if len(list) == 0 && t.short() {
+		for _, key := range t.missing("") {
+			if t.rule().Helps(t.asProof(key), t.shown()) {
+				list = append(list, key)
+			}
+		}
+		return list
+	}
+	if len(list) == 0 {
+		list = t.missing(policy.Optional)
+	}
+	if open != nil && open.Enrolling && !slices.Contains(list, open.Authenticator) {
+		list = append(list, open.Authenticator)
+	}
+	return list
+}
+
+// age tells how the password that was shown stands by its policy. One that was
+// not shown here is nobody's business yet.
+func (t *Turn) age() (expired bool, days int, warn bool) {
+	if !t.shows(passwordKey) || t.tx.Changed || t.account == nil {
+		return false, 0, false
+	}
+	changer, ok := t.e.authenticators[passwordKey].(authenticator.Changer)
+	en, has := t.account.Enrolled(passwordKey)
+	if !ok || !has {
+		return false, 0, false
+	}
+	c, err := t.e.openCredential(en)
+	if err != nil {
+		return false, 0, false // the proof could not have been given with it
+	}
+	return policy.Expires(t.org.PasswordFor(t.groups()), changer.ChangedAt(c), t.now)
+}

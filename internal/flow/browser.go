@@ -1,0 +1,156 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
+)
+
+// A Browser is where a request comes from, if it comes from one that may hold a
+// session at the engine (decision D39). The zero value holds none.
+type Browser struct {
+	Cookie string // the session's bearer secret
+	Keeps  bool   // a session may be given to it
+}
+
+const sessionPrefix = "ses"
+
+// sessionToken is what the cookie holds: the database has the id alone.
+func (e *Engine) sessionToken(id string) string { return mint(e.keys, "sid.", id) }
+
+// SessionID returns the id of the session that a cookie names.
+func (e *Engine) SessionID(cookie string) (string, bool) {
+	rest, ok := strings.CutPrefix(cookie, "sid.")
+	if !ok {
+		return "", false
+	}
+	id, _, ok := strings.Cut(rest, ".")
+	return id, ok && matches(cookie, e.sessionToken(id))
+}
+
+// beginBySession makes the person of the browser's session the subject, by the
+// proofs that count still. What policy asks for beside is asked for as ever.
+func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) error {
+	id, ok := e.SessionID(s.Browser.Cookie)
+	if !ok {
+		return nil
+	}
+	now := e.now()
+	row, err := e.store.Session(ctx, id)
+	if problem.KindOf(err) == problem.NotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("flow: session: %w", err)
+	}
+	if !row.Live(now) {
+		return nil
+	}
+	account, err := e.store.Account(ctx, row.UserID)
+	if problem.KindOf(err) == problem.NotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("flow: account of a session: %w", err)
+	}
+	if account.Status != directory.Active {
+		return nil
+	}
+	client, ok, err := e.clients.FlowClient(ctx, s.Request.ClientID)
+	if err != nil || !ok {
+		return err
+	}
+	age := e.policies().AccessFor(client.Access, account.Groups).Reauthenticate.Std()
+	if s.MaxAge != nil {
+		age = min(age, *s.MaxAge)
+	}
+	for _, p := range row.Proofs {
+		if now.Sub(p.At) < age {
+			tx.Proofs = append(tx.Proofs, Proof(p))
+		}
+	}
+	if len(tx.Proofs) == 0 {
+		return nil // all of it is too old: they sign in as ever
+	}
+	tx.Subject = &Subject{
+		Kind: KindKnown, ID: account.ID, UserID: account.ID, Login: account.Email, Canonical: account.Canonical,
+		Locale: account.Locale,
+	}
+	tx.Session, tx.Remember = row.ID, row.Remembered
+	return nil
+}
+
+// finish is what reaching success writes beside the code, once: the session of
+// the browser, the device that it is, the ticket that began it.
+func (t *Turn) finish() error {
+	if t.tx.Code.Serial > 1 {
+		return nil
+	}
+	if t.tx.Activating {
+		if err := t.useTicket(); err != nil {
+			return err
+		}
+	}
+	t.keepSession()
+	if d := t.tx.Request.Device; d != "" && !t.knownDevice {
+		device := session.Device{
+			UserID: t.account.ID, ID: d, IP: t.tx.Request.IP, UserAgent: t.tx.Request.UserAgent,
+			CreatedAt: t.now, SeenAt: t.now, ExpiresAt: t.now.Add(deviceLife),
+		}
+		t.writes = append(t.writes, func(tx Tx) error { return tx.SaveDevice(device) })
+	}
+	return nil
+}
+
+// deviceLife is how long a browser stays a known one (SEC S-108).
+const deviceLife = 365 * 24 * time.Hour
+
+// keepSession gives the browser a session. One that it had is ended and a new id
+// begins wherever something was proven anew (SEC S-64).
+func (t *Turn) keepSession() {
+	if !t.browser.Keeps {
+		return
+	}
+	fresh := slices.ContainsFunc(t.tx.Proofs, func(p Proof) bool { return !p.At.Before(t.tx.CreatedAt) })
+	if t.tx.Session != "" && !fresh {
+		return
+	}
+	old := []string{t.tx.Session}
+	if id, ok := t.e.SessionID(t.browser.Cookie); ok && id != t.tx.Session {
+		old = append(old, id)
+	}
+	p := t.org.SessionFor(t.account.Groups)
+	idle, life := p.Idle, p.Lifetime
+	if t.tx.Remember {
+		idle, life = p.RememberIdle, p.RememberLifetime
+	}
+	row := session.Session{
+		ID: directory.NewID(sessionPrefix), UserID: t.account.ID, Version: 1, Remembered: t.tx.Remember,
+		IP: t.tx.Request.IP, UserAgent: t.tx.Request.UserAgent,
+		CreatedAt: t.now, SeenAt: t.now, IdleUntil: t.now.Add(min(idle, life).Std()), ExpiresAt: t.now.Add(life.Std()),
+	}
+	for _, proof := range t.tx.Proofs {
+		row.Proofs = append(row.Proofs, session.Proof(proof))
+	}
+	now := t.now
+	t.writes = append(t.writes, func(tx Tx) error {
+		for _, id := range old {
+			if id == "" {
+				continue
+			}
+			if err := tx.EndSession(id, now); err != nil {
+				return err
+			}
+		}
+		return tx.InsertSession(row)
+	})
+	t.tx.Session = row.ID
+	t.record(audit.Event{Type: "user.session.start", Outcome: audit.Success})
+}
