@@ -15,6 +15,8 @@ import (
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/authenticator/email"
 	"github.com/stile-id/stile/internal/authenticator/password"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/idxapi"
 	"github.com/stile-id/stile/internal/keyring"
@@ -146,7 +148,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 func (a *App) routes(c Config, linkTransaction func(string) (string, bool)) http.Handler {
 	idx := idxapi.New(idxapi.Config{
 		Engine: a.Engine, PublicURL: c.PublicURL, LinkTransaction: linkTransaction, Agent: mail.ParseUserAgent,
-		RequestID: func(r *http.Request) string { return oauth.RequestID(r.Context()) }, Logger: c.Logger,
+		Logger: c.Logger,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/idp/idx/", a.OAuth.CORS(idx))
@@ -158,7 +160,7 @@ func (a *App) routes(c Config, linkTransaction func(string) (string, bool)) http
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.Handle("/", a.OAuth.Handler())
-	return oauth.WithRequestID(sourced(oauth.SecureHeaders(a.logged(a.contained(mux)))))
+	return edge.WithRequestID(directory.NewID, sourced(edge.SecureHeaders(a.logged(a.contained(mux)))))
 }
 
 // Handler serves everything that the engine answers.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -16,8 +15,8 @@ import (
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/config"
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/keyring"
-	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/store/sqlite"
 )
@@ -36,11 +35,7 @@ func (s auditStore) WriteSeal(ctx context.Context, durable bool, seal audit.Seal
 // sourced tells those who record events which request it is.
 func sourced(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ip, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			ip = ""
-		}
-		s := audit.Source{RequestID: oauth.RequestID(r.Context()), IP: ip, UserAgent: printable(r.UserAgent(), 512)}
+		s := audit.Source{RequestID: edge.RequestID(r.Context()), IP: edge.RemoteIP(r), UserAgent: printable(r.UserAgent(), 512)}
 		next.ServeHTTP(w, r.WithContext(audit.WithSource(r.Context(), s)))
 	})
 }

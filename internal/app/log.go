@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"runtime/debug"
 
-	"github.com/stile-id/stile/internal/oauth"
+	"github.com/stile-id/stile/internal/edge"
 )
 
 // logged writes one line per request. Queries and bodies hold secrets and are
@@ -22,7 +22,7 @@ func (a *App) logged(next http.Handler) http.Handler {
 		a.log.LogAttrs(r.Context(), level, "request",
 			slog.String("method", r.Method), slog.String("route", route(r)), slog.Int("status", rec.status),
 			slog.Float64("ms", float64(a.now().Sub(start).Microseconds())/1000),
-			slog.String("request", oauth.RequestID(r.Context())))
+			slog.String("request", edge.RequestID(r.Context())))
 	})
 }
 
@@ -47,7 +47,7 @@ func (a *App) contained(next http.Handler) http.Handler {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
-			a.log.ErrorContext(r.Context(), "panic", "request", oauth.RequestID(r.Context()), "stack", string(debug.Stack()))
+			a.log.ErrorContext(r.Context(), "panic", "request", edge.RequestID(r.Context()), "stack", string(debug.Stack()))
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusInternalServerError)
 			_, _ = w.Write([]byte(`{"version":"1.0.0","messages":{"type":"array","value":[{"message":"Internal Server Error","i18n":{"key":"E0000009"},"class":"ERROR"}]}}`))

@@ -1,14 +1,12 @@
 package idxapi
 
 import (
-	"encoding/json"
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/ion"
 	"github.com/stile-id/stile/internal/problem"
 )
@@ -19,7 +17,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem.Error
 	if errors.As(err, &p) && p.Kind != problem.Internal && p.Code != "" {
 		if p.RetryAfter > 0 {
-			setRetryAfter(w, p.RetryAfter)
+			edge.SetRetryAfter(w, p.RetryAfter)
 		}
 		s.end(w, statusOf(p.Kind), p.Code, p.Detail)
 		return
@@ -28,12 +26,12 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if p != nil && p.Kind == problem.Unavailable {
-		s.log.WarnContext(r.Context(), "unavailable", "err", err, "request", s.requestID(r))
-		setRetryAfter(w, max(p.RetryAfter, time.Second))
+		s.log.WarnContext(r.Context(), "unavailable", "err", err, "request", edge.RequestID(r.Context()))
+		edge.SetRetryAfter(w, max(p.RetryAfter, time.Second))
 		s.end(w, http.StatusServiceUnavailable, "E0000010", "Server is unable to respond at the moment.")
 		return
 	}
-	s.log.ErrorContext(r.Context(), "fault", "err", err, "request", s.requestID(r))
+	s.log.ErrorContext(r.Context(), "fault", "err", err, "request", edge.RequestID(r.Context()))
 	s.end(w, http.StatusInternalServerError, "E0000009", "Internal Server Error")
 }
 
@@ -45,19 +43,6 @@ func (s *Server) end(w http.ResponseWriter, status int, key, text string) {
 	s.write(w, status, &ion.Document{Version: ion.Version, Messages: messages([]problem.Message{
 		{Key: key, Text: text, Class: problem.ClassError},
 	})})
-}
-
-// apiError is the shape of errors outside of any transaction (IDX E26).
-func (s *Server) apiError(w http.ResponseWriter, r *http.Request, status int, code, summary string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"errorCode": code, "errorSummary": summary, "errorLink": code, "errorId": "oae" + s.requestID(r), "errorCauses": []string{},
-	})
-}
-
-func setRetryAfter(w http.ResponseWriter, d time.Duration) {
-	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
 }
 
 // printable keeps what a caller wrote from leaving its place in a message.

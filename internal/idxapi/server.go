@@ -11,13 +11,11 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/ion"
 	"github.com/stile-id/stile/internal/problem"
 )
-
-// maxBody is the largest request body in bytes (SEC S-135).
-const maxBody = 64 << 10
 
 // Config is what a Server is made of.
 type Config struct {
@@ -26,9 +24,8 @@ type Config struct {
 	// LinkTransaction finds the transaction that a link's token names.
 	LinkTransaction func(token string) (id string, ok bool)
 	// Agent names the browser and the system of a User-Agent header, in words of a fixed list.
-	Agent     func(userAgent string) (browser, os string)
-	RequestID func(*http.Request) string
-	Logger    *slog.Logger
+	Agent  func(userAgent string) (browser, os string)
+	Logger *slog.Logger
 }
 
 // A Server answers /idp/idx/* and /email/verify/*. Headers and CORS are put
@@ -38,7 +35,6 @@ type Server struct {
 	publicURL       string
 	linkTransaction func(string) (string, bool)
 	agent           func(string) (string, string)
-	requestID       func(*http.Request) string
 	log             *slog.Logger
 	names           map[string][]string // path -> offers
 	mux             *http.ServeMux
@@ -48,7 +44,7 @@ type Server struct {
 func New(c Config) *Server {
 	s := &Server{
 		engine: c.Engine, publicURL: c.PublicURL, linkTransaction: c.LinkTransaction, agent: c.Agent,
-		requestID: c.RequestID, log: c.Logger, names: map[string][]string{}, mux: http.NewServeMux(),
+		log: c.Logger, names: map[string][]string{}, mux: http.NewServeMux(),
 	}
 	for _, offer := range slices.Sorted(maps.Keys(paths)) {
 		s.names[paths[offer]] = append(s.names[paths[offer]], offer)
@@ -64,12 +60,14 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 	action := r.PathValue("action")
 	names := s.names[action]
 	if names == nil && action != "introspect" {
-		s.apiError(w, r, http.StatusNotFound, "E0000007", "Not found: Resource not found: "+printable(action)+" (path)")
+		e := edge.NotFound
+		e.Summary += ": " + printable(action) + " (path)"
+		e.Write(w, r)
 		return
 	}
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", "POST, OPTIONS")
-		s.apiError(w, r, http.StatusMethodNotAllowed, "E0000022", "The endpoint does not support the provided HTTP method")
+		edge.MethodNotAllowed.Write(w, r)
 		return
 	}
 	body, status := readBody(w, r)
@@ -109,7 +107,7 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if v.RetryAfter > 0 {
-		setRetryAfter(w, v.RetryAfter)
+		edge.SetRetryAfter(w, v.RetryAfter)
 	}
 	if rerenders(r) && v.Current != nil {
 		delete(v.Current.Context, "stile")
@@ -149,7 +147,7 @@ func readBody(w http.ResponseWriter, r *http.Request) (ion.Body, int) {
 	if v, ok := params["okta-version"]; ok && v != ion.Version {
 		return ion.Body{}, http.StatusBadRequest
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, edge.MaxBody))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return ion.Body{}, http.StatusRequestEntityTooLarge

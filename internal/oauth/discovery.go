@@ -1,6 +1,10 @@
 package oauth
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/stile-id/stile/internal/edge"
+)
 
 // metadata is what discovery says of an authorization server (RFC 8414 §2, OIDC
 // Discovery §3). It lists what is there: no authorization and no end-session
@@ -37,7 +41,7 @@ func (s *Server) discovery(i *issuer) http.HandlerFunc {
 		Claims: claimsSupported, CodeChallengeMethods: []string{"S256"},
 	}
 	return func(w http.ResponseWriter, _ *http.Request) {
-		Cacheable(w, "max-age=86400, must-revalidate")
-		writeJSON(w, http.StatusOK, m)
+		edge.Cacheable(w, "max-age=86400, must-revalidate")
+		edge.WriteJSON(w, http.StatusOK, m)
 	}
 }

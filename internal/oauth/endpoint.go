@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"mime"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -14,11 +13,9 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/problem"
 )
-
-// maxBody is the largest request body in bytes (SEC, default policy block).
-const maxBody = 64 << 10
 
 // A call is one request to an endpoint of an authorization server.
 type call struct {
@@ -38,7 +35,7 @@ type endpoint func(*call) error
 func (s *Server) serve(i *issuer, name string, e endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		start := s.now()
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, edge.MaxBody)
 		c := &call{Server: s, issuer: i, w: w, r: r}
 		err := e(c)
 		if err != nil && r.Context().Err() != nil {
@@ -52,7 +49,7 @@ func (s *Server) serve(i *issuer, name string, e endpoint) http.HandlerFunc {
 		if p.Kind == problem.Unauthenticated && triedBasic(r) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="`+i.URL+`"`) // due to whoever tried it (RFC 6749 §5.2)
 		}
-		writeRefusal(w, p, RequestID(r.Context()))
+		writeRefusal(w, r, p)
 	}
 }
 
@@ -62,7 +59,7 @@ func (c *call) record(name string, took time.Duration, err error) {
 	level, outcome := slog.LevelDebug, "ok"
 	attrs := []slog.Attr{
 		slog.String("route", name), slog.String("server", c.issuer.ID),
-		slog.String("request", RequestID(c.r.Context())), slog.Float64("ms", float64(took)/float64(time.Millisecond)),
+		slog.String("request", edge.RequestID(c.r.Context())), slog.Float64("ms", float64(took)/float64(time.Millisecond)),
 	}
 	if c.client != nil {
 		attrs = append(attrs, slog.String("client", c.client.ID))
@@ -97,7 +94,7 @@ var parameterName = regexp.MustCompile(`^[a-z_]{1,40}$`)
 func (c *call) form(query bool) (params, error) {
 	body, err := io.ReadAll(c.r.Body)
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, invalidRequest("The request body is larger than %d bytes.", maxBody)
+		return nil, invalidRequest("The request body is larger than %d bytes.", edge.MaxBody)
 	}
 	if err != nil {
 		return nil, invalidRequest("The request body could not be read.")
@@ -146,13 +143,4 @@ func (p params) need(name string) (string, error) {
 		return v, nil
 	}
 	return "", invalidRequest("The '%s' parameter is missing.", name)
-}
-
-// remoteIP is the address of the other end of the connection.
-func remoteIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return host
 }

@@ -1,15 +1,12 @@
 package oauth
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -79,7 +76,7 @@ type errorBody struct {
 
 // writeRefusal answers with an error. Both members are always there: okta-auth-js
 // takes anything else for a failure without a message.
-func writeRefusal(w http.ResponseWriter, p *problem.Error, requestID string) {
+func writeRefusal(w http.ResponseWriter, r *http.Request, p *problem.Error) {
 	d := dialect[p.Kind]
 	body := errorBody{p.Code, p.Detail}
 	if body.Error == "" {
@@ -87,43 +84,17 @@ func writeRefusal(w http.ResponseWriter, p *problem.Error, requestID string) {
 	}
 	switch p.Kind {
 	case problem.Internal:
-		body = errorBody{d.code, "Internal Server Error. Request id: " + requestID}
+		body = errorBody{d.code, "Internal Server Error. Request id: " + edge.RequestID(r.Context())}
 	case problem.Unavailable:
 		body = errorBody{d.code, "Server is unable to respond at the moment."}
-		setRetryAfter(w, max(p.RetryAfter, time.Second))
+		edge.SetRetryAfter(w, max(p.RetryAfter, time.Second))
 	case problem.Throttled:
-		setRetryAfter(w, max(p.RetryAfter, time.Second))
-		writeAPIError(w, d.status, "E0000047", "API call exceeded rate limit due to too many requests.", requestID)
+		edge.SetRetryAfter(w, max(p.RetryAfter, time.Second))
+		edge.TooManyRequests.Write(w, r)
 		return
 	}
 	if body.Description == "" {
 		body.Description = "The request was refused."
 	}
-	writeJSON(w, d.status, body)
-}
-
-// writeAPIError answers in the shape of errors outside of OAuth (IDX E11, E26).
-func writeAPIError(w http.ResponseWriter, status int, code, summary, requestID string) {
-	writeJSON(w, status, map[string]any{
-		"errorCode": code, "errorSummary": summary, "errorLink": code,
-		"errorId": "oae" + requestID, "errorCauses": []string{},
-	})
-}
-
-func notFound(w http.ResponseWriter, r *http.Request) {
-	writeAPIError(w, http.StatusNotFound, "E0000007", "Not found: Resource not found", RequestID(r.Context()))
-}
-
-func setRetryAfter(w http.ResponseWriter, d time.Duration) {
-	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("oauth: encode %T: %v", v, err)) // all types here can be encoded
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
+	edge.WriteJSON(w, d.status, body)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/language"
+
+	"github.com/stile-id/stile/internal/edge"
 )
 
 const (
@@ -92,7 +94,7 @@ func (c *call) interact() error {
 	if err != nil {
 		return err
 	}
-	writeJSON(c.w, http.StatusOK, interactResponse{handle})
+	edge.WriteJSON(c.w, http.StatusOK, interactResponse{handle})
 	return nil
 }
 
@@ -115,7 +117,7 @@ func (c *call) requestedScopes(p params) ([]string, error) {
 // other than the caller count only from a client that proved its secret (IDX §1.3).
 func (c *call) describePerson(request *InteractionRequest) {
 	h := c.r.Header
-	request.IP = remoteIP(c.r)
+	request.IP = edge.RemoteIP(c.r)
 	request.UserAgent = limit(c.r.UserAgent(), maxUserAgent)
 	request.Locale = locale(h.Get("Accept-Language"))
 	if !c.authenticated {

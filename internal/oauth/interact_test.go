@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -94,7 +95,7 @@ func TestIDX_C05_C06_C07_InteractRefusals(t *testing.T) {
 		wantRefusal(t, e.do(request(http.MethodPost, interactPath, "client_id=%zz")), 400, "invalid_request", "")
 	})
 	t.Run("large body", func(t *testing.T) {
-		wantRefusal(t, e.do(request(http.MethodPost, interactPath, "x="+strings.Repeat("y", maxBody))), 400, "invalid_request", "")
+		wantRefusal(t, e.do(request(http.MethodPost, interactPath, "x="+strings.Repeat("y", edge.MaxBody))), 400, "invalid_request", "")
 	})
 	t.Run("query does not count", func(t *testing.T) {
 		wantRefusal(t, e.do(request(http.MethodPost, interactPath+"?"+interaction().Encode(), "")), 401, "invalid_client", "")

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -42,7 +43,7 @@ func (c *call) introspect() error {
 	if err != nil {
 		return err
 	}
-	writeJSON(c.w, http.StatusOK, i)
+	edge.WriteJSON(c.w, http.StatusOK, i)
 	return nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/keyring"
 	"github.com/stile-id/stile/internal/problem"
 )
@@ -377,7 +378,7 @@ func (c *call) jwks() error {
 			document.Keys = append(document.Keys, k.public)
 		}
 	}
-	Cacheable(c.w, "public, max-age=3600")
-	writeJSON(c.w, http.StatusOK, document)
+	edge.Cacheable(c.w, "public, max-age=3600")
+	edge.WriteJSON(c.w, http.StatusOK, document)
 	return nil
 }

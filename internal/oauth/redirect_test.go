@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stile-id/stile/internal/edge"
 )
 
 func TestSEC_S75_RedirectURIRegistration(t *testing.T) {
@@ -117,8 +119,8 @@ func FuzzRedirectURI(f *testing.F) {
 		if !c.AllowsRedirect(uri) || c.AllowsRedirect(uri+"x") || c.AllowsRedirect(uri+"#x") {
 			t.Fatalf("%q does not match itself alone", uri)
 		}
-		if o := originOf(uri); o != "" && originOf(o) != o {
-			t.Fatalf("origin of %q is %q, whose origin is %q", uri, o, originOf(o))
+		if o := edge.OriginOf(uri); o != "" && edge.OriginOf(o) != o {
+			t.Fatalf("origin of %q is %q, whose origin is %q", uri, o, edge.OriginOf(o))
 		}
 		// what is appended stays readable
 		q := u.Query()

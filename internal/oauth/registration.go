@@ -15,6 +15,7 @@ import (
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/edge"
 )
 
 // The grants that exist.
@@ -134,8 +135,8 @@ func (c *Client) Validate() error {
 	for _, o := range c.TrustedOrigins {
 		if err := ValidateRedirectURI(o, false); err != nil {
 			fail("trustedOrigins", "%q %w", o, err)
-		} else if o != originOf(o) {
-			fail("trustedOrigins", "%q must be scheme, host and port as browsers write them: %q", o, originOf(o))
+		} else if o != edge.OriginOf(o) {
+			fail("trustedOrigins", "%q must be scheme, host and port as browsers write them: %q", o, edge.OriginOf(o))
 		}
 	}
 	if c.LogoURI != "" {
@@ -222,7 +223,7 @@ func auditRow(ctx context.Context, now time.Time, events ...audit.Event) audit.R
 	row := audit.Row{ID: directory.NewID("ae"), At: now, Events: events}
 	for i := range events {
 		e := &events[i]
-		e.At, e.RequestID = row.At, RequestID(ctx)
+		e.At, e.RequestID = row.At, edge.RequestID(ctx)
 		if e.Outcome == "" {
 			e.Outcome = audit.Success
 		}

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/stile-id/stile/internal/edge"
 )
 
 const (
@@ -95,7 +97,7 @@ func (r *registry) fresh(ctx context.Context, age time.Duration) (*clientSet, er
 			continue
 		}
 		for _, uri := range c.RedirectURIs {
-			if o := originOf(uri); o != "" {
+			if o := edge.OriginOf(uri); o != "" {
 				set.origins[o] = true
 			}
 		}

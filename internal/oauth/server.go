@@ -14,6 +14,7 @@ import (
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/keyring"
 )
 
@@ -303,10 +304,12 @@ func (s *Server) TokenURL(server string) string {
 // ids and CORS included.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
-	open := func(path string, h http.HandlerFunc) { mux.Handle(path, anyOrigin(methods{http.MethodGet: h})) }
+	open := func(path string, h http.HandlerFunc) {
+		mux.Handle(path, edge.AnyOrigin(edge.Methods{http.MethodGet: h}))
+	}
 	for _, i := range s.issuers {
 		route := func(name string, e endpoint, names ...string) {
-			m := methods{}
+			m := edge.Methods{}
 			for _, method := range names {
 				m[method] = s.serve(i, name, e)
 			}
@@ -326,8 +329,23 @@ func (s *Server) Handler() http.Handler {
 		route("introspect", (*call).introspect, http.MethodPost)
 		route("revoke", (*call).revoke, http.MethodPost)
 	}
-	mux.HandleFunc("/", notFound)
-	return WithRequestID(SecureHeaders(mux))
+	mux.HandleFunc("/", edge.NotFound.Write)
+	return edge.WithRequestID(directory.NewID, edge.SecureHeaders(mux))
+}
+
+// CORS lets the pages of trusted origins call next. A preflight of any other is
+// refused as OAuth refuses.
+func (s *Server) CORS(next http.Handler) http.Handler {
+	refuse := func(w http.ResponseWriter, _ *http.Request) {
+		edge.WriteJSON(w, http.StatusForbidden, errorBody{"access_denied", "The origin is not a trusted origin of any client."})
+	}
+	return edge.CORS{Trusts: s.TrustsOrigin, Refuse: refuse}.Handler(next)
+}
+
+// TrustsOrigin reports whether an origin is a trusted origin of any client, or
+// that of a redirect URI.
+func (s *Server) TrustsOrigin(ctx context.Context, origin string) bool {
+	return s.clients.trusts(ctx, origin)
 }
 
 // Run makes the first signing keys and keeps keys and revocations fresh until

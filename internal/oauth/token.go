@@ -9,6 +9,7 @@ import (
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -71,7 +72,7 @@ func (c *call) token() error {
 	if err != nil {
 		return err
 	}
-	writeJSON(c.w, http.StatusOK, response)
+	edge.WriteJSON(c.w, http.StatusOK, response)
 	return nil
 }
 
@@ -139,7 +140,7 @@ func (c *call) granted(i *issue, transaction string) []audit.Event {
 func (c *call) event(kind, actor, target, transaction string) audit.Event {
 	e := audit.Event{
 		Type: kind, Actor: actor, Target: target, Transaction: transaction,
-		IP: remoteIP(c.r), UserAgent: limit(c.r.UserAgent(), maxUserAgent),
+		IP: edge.RemoteIP(c.r), UserAgent: limit(c.r.UserAgent(), maxUserAgent),
 	}
 	if c.client != nil {
 		e.Client = c.client.ID

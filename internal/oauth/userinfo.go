@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -20,7 +21,7 @@ func (c *call) userinfo() error {
 	}
 	if token == "" {
 		c.w.Header().Set("WWW-Authenticate", "Bearer") // without a token there is no error to name (RFC 6750 §3.1)
-		writeJSON(c.w, http.StatusUnauthorized, errorBody{"invalid_token", "An access token is required."})
+		edge.WriteJSON(c.w, http.StatusUnauthorized, errorBody{"invalid_token", "An access token is required."})
 		return nil
 	}
 	claims, err := c.verifyAccess(ctx, c.issuer, token)
@@ -46,7 +47,7 @@ func (c *call) userinfo() error {
 	if err != nil {
 		return err
 	}
-	writeJSON(c.w, http.StatusOK, userInfoClaims{Subject: user.ID, personClaims: personOf(user, claims.Scopes)})
+	edge.WriteJSON(c.w, http.StatusOK, userInfoClaims{Subject: user.ID, personClaims: personOf(user, claims.Scopes)})
 	return nil
 }
 
@@ -79,6 +80,6 @@ func (c *call) bearer() (string, error) {
 // (IDX §1.3).
 func (c *call) challenge(status int, code, description string) error {
 	c.w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer error=%q, error_description=%q", code, description))
-	writeJSON(c.w, status, errorBody{code, description})
+	edge.WriteJSON(c.w, status, errorBody{code, description})
 	return nil
 }

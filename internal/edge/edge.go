@@ -1,14 +1,18 @@
-package oauth
+// Package edge is what every HTTP door does the same: request ids, security
+// headers, cross-origin answers, client addresses, API errors.
+package edge
 
 import (
 	"context"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
-
-	"github.com/stile-id/stile/internal/directory"
 )
+
+// MaxBody is the largest request body in bytes (SEC S-135).
+const MaxBody = 64 << 10
 
 type requestIDKey struct{}
 
@@ -20,11 +24,12 @@ func RequestID(ctx context.Context) string {
 
 // WithRequestID gives each request an id, answers with it in X-Okta-Request-Id
 // and X-Request-Id, and puts it into the context. One that came from outside is
-// not taken over: it could not be trusted to be unique.
-func WithRequestID(next http.Handler) http.Handler {
+// not taken over: it could not be trusted to be unique. Ids are made by newID
+// from their prefix.
+func WithRequestID(newID func(prefix string) string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if RequestID(r.Context()) == "" {
-			id := directory.NewID("req")
+			id := newID("req")
 			w.Header().Set("X-Okta-Request-Id", id)
 			w.Header().Set("X-Request-Id", id)
 			r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
@@ -56,11 +61,11 @@ func Cacheable(w http.ResponseWriter, control string) {
 	w.Header().Del("Expires")
 }
 
-// methods dispatches by method, and refuses the others in JSON, which ServeMux
+// Methods dispatches by method, and refuses the others in JSON, which ServeMux
 // would do in plain text.
-type methods map[string]http.HandlerFunc
+type Methods map[string]http.HandlerFunc
 
-func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m Methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := m[r.Method]
 	if h == nil && r.Method == http.MethodHead {
 		h = m[http.MethodGet]
@@ -75,5 +80,14 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	writeAPIError(w, http.StatusMethodNotAllowed, "E0000022", "The endpoint does not support the provided HTTP method", RequestID(r.Context()))
+	MethodNotAllowed.Write(w, r)
+}
+
+// RemoteIP is the address of the other end of the connection, "" if it has none.
+func RemoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
 }
