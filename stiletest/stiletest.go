@@ -60,7 +60,7 @@ func Require(keys ...string) Option {
 func Disclose() Option { return func(s *settings) { s.org.Enumeration = policy.Disclose } }
 
 // SignUpClosed switches self-service sign-up off.
-func SignUpClosed() Option { return func(s *settings) { s.org.SignUp = false } }
+func SignUpClosed() Option { return func(s *settings) { s.org.CloseSignUp() } }
 
 // RedirectURI sets where both clients are sent back to, and mailed links lead.
 // The default is http://localhost:8080/login/callback.

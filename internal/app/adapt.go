@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"slices"
 	"time"
@@ -16,14 +17,34 @@ import (
 )
 
 // flowStore gives the flow engine its part of the storage port.
-type flowStore struct{ store.Store }
+type flowStore struct {
+	store.Store
+	signOuts *signOuts
+}
 
 func (s flowStore) InTx(ctx context.Context, durable bool, fn func(flow.Tx) error) error {
 	d := store.Relaxed
 	if durable {
 		d = store.Durable
 	}
-	return s.Store.InTx(ctx, d, func(tx store.Tx) error { return fn(tx) })
+	return s.Store.InTx(ctx, d, func(tx store.Tx) error { return fn(flowTx{tx, s.signOuts}) })
+}
+
+// flowTx writes what the flow does not know the parts of.
+type flowTx struct {
+	store.Tx
+	signOuts *signOuts
+}
+
+// signOuts makes the revocation that voids a user's tokens, which is OAuth's.
+type signOuts struct {
+	revocation func(id string, at time.Time) oauth.Revocation
+}
+
+// SignOut implements [flow.Tx] (SEC S-104).
+func (t flowTx) SignOut(userID string, at time.Time) error {
+	return errors.Join(
+		t.EndSessions(userID, at), t.RevokeFamilies(userID, "", at), t.Revoke(t.signOuts.revocation(userID, at)))
 }
 
 // outboxStore gives the outbox its part.
@@ -49,7 +70,6 @@ func (s outboxStore) SettleOutbox(ctx context.Context, messages []outbox.Message
 // flowClients shows the flow engine what it must know of OAuth clients.
 type flowClients struct {
 	clients func(ctx context.Context, id string) (oauth.Client, error)
-	org     policy.Org
 }
 
 func (f *flowClients) FlowClient(ctx context.Context, id string) (flow.Client, bool, error) {
@@ -63,16 +83,8 @@ func (f *flowClients) FlowClient(ctx context.Context, id string) (flow.Client, b
 	out := flow.Client{
 		ID: c.ID, Name: c.Name, Confidential: !c.Public(), LogoURI: c.LogoURI,
 		EmailCallback: c.EmailCallbackURI, SignUpURI: c.SignUpURI,
-		SignUp: f.org.SignUp, Enumeration: f.org.Enumeration,
-	}
-	switch c.SignUp {
-	case "open":
-		out.SignUp = true
-	case "closed":
-		out.SignUp = false
-	}
-	if c.Enumeration != "" {
-		out.Enumeration = policy.Enumeration(c.Enumeration)
+		SignUp: policy.SignUp(c.SignUp), Enumeration: policy.Enumeration(c.Enumeration),
+		Access: c.AccessPolicy, Profile: c.ProfilePolicy,
 	}
 	return out, true, nil
 }
@@ -80,30 +92,37 @@ func (f *flowClients) FlowClient(ctx context.Context, id string) (flow.Client, b
 // interactions is the flow engine as the OAuth core knows it.
 type interactions struct{ engine *flow.Engine }
 
-// singleFactor is the only assurance that can be asked for so far.
-const singleFactor = "urn:okta:loa:1fa:any"
-
 func (i interactions) Begin(ctx context.Context, r oauth.InteractionRequest) (string, error) {
-	switch { // no such tokens are issued yet, so none is valid
-	case r.ActivationToken != "":
-		return "", oauth.ErrActivationToken
-	case r.RecoveryToken != "":
-		return "", oauth.ErrRecoveryToken
-	}
 	acr := ""
-	if len(r.ACRValues) > 0 {
-		if !slices.Contains(r.ACRValues, singleFactor) {
+	if len(r.ACRValues) > 0 { // in the client's order of preference
+		known := slices.IndexFunc(r.ACRValues, policy.KnownACR)
+		if known < 0 {
 			return "", problem.New(problem.Invalid, "unmet_authentication_requirements",
 				"None of the requested 'acr_values' can be satisfied.")
 		}
-		acr = singleFactor
+		acr = r.ACRValues[known]
 	}
-	// max_age needs no check: each transaction asks for a proof of its own.
-	return i.engine.Begin(ctx, flow.Request{
-		ClientID: r.ClientID, Server: r.Server, Scopes: r.Scopes, RedirectURI: r.RedirectURI, State: r.State,
-		Nonce: r.Nonce, CodeChallenge: r.CodeChallenge, ACR: acr, LoginHint: r.LoginHint,
-		IP: r.IP, UserAgent: r.UserAgent, Locale: r.Locale,
-	})
+	start := flow.Start{
+		Request: flow.Request{
+			ClientID: r.ClientID, Server: r.Server, Scopes: r.Scopes, RedirectURI: r.RedirectURI, State: r.State,
+			Nonce: r.Nonce, CodeChallenge: r.CodeChallenge, ACR: acr, LoginHint: r.LoginHint,
+			IP: r.IP, UserAgent: r.UserAgent, Locale: r.Locale,
+		},
+		Browser:       flow.Browser{Cookie: r.SessionCookie, Keeps: r.Browser},
+		RecoveryToken: r.RecoveryToken, ActivationToken: r.ActivationToken, DeviceToken: r.DeviceToken,
+	}
+	if r.MaxAge != nil {
+		age := time.Duration(*r.MaxAge) * time.Second
+		start.MaxAge = &age
+	}
+	handle, err := i.engine.Begin(ctx, start)
+	switch {
+	case errors.Is(err, flow.ErrRecoveryToken):
+		return "", oauth.ErrRecoveryToken
+	case errors.Is(err, flow.ErrActivationToken):
+		return "", oauth.ErrActivationToken
+	}
+	return handle, err
 }
 
 func (i interactions) Finished(ctx context.Context, code string) (oauth.Interaction, error) {
@@ -120,7 +139,7 @@ func (i interactions) Finished(ctx context.Context, code string) (oauth.Interact
 }
 
 func (i interactions) Spend(tx oauth.Tx, x oauth.Interaction) error {
-	return i.engine.Spend(tx.(flow.Tx), x.Row.(flow.Result))
+	return i.engine.Spend(flowTx{Tx: tx.(store.Tx)}, x.Row.(flow.Result))
 }
 
 // mailer makes the flow's outgoing mail into messages of the outbox.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,11 +31,13 @@ import (
 
 // Config is what an App is made of.
 type Config struct {
-	Dir       string // of the database, the master key and the inbox
-	PublicURL string // scheme and host; the only source of absolute URLs (SEC S-17)
-	Policy    policy.Org
-	Limits    flow.Limits
-	Servers   []oauth.AuthorizationServer // default: oauth's
+	Dir       string     // of the database, the master key and the inbox
+	PublicURL string     // scheme and host; the only source of absolute URLs (SEC S-17)
+	Policy    policy.Org // until others are stored
+	// Overlay changes the policies of this process alone, stored or not.
+	Overlay func(*policy.Org)
+	Limits  flow.Limits
+	Servers []oauth.AuthorizationServer // default: oauth's
 
 	SMTP   string // delivers mail there; empty: to the inbox only
 	Sender string // From of mails; default: an address at the public host
@@ -60,15 +63,16 @@ type App struct {
 	Inbox  *mail.Inbox // nil without
 	Sender string      // From of mails
 
-	outbox  *outbox.Outbox
-	sealer  *audit.Sealer
-	sealing time.Duration // between two runs of sealer
-	handler http.Handler
-	log     *slog.Logger
-	now     func() time.Time
-	stop    context.CancelFunc
-	workers sync.WaitGroup
-	smtp    *mail.SMTP // nil without
+	outbox   *outbox.Outbox
+	policies *policies
+	sealer   *audit.Sealer
+	sealing  time.Duration // between two runs of sealer
+	handler  http.Handler
+	log      *slog.Logger
+	now      func() time.Time
+	stop     context.CancelFunc
+	workers  sync.WaitGroup
+	smtp     *mail.SMTP // nil without
 }
 
 // New opens the database and wires the engine. Nothing runs in the background yet.
@@ -118,19 +122,26 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	a.policies = &policies{store: db, initial: c.Policy, overlay: c.Overlay, log: c.Logger}
+	if err := a.policies.load(ctx); err != nil {
+		return nil, err
+	}
 	// The OAuth core and the flow engine need each other: the engine asks for
 	// clients, the core for interactions.
-	clients := flowClients{org: c.Policy}
+	var clients flowClients
+	tokens := &signOuts{}
 	a.Engine, err = flow.New(flow.Config{
-		Store: flowStore{db}, Keys: keys, Clients: &clients, Outbox: mailer{a.outbox},
-		Policy: c.Policy, Authenticators: []authenticator.Authenticator{codes, words},
+		Store: flowStore{db, tokens}, Keys: keys, Clients: &clients, Outbox: mailer{a.outbox},
+		Policies: a.policies.Current, Authenticators: []authenticator.Authenticator{codes, words},
 		Limits: c.Limits, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
+	a.policies.check = a.Engine.Check
+	cookie := edge.SessionCookie{Secure: strings.HasPrefix(c.PublicURL, "https://")}
 	a.OAuth, err = oauth.New(oauth.Config{
-		PublicURL: c.PublicURL, Store: db, Keyring: keys, Interactions: interactions{a.Engine},
+		PublicURL: c.PublicURL, Store: db, Keyring: keys, Interactions: interactions{a.Engine}, Cookie: cookie,
 		InTx: func(ctx context.Context, fn func(oauth.Tx) error) error {
 			return db.InTx(ctx, store.Durable, func(tx store.Tx) error { return fn(tx) })
 		},
@@ -140,15 +151,16 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	clients.clients = a.OAuth.Client
-	a.handler = a.routes(c, codes.TransactionOf)
+	tokens.revocation = a.OAuth.Revocation
+	a.handler = a.routes(c, codes.TransactionOf, cookie)
 	return a, nil
 }
 
 // routes puts the doors side by side.
-func (a *App) routes(c Config, linkTransaction func(string) (string, bool)) http.Handler {
+func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cookie edge.SessionCookie) http.Handler {
 	idx := idxapi.New(idxapi.Config{
 		Engine: a.Engine, PublicURL: c.PublicURL, LinkTransaction: linkTransaction, Agent: mail.ParseUserAgent,
-		Logger: c.Logger,
+		Cookie: cookie, Logger: c.Logger,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/idp/idx/", a.OAuth.CORS(idx))
@@ -176,6 +188,7 @@ func (a *App) Start() {
 			a.log.Error("token keys", "err", err)
 		}
 	})
+	a.workers.Go(func() { a.policies.run(ctx) })
 	a.workers.Go(func() { a.purge(ctx) })
 	a.workers.Go(func() {
 		tick := time.NewTicker(a.sealing)

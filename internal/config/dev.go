@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/stile-id/stile/internal/policy"
@@ -66,20 +67,32 @@ func (d *Dev) Validate() error {
 	return nil
 }
 
-// Policy is the guide's organisation with what the flags change of it.
+// Overlay puts what the flags change of the policies over them.
+func (d *Dev) Overlay(org *policy.Org) {
+	if d.Enumeration != "" {
+		org.Enumeration = policy.Enumeration(d.Enumeration)
+	}
+	if len(d.Require) == 0 {
+		return
+	}
+	org.Enrollment = slices.Clone(org.Enrollment)
+	last := &org.Enrollment[len(org.Enrollment)-1]
+	last.Authenticators = slices.Clone(last.Authenticators)
+	for _, key := range d.Require {
+		org.Require(key)
+	}
+}
+
+// Policy is the guide's organisation, which holds until another is stored.
 func (d *Dev) Policy() (policy.Org, error) {
 	org := policy.PasswordOptional()
-	org.Enumeration = policy.Enumeration(d.Enumeration)
 	for _, key := range d.Require {
 		if !org.Require(key) {
-			var have []string
-			for _, a := range org.Authenticators {
-				have = append(have, a.Key)
-			}
-			return org, fmt.Errorf("--require-authenticators: there is no %q; there are %s", key, strings.Join(have, ", "))
+			return org, fmt.Errorf("--require-authenticators: there is no %q; there are %s",
+				key, strings.Join(org.EnrollmentFor(nil).Keys(""), ", "))
 		}
 	}
-	return org, nil
+	return policy.PasswordOptional(), nil
 }
 
 // AppURL is the demo app's address as browsers see it.

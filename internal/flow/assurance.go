@@ -170,6 +170,9 @@ func (t *Turn) enrolled(key string) bool {
 	if t.account == nil {
 		return false
 	}
+	if t.tx.Activating && key == emailKey { // the invitation has proven it
+		return true
+	}
 	_, ok := t.account.Enrolled(key)
 	return ok
 }

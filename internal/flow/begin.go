@@ -26,7 +26,12 @@ type Start struct {
 	MaxAge          *time.Duration // how old a session's proof may be; nil: as policy says
 	RecoveryToken   string
 	ActivationToken string
+	// DeviceToken is a secret of the browser, the same at each of its sign-ins;
+	// empty: not known. One of less than 16 characters is none (SEC S-108).
+	DeviceToken string
 }
+
+const minDeviceToken = 16
 
 // Begin starts a transaction and returns its interaction handle. With a session
 // of the browser the person is known, by what they proved there and is not too
@@ -36,6 +41,10 @@ func (e *Engine) Begin(ctx context.Context, s Start) (string, error) {
 	now := e.now()
 	tx := &Transaction{
 		ID: directory.NewID(idPrefix), Version: 1, CreatedAt: now, ExpiresAt: now.Add(Life), Request: s.Request,
+	}
+	if len(s.DeviceToken) >= minDeviceToken {
+		mac := e.keys.MAC("flow/device", s.DeviceToken)
+		tx.Request.Device = directory.IDFrom(mac[:])
 	}
 	var err error
 	switch {

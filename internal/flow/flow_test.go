@@ -39,7 +39,7 @@ const ada = "ada@example.com"
 func TestSignUpThatSkipsTheRest(t *testing.T) {
 	r := newRig(t, policy.PasswordOptional())
 	v := r.begin()
-	if got, want := names(v.last), "identify select-enroll-profile cancel"; got != want {
+	if got, want := names(v.last), "identify select-enroll-profile recover cancel"; got != want {
 		t.Fatalf("IDX_C34 first offers %q, want %q", got, want)
 	}
 	v.signUp(ada)
@@ -407,17 +407,17 @@ func TestHandles(t *testing.T) {
 			if bad == good {
 				continue
 			}
-			_, err := r.Introspect(context.Background(), Handle{State: bad})
+			_, err := r.Introspect(context.Background(), Handle{State: bad}, Browser{})
 			if problem.KindOf(err) != problem.Expired {
 				t.Fatalf("SEC_S20: %q was answered with %v", bad, err)
 			}
 		}
 	}
-	if _, err := r.Introspect(context.Background(), Handle{Interaction: good}); problem.KindOf(err) != problem.Expired {
+	if _, err := r.Introspect(context.Background(), Handle{Interaction: good}, Browser{}); problem.KindOf(err) != problem.Expired {
 		t.Fatalf("SEC_S20: a state handle passed for an interaction handle: %v", err)
 	}
 	r.pass(Life)
-	if _, err := r.Introspect(context.Background(), v.handle); problem.KindOf(err) != problem.Expired {
+	if _, err := r.Introspect(context.Background(), v.handle, Browser{}); problem.KindOf(err) != problem.Expired {
 		t.Fatalf("D7 IDX_C79: an hour later: %v", err)
 	}
 }
@@ -433,7 +433,7 @@ func TestInteractionCode(t *testing.T) {
 	if _, err := r.Finished(ctx, first); problem.KindOf(err) != problem.Invalid {
 		t.Fatalf("IDX_C74 SEC_S27: a minute later: %v", err)
 	}
-	again, err := r.Introspect(ctx, v.handle)
+	again, err := r.Introspect(ctx, v.handle, Browser{})
 	if err != nil || again.Code == "" || again.Code == first {
 		t.Fatalf("no fresh code: %v %v", again, err)
 	}
@@ -467,16 +467,16 @@ func TestInteractionCode(t *testing.T) {
 	if won != 1 {
 		t.Fatalf("SEC_S27: %d redemptions", won)
 	}
-	if got, err := r.Introspect(ctx, v.handle); err != nil || key(got) != "idx.transferred.to.new.tab" {
+	if got, err := r.Introspect(ctx, v.handle, Browser{}); err != nil || key(got) != "idx.transferred.to.new.tab" {
 		t.Fatalf("after redemption: %v %v", got, err)
 	}
 }
 
 func TestSignUpClosed(t *testing.T) {
 	org := policy.PasswordOptional()
-	org.SignUp = false
+	org.CloseSignUp()
 	v := newRig(t, org).begin()
-	if names(v.last) != "identify cancel" {
+	if names(v.last) != "identify recover cancel" {
 		t.Fatalf("IDX_C34 offers %q", names(v.last))
 	}
 	got := v.answer("select-enroll-profile")
@@ -538,7 +538,7 @@ func FuzzHandle(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		v, err := r.Introspect(context.Background(), Handle{State: s})
+		v, err := r.Introspect(context.Background(), Handle{State: s}, Browser{})
 		if s == good {
 			if err != nil {
 				t.Fatal(err)
@@ -548,7 +548,7 @@ func FuzzHandle(f *testing.F) {
 		if problem.KindOf(err) != problem.Expired || v != nil {
 			t.Fatalf("SEC_S20: %q gives %v, %v", s, v, err)
 		}
-		if _, err := r.Introspect(context.Background(), Handle{Interaction: s}); problem.KindOf(err) != problem.Expired && s != "" {
+		if _, err := r.Introspect(context.Background(), Handle{Interaction: s}, Browser{}); problem.KindOf(err) != problem.Expired && s != "" {
 			t.Fatalf("SEC_S20: %q as an interaction handle gives %v", s, err)
 		}
 		if _, err := r.Finished(context.Background(), s); problem.KindOf(err) != problem.Invalid {

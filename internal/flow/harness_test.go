@@ -14,9 +14,11 @@ import (
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/keyring"
+	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 )
 
 // memory is the storage port in a map, with the promises that the engine relies on.
@@ -27,6 +29,11 @@ type memory struct {
 	messages     map[string]outbox.Message
 	audit        []audit.Event
 	commits      int
+	sessions     map[string]session.Session
+	tickets      map[string]directory.Ticket
+	devices      map[string]session.Device
+	counters     map[string]limit.Counter
+	signedOut    []string // users, once for each time
 }
 
 var (
@@ -36,7 +43,9 @@ var (
 )
 
 func newMemory() *memory {
-	return &memory{transactions: map[string]Row{}, users: map[string]directory.Account{}, messages: map[string]outbox.Message{}}
+	return &memory{transactions: map[string]Row{}, users: map[string]directory.Account{}, messages: map[string]outbox.Message{},
+		sessions: map[string]session.Session{}, tickets: map[string]directory.Ticket{},
+		devices: map[string]session.Device{}, counters: map[string]limit.Counter{}}
 }
 
 func (m *memory) Transaction(_ context.Context, id string) (Row, error) {
@@ -132,7 +141,139 @@ func (w *memoryTx) InsertEnrollment(e directory.Enrollment) error {
 	})
 }
 
-func (w *memoryTx) UpdateEnrollment(directory.Enrollment) error { return nil }
+func (w *memoryTx) UpdateUser(u directory.User) error {
+	if w.m.users[u.ID].Version != u.Version-1 {
+		return errStale
+	}
+	return w.later(func() {
+		a := w.m.users[u.ID]
+		a.User = u
+		w.m.users[u.ID] = a
+	})
+}
+
+func (w *memoryTx) UpdateEnrollment(e directory.Enrollment) error {
+	for i, old := range w.m.users[e.UserID].Enrollments {
+		if old.ID == e.ID && old.Version == e.Version-1 {
+			return w.later(func() {
+				a := w.m.users[e.UserID]
+				a.Enrollments = slices.Clone(a.Enrollments)
+				a.Enrollments[i] = e
+				w.m.users[e.UserID] = a
+			})
+		}
+	}
+	return errStale
+}
+
+func (w *memoryTx) DeleteEnrollment(id string) error {
+	for _, a := range w.m.users {
+		for i, e := range a.Enrollments {
+			if e.ID == id {
+				return w.later(func() {
+					a := w.m.users[e.UserID]
+					a.Enrollments = slices.Delete(slices.Clone(a.Enrollments), i, i+1)
+					w.m.users[e.UserID] = a
+				})
+			}
+		}
+	}
+	return errMissing
+}
+
+func (m *memory) Session(_ context.Context, id string) (session.Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.sessions[id]
+	if !ok {
+		return s, errMissing
+	}
+	return s, nil
+}
+
+func (m *memory) Ticket(_ context.Context, id string) (directory.Ticket, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t, ok := m.tickets[id]
+	if !ok {
+		return t, errMissing
+	}
+	return t, nil
+}
+
+func (m *memory) Device(_ context.Context, userID, id string) (session.Device, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, ok := m.devices[userID+id]
+	if !ok {
+		return d, errMissing
+	}
+	return d, nil
+}
+
+func (m *memory) Counter(_ context.Context, key string) (limit.Counter, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c, ok := m.counters[key]
+	if !ok {
+		return c, errMissing
+	}
+	return c, nil
+}
+
+func (w *memoryTx) InsertSession(s session.Session) error {
+	return w.later(func() { w.m.sessions[s.ID] = s })
+}
+
+func (w *memoryTx) EndSession(id string, at time.Time) error {
+	return w.later(func() {
+		if s, ok := w.m.sessions[id]; ok && s.EndedAt.IsZero() {
+			s.EndedAt = at
+			w.m.sessions[id] = s
+		}
+	})
+}
+
+func (w *memoryTx) SpendTicket(id string, at time.Time) error {
+	t, ok := w.m.tickets[id]
+	if !ok || !t.SpentAt.IsZero() {
+		return errStale
+	}
+	return w.later(func() {
+		t.SpentAt = at
+		w.m.tickets[id] = t
+	})
+}
+
+func (w *memoryTx) SaveDevice(d session.Device) error {
+	return w.later(func() { w.m.devices[d.UserID+d.ID] = d })
+}
+
+func (w *memoryTx) SignOut(userID string, at time.Time) error {
+	return w.later(func() {
+		w.m.signedOut = append(w.m.signedOut, userID)
+		for id, s := range w.m.sessions {
+			if s.UserID == userID && s.EndedAt.IsZero() {
+				s.EndedAt = at
+				w.m.sessions[id] = s
+			}
+		}
+	})
+}
+
+func (w *memoryTx) Counter(key string) (limit.Counter, error) {
+	c := w.m.counters[key]
+	c.Key = key
+	return c, nil
+}
+
+func (w *memoryTx) PutCounter(c limit.Counter) error {
+	return w.later(func() { w.m.counters[c.Key] = c })
+}
+
+func (w *memoryTx) DeleteCounter(key string) error {
+	return w.later(func() { delete(w.m.counters, key) })
+}
 
 func (w *memoryTx) Enqueue(m outbox.Message) error {
 	return w.later(func() { w.m.messages[m.ID] = m })
@@ -158,7 +299,7 @@ type codes struct {
 func newCoder(key, name string, proves bool, now func() time.Time) coder {
 	return coder{now: now, next: new(int), info: authenticator.Info{
 		Key: key, Type: "email", ID: "aut" + key, Name: name, Methods: []authenticator.Method{"email"},
-		EnrollmentPrefix: "eae", EnrollmentProves: proves, AMR: "otp",
+		EnrollmentPrefix: "eae", EnrollmentProves: proves, AMR: "otp", Class: policy.Possession,
 	}}
 }
 
@@ -211,6 +352,71 @@ func (c coder) FinishVerify(_ context.Context, s authenticator.Subject, cr authe
 		}
 	}
 	return cr, authenticator.ErrWrong
+}
+
+// Vouch implements authenticator.Voucher.
+func (c coder) Vouch(s authenticator.Subject) (authenticator.Credential, error) {
+	return authenticator.Credential{Profile: map[string]string{"email": s.Address}}, nil
+}
+
+// secret is a password without a hash, which keeps no rules but "weak" is refused.
+type secret struct{ now func() time.Time }
+
+type secretData struct {
+	Secret string
+	At     time.Time
+}
+
+func (secret) Info() authenticator.Info {
+	return authenticator.Info{
+		Key: passwordKey, Type: "password", ID: "aut" + passwordKey, Name: "Password", Methods: []authenticator.Method{"password"},
+		EnrollmentPrefix: "lae", AMR: "pwd", Class: policy.Knowledge,
+	}
+}
+
+func (c secret) BeginEnroll(context.Context, authenticator.Subject) (authenticator.Prompt, error) {
+	return authenticator.Prompt{
+		Fields: []authenticator.Field{{Name: "passcode", Label: "Enter password", Secret: true}}, Settings: map[string]any{},
+	}, nil
+}
+
+func (c secret) BeginVerify(ctx context.Context, s authenticator.Subject, _ authenticator.Credential) (authenticator.Prompt, error) {
+	return c.BeginEnroll(ctx, s)
+}
+
+func (c secret) BeginChange(ctx context.Context, s authenticator.Subject, _ authenticator.Credential) (authenticator.Prompt, error) {
+	return c.BeginEnroll(ctx, s)
+}
+
+func (c secret) FinishEnroll(_ context.Context, _ authenticator.Subject, _ authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+	if in["passcode"] == "weak" || in["passcode"] == "" {
+		return authenticator.Credential{}, &authenticator.Rejected{Messages: []problem.Message{{
+			Key: "password.passwordRequirementsNotMet", Field: "passcode", Class: problem.ClassError,
+		}}}
+	}
+	data, err := json.Marshal(secretData{in["passcode"], c.now()})
+	return authenticator.Credential{Data: data}, err
+}
+
+func (c secret) FinishChange(ctx context.Context, s authenticator.Subject, _ authenticator.Credential, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+	return c.FinishEnroll(ctx, s, p, in)
+}
+
+func (c secret) FinishVerify(_ context.Context, s authenticator.Subject, cr authenticator.Credential, _ authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+	if in["passcode"] == "" {
+		return cr, authenticator.ErrEmpty
+	}
+	var kept secretData
+	if len(cr.Data) == 0 || s.Purpose == authenticator.SignInUnknown || json.Unmarshal(cr.Data, &kept) != nil || kept.Secret != in["passcode"] {
+		return cr, authenticator.ErrWrong
+	}
+	return cr, nil
+}
+
+func (c secret) ChangedAt(cr authenticator.Credential) time.Time {
+	var kept secretData
+	_ = json.Unmarshal(cr.Data, &kept) // what is not one was never chosen
+	return kept.At
 }
 
 // post keeps what the engine hands over for delivery.
@@ -285,7 +491,7 @@ func (r *rig) pass(d time.Duration) {
 func newRig(tb testing.TB, org policy.Org) *rig {
 	r := &rig{
 		tb: tb, store: newMemory(), post: &post{rows: map[string]authenticator.Mail{}},
-		client: Client{ID: "0oa1", Name: "Acme", SignUp: org.SignUp, Enumeration: org.Enumeration},
+		client: Client{ID: "0oa1", Name: "Acme"},
 		at:     time.Date(2026, 11, 22, 20, 0, 0, 0, time.UTC),
 	}
 	keys, err := keyring.New(keyring.Generate())
@@ -293,11 +499,15 @@ func newRig(tb testing.TB, org policy.Org) *rig {
 		tb.Fatal(err)
 	}
 	var list []authenticator.Authenticator
-	for _, a := range org.Authenticators {
-		list = append(list, newCoder(a.Key, a.Key, a.Key == emailKey, r.clock))
+	for _, key := range org.EnrollmentFor(nil).Keys("") {
+		if key == passwordKey {
+			list = append(list, secret{now: r.clock})
+			continue
+		}
+		list = append(list, newCoder(key, key, key == emailKey, r.clock))
 	}
 	r.Engine, err = New(Config{
-		Store: r.store, Keys: keys, Clients: r, Outbox: r.post, Policy: org,
+		Store: r.store, Keys: keys, Clients: r, Outbox: r.post, Policies: func() *policy.Org { return &org },
 		Authenticators: list, Limits: DefaultLimits(), Now: r.clock,
 	})
 	if err != nil {
@@ -309,20 +519,26 @@ func newRig(tb testing.TB, org policy.Org) *rig {
 // visit is one transaction as a client holds it.
 type visit struct {
 	*rig
-	handle Handle
-	last   *View
+	handle  Handle
+	last    *View
+	browser Browser
 }
 
 func (r *rig) begin() *visit {
-	ih, err := r.Begin(context.Background(), Request{ClientID: "0oa1", Server: "default", State: "s"})
+	return r.beginWith(Start{Request: Request{ClientID: "0oa1", Server: "default", State: "s"}})
+}
+
+func (r *rig) beginWith(s Start) *visit {
+	r.tb.Helper()
+	ih, err := r.Begin(context.Background(), s)
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	v, err := r.Introspect(context.Background(), Handle{Interaction: ih})
+	v, err := r.Introspect(context.Background(), Handle{Interaction: ih}, s.Browser)
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	return &visit{rig: r, handle: Handle{State: v.StateHandle}, last: v}
+	return &visit{rig: r, handle: Handle{State: v.StateHandle}, last: v, browser: s.Browser}
 }
 
 // answer posts pairs of path and value to an offer.
@@ -341,7 +557,7 @@ func (v *visit) try(name string, pairs ...string) (*View, error) {
 	for i := 0; i < len(pairs); i += 2 {
 		in[pairs[i]] = pairs[i+1]
 	}
-	return v.Answer(context.Background(), Answer{Handle: v.handle, Names: []string{name}, Input: in})
+	return v.Answer(context.Background(), Answer{Handle: v.handle, Names: []string{name}, Input: in, Browser: v.browser})
 }
 
 func (v *visit) signUp(email string) *View {

@@ -54,7 +54,9 @@ func (e *Engine) Link(ctx context.Context, token, transaction string) (Link, err
 		l.Purpose = o.Purpose
 		linker, ok := t.openAuthenticator().(authenticator.Linker)
 		if !ok {
-			l.State = LinkUsed // a later question is open: this one was answered
+			if t.tx.Aside == nil {
+				l.State = LinkUsed // a later question is open: this one was answered
+			}
 			return l, nil
 		}
 		code, expires, ok := linker.Link(t.about(o), o.Prompt, token)

@@ -28,17 +28,46 @@ func allNames() []string {
 }
 
 func anyOrg(t *rapid.T) policy.Org {
+	flip := func(label string) bool { return rapid.Bool().Draw(t, label) }
 	org := policy.PasswordOptional()
-	org.SignUp = rapid.Bool().Draw(t, "sign-up open")
-	if rapid.Bool().Draw(t, "disclose") {
+	if !flip("sign-up open") {
+		org.CloseSignUp()
+	}
+	if flip("disclose") {
 		org.Enumeration = policy.Disclose
 	}
-	org.Authenticators = org.Authenticators[:1]
+	list := org.Enrollment[0].Authenticators[:1]
+	need := rapid.SampledFrom([]policy.Need{policy.Optional, policy.Required})
+	if flip("passwords") {
+		list = append(list, policy.Authenticator{Key: passwordKey, Need: need.Draw(t, "password")})
+		if flip("password first") {
+			org.Session[0].Primary = policy.PasswordFirst
+		}
+		org.Password[0].Unlock, org.Password[0].NoRecovery = flip("unlock"), flip("no recovery")
+		org.Password[0].NoSignIn = flip("no sign-in")
+		if flip("ages") {
+			org.Password[0].MaxAge, org.Password[0].Warn = policy.Minutes(30), policy.Minutes(20)
+		}
+	}
 	for i := range rapid.IntRange(0, 3).Draw(t, "others") {
-		org.Authenticators = append(org.Authenticators, policy.Authenticator{
-			Key:  fmt.Sprintf("other%d", i),
-			Need: rapid.SampledFrom([]policy.Need{policy.Optional, policy.Required}).Draw(t, "need"),
-		})
+		list = append(list, policy.Authenticator{Key: fmt.Sprintf("other%d", i), Need: need.Draw(t, "need")})
+	}
+	org.Enrollment[0].Authenticators = list
+	rule := &org.Access[0].Rules[0]
+	rule.Factors = rapid.IntRange(1, 2).Draw(t, "factors")
+	switch rapid.IntRange(0, 5).Draw(t, "constraint") {
+	case 0:
+		rule.Constraints = []policy.Constraint{{Knowledge: &policy.Evidence{Types: []string{"password"}}}}
+	case 1:
+		rule.Constraints = []policy.Constraint{{Possession: &policy.Evidence{}}, {Knowledge: &policy.Evidence{}}}
+	case 2:
+		rule.Deny = rapid.IntRange(0, 3).Draw(t, "deny") == 0
+	}
+	if flip("attributes") {
+		org.Profile[0].Attributes = []policy.Attribute{
+			{Name: "team", When: policy.AtSignUp, Pattern: "[a-z]+"},
+			{Name: "floor", When: policy.AfterSignIn, Required: flip("required attribute")},
+		}
 	}
 	return org
 }
@@ -46,14 +75,15 @@ func anyOrg(t *rapid.T) policy.Org {
 // anyInput answers an offer, rightly or wrongly.
 func anyInput(t *rapid.T, v *visit) []string {
 	address := rapid.SampledFrom([]string{ada, "bob@example.com", "not an address"}).Draw(t, "address")
-	code := "000000"
+	passcode := rapid.SampledFrom([]string{"000000", right, fresh, "weak", ""}).Draw(t, "passcode")
 	if mails := v.post.sent(address); len(mails) > 0 && rapid.Bool().Draw(t, "right code") {
-		code = mails[rapid.IntRange(0, len(mails)-1).Draw(t, "which code")].Code
+		passcode = mails[rapid.IntRange(0, len(mails)-1).Draw(t, "which code")].Code
 	}
 	return []string{
-		"identifier", address, "credentials.passcode", code,
+		"identifier", address, "credentials.passcode", passcode,
 		"userProfile.firstName", "A", "userProfile.lastName", "B", "userProfile.email", address,
-		"authenticator.id", "aut" + rapid.SampledFrom([]string{emailKey, "other0", "other1", "other2"}).Draw(t, "authenticator"),
+		"userProfile.team", "x", "userProfile.floor", rapid.SampledFrom([]string{"", "2"}).Draw(t, "floor"),
+		"authenticator.id", "aut" + rapid.SampledFrom([]string{emailKey, passwordKey, "other0", "other1", "other2"}).Draw(t, "authenticator"),
 	}
 }
 
@@ -105,7 +135,7 @@ func TestSEC_S22_AnyPolicyAnyAnswers(t *testing.T) {
 }
 
 func (v *visit) look(t *rapid.T) *View {
-	got, err := v.Introspect(t.Context(), v.handle)
+	got, err := v.Introspect(t.Context(), v.handle, Browser{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,6 +156,12 @@ func (v *visit) check(t *rapid.T) {
 		if missing := turn.missing(policy.Required); len(missing) > 0 {
 			t.Fatalf("success without %v", missing)
 		}
+		if !turn.rule().Satisfied(turn.shown(), len(turn.helpful()) > 0) {
+			t.Fatalf("success below the required assurance: %v", tx.Proofs)
+		}
+		if tx.Recovering && !tx.Reset {
+			t.Fatal("success of a recovery that was not dealt with")
+		}
 		if turn.account == nil || tx.Subject.UserID != turn.account.ID {
 			t.Fatal("success of nobody")
 		}
@@ -141,8 +177,26 @@ func (v *visit) check(t *rapid.T) {
 			}
 		}
 	}
-	if skip := strings.Contains(names(v.last), "skip"); skip && len(turn.missing(policy.Required)) > 0 {
-		t.Fatal("skip is offered while something is required")
+	switch skip := strings.Contains(names(v.last), "skip"); turn.StageOf() {
+	case Enroll, ChooseEnroll:
+		if skip && len(turn.missing(policy.Required)) > 0 {
+			t.Fatal("SEC_S55: skip is offered while something is required")
+		}
+		if tx.proven() && len(turn.helpful()) > 0 && turn.short() && tx.Open == nil {
+			t.Fatal("T-27: something may be enrolled before what the person has was asked for")
+		}
+	case Reset:
+		if skip && turn.enrollment().Need(passwordKey) == policy.Required {
+			t.Fatal("SEC_S55: a required password may be gone without")
+		}
+		if !tx.proven() || len(turn.recoveryFactors()) > 0 {
+			t.Fatal("T-28: a password may be replaced too early")
+		}
+	}
+	for id := range v.store.sessions {
+		if s := v.store.sessions[id]; len(s.Proofs) == 0 {
+			t.Fatal("SEC_S58: a session without a proof")
+		}
 	}
 	for _, a := range v.store.users {
 		if _, ok := a.Enrolled(emailKey); !ok {

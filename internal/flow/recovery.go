@@ -18,7 +18,7 @@ func recoverPassword(_ context.Context, t *Turn, _ Input) error {
 	if t.tx.Recovering && t.tx.Open == nil {
 		return nil
 	}
-	t.tx.Recovering, t.tx.Open = true, nil
+	t.tx.Recovering, t.tx.Open, t.tx.Aside = true, nil, nil
 	t.move()
 	return nil
 }

@@ -136,7 +136,20 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 	if o := t.tx.Open; o != nil && o.Authenticator == key && !(t.dead() && !o.Sent) {
 		return t.reselect(ctx)
 	}
-	return t.open(ctx, key, false, t.purpose())
+	last, aside := t.tx.Open, t.tx.Aside
+	switch {
+	case aside != nil && aside.Authenticator == key && t.now.Before(aside.Prompt.ExpiresAt) && aside.Tries < t.e.limits.Tries:
+		t.tx.Open, t.tx.Aside = aside, nil
+		t.move()
+	default:
+		if err := t.open(ctx, key, false, t.purpose()); err != nil || t.kind != problem.None {
+			return err
+		}
+	}
+	if last != nil && last.Sent {
+		t.tx.Aside = last
+	}
+	return nil
 }
 
 // answerChallenge takes the proof for an authenticator that is enrolled already.
@@ -155,6 +168,9 @@ func answerChallenge(ctx context.Context, t *Turn, in Input) error {
 		return t.failed(err)
 	}
 	t.tx.Open = nil
+	if a := t.tx.Aside; a != nil && a.Authenticator == o.Authenticator {
+		t.tx.Aside = nil
+	}
 	t.durable = true
 	t.move()
 	return t.unlocked()

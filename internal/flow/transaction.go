@@ -22,8 +22,11 @@ type Transaction struct {
 	ProfileOpen bool     `json:"profileOpen,omitempty"` // the person asked to sign up
 	Subject     *Subject `json:"subject,omitempty"`
 	Open        *Open    `json:"open,omitempty"` // the one question in hand
-	Proofs      []Proof  `json:"proofs,omitempty"`
-	Skipped     bool     `json:"skipped,omitempty"` // optional enrollments were declined
+	// Aside is the question that another was chosen over, which sent something:
+	// whoever comes back to it need not be sent a second code.
+	Aside   *Open   `json:"aside,omitempty"`
+	Proofs  []Proof `json:"proofs,omitempty"`
+	Skipped bool    `json:"skipped,omitempty"` // optional enrollments were declined
 
 	Recovering bool `json:"recovering,omitempty"` // the password is forgotten
 	Reset      bool `json:"reset,omitempty"`      // and was dealt with

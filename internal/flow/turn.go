@@ -58,7 +58,7 @@ func (t *Turn) move() { t.moved = true }
 // end finishes the transaction without success.
 func (t *Turn) end(kind problem.Kind, messages ...problem.Message) {
 	t.tx.Ended = &Ended{Kind: kind, Messages: messages}
-	t.tx.Open = nil
+	t.tx.Open, t.tx.Aside = nil, nil
 	t.kind = kind
 	t.move()
 }

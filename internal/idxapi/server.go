@@ -25,6 +25,7 @@ type Config struct {
 	LinkTransaction func(token string) (id string, ok bool)
 	// Agent names the browser and the system of a User-Agent header, in words of a fixed list.
 	Agent  func(userAgent string) (browser, os string)
+	Cookie edge.SessionCookie
 	Logger *slog.Logger
 }
 
@@ -35,6 +36,7 @@ type Server struct {
 	publicURL       string
 	linkTransaction func(string) (string, bool)
 	agent           func(string) (string, string)
+	cookie          edge.SessionCookie
 	log             *slog.Logger
 	names           map[string][]string // path -> offers
 	mux             *http.ServeMux
@@ -43,7 +45,7 @@ type Server struct {
 // New returns a Server.
 func New(c Config) *Server {
 	s := &Server{
-		engine: c.Engine, publicURL: c.PublicURL, linkTransaction: c.LinkTransaction, agent: c.Agent,
+		engine: c.Engine, publicURL: c.PublicURL, linkTransaction: c.LinkTransaction, agent: c.Agent, cookie: c.Cookie,
 		log: c.Logger, names: map[string][]string{}, mux: http.NewServeMux(),
 	}
 	for _, offer := range slices.Sorted(maps.Keys(paths)) {
@@ -93,14 +95,16 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 
 	var v *flow.View
 	var err error
+	var browser flow.Browser
+	browser.Cookie, browser.Keeps = s.cookie.Read(r)
 	switch action {
 	case "introspect":
-		v, err = s.engine.Introspect(r.Context(), h)
+		v, err = s.engine.Introspect(r.Context(), h, browser)
 	case "challenge/poll":
 		v, err = s.engine.Poll(r.Context(), h)
 	default:
 		delete(body.Values, "stateHandle")
-		v, err = s.engine.Answer(r.Context(), flow.Answer{Handle: h, Names: names, Input: body.Values})
+		v, err = s.engine.Answer(r.Context(), flow.Answer{Handle: h, Names: names, Input: body.Values, Browser: browser})
 	}
 	if err != nil {
 		s.fail(w, r, err)
@@ -108,6 +112,9 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 	}
 	if v.RetryAfter > 0 {
 		edge.SetRetryAfter(w, v.RetryAfter)
+	}
+	if v.Cookie != "" {
+		s.cookie.Set(w, v.Cookie, v.CookieEnds)
 	}
 	if rerenders(r) && v.Current != nil {
 		delete(v.Current.Context, "stile")

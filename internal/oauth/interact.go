@@ -89,6 +89,7 @@ func (c *call) interact() error {
 		request.MaxAge = &age
 	}
 	c.describePerson(&request)
+	request.SessionCookie, request.Browser = c.cookie.Read(c.r)
 
 	handle, err := c.interactions.Begin(c.r.Context(), request)
 	if err != nil {

@@ -105,10 +105,14 @@ func (r *revocations) add(row Revocation) {
 	r.void[row.ID] = row.ExpiresAt
 }
 
+// Revocation voids what was issued until at under an id: a grant, a token, or a user.
+func (s *Server) Revocation(id string, at time.Time) Revocation {
+	return Revocation{ID: id, RevokedAt: at, ExpiresAt: at.Add(s.revocations.tokenLife + clockSkew)}
+}
+
 // revocation voids a grant or a jti for as long as a token of it may live.
 func (s *Server) revocation(id string) Revocation {
-	now := s.now()
-	return Revocation{ID: id, RevokedAt: now, ExpiresAt: now.Add(s.revocations.tokenLife + clockSkew)}
+	return s.Revocation(id, s.now())
 }
 
 // revokeGrant ends all tokens of a grant, and says so in an audit row.

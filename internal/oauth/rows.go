@@ -20,9 +20,11 @@ type Client struct {
 	SignUpURI              string   `json:"signUpUri,omitempty"`        // the app's sign-up page, for mails to people without an account
 	TrustedOrigins         []string `json:"trustedOrigins,omitempty"`   // for CORS, beyond those of RedirectURIs
 	GrantTypes             []string `json:"grantTypes"`
-	IDTokenAlg             string   `json:"idTokenAlg,omitempty"`  // "" is RS256
-	SignUp                 string   `json:"signUp,omitempty"`      // "", "open" or "closed"; "" is the org's
-	Enumeration            string   `json:"enumeration,omitempty"` // "", "protect" or "disclose"; "" is the org's (decision D8)
+	IDTokenAlg             string   `json:"idTokenAlg,omitempty"`    // "" is RS256
+	SignUp                 string   `json:"signUp,omitempty"`        // "", "open" or "closed"; "" is the org's
+	Enumeration            string   `json:"enumeration,omitempty"`   // "", "protect" or "disclose"; "" is the org's (decision D8)
+	AccessPolicy           string   `json:"accessPolicy,omitempty"`  // name; "" is the default
+	ProfilePolicy          string   `json:"profilePolicy,omitempty"` // name; "" is the default
 	LogoURI                string   `json:"logoUri,omitempty"`
 	Disabled               bool     `json:"disabled,omitempty"`
 

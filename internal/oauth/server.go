@@ -74,9 +74,15 @@ type InteractionRequest struct {
 	IP          string // of the person, as far as it is known
 	UserAgent   string
 	DeviceToken string
+	Device      string // hash of its token; empty: not known
 	Locale      string // BCP 47, empty if none was asked for
 
 	ClientAuthenticated bool // with its secret
+
+	// Browser says that a browser asks which may have a session here;
+	// SessionCookie is what it sent of one.
+	Browser       bool
+	SessionCookie string
 }
 
 // An Interaction is a transaction that succeeded.
@@ -138,6 +144,7 @@ type Config struct {
 	Keyring      *keyring.Keyring
 	Interactions Interactions
 	Servers      []AuthorizationServer // default: DefaultServer and OrgServer
+	Cookie       edge.SessionCookie
 	Now          func() time.Time
 	Logger       *slog.Logger
 }
@@ -149,6 +156,7 @@ type Server struct {
 	inTx         func(context.Context, func(Tx) error) error
 	keyring      *keyring.Keyring
 	interactions Interactions
+	cookie       edge.SessionCookie
 	now          func() time.Time
 	log          *slog.Logger
 
@@ -190,7 +198,7 @@ func New(c Config) (*Server, error) {
 	inTx := func(ctx context.Context, fn func(Tx) error) error { return unavailable(c.InTx(ctx, fn)) }
 	s := &Server{
 		publicURL: c.PublicURL, store: store, inTx: inTx, keyring: c.Keyring,
-		interactions: c.Interactions, now: c.Now, log: c.Logger,
+		interactions: c.Interactions, cookie: c.Cookie, now: c.Now, log: c.Logger,
 		clients: &registry{load: store.Clients, now: c.Now},
 		keys:    &keys{store: store, inTx: inTx, keyring: c.Keyring, now: c.Now},
 	}

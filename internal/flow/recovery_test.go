@@ -1,0 +1,447 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+func TestIDX_C67_C68_RecoveryFromTheFirstForm(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	r.withPassword(ada)
+	v := r.begin()
+	if got := v.answer("recover"); names(got) != "identify-recovery select-identify cancel" || got.Recovery == nil {
+		t.Fatalf("recover leads to %s", names(got))
+	}
+	got := v.answer("identify-recovery", "identifier", ada)
+	if names(got) != "select-authenticator-authenticate recover cancel" || len(got.Choices) != 1 || got.Choices[0].Key != emailKey {
+		t.Fatalf("the list is %s %v", names(got), got.Choices)
+	}
+	mails := len(r.post.sent(ada))
+	if again := v.answer("recover"); names(again) != names(got) || len(r.post.sent(ada)) != mails {
+		t.Fatal("IDX_C68: recover said again changes something")
+	}
+	if got = v.choose(emailKey); got.Stage != Challenge || r.post.sent(ada)[mails].Template != "recovery" {
+		t.Fatalf("email leads to %s", got.Stage)
+	}
+	if got = v.prove(r.code(ada)); names(got) != "reset-authenticator skip cancel" || got.Current.Role != Changing {
+		t.Fatalf("the code leads to %s", names(got))
+	}
+	if got = v.answer("reset-authenticator", "credentials.passcode", "weak"); got.Kind != problem.Invalid || got.Stage != Reset {
+		t.Fatalf("a weak password: %v at %s", got.Kind, got.Stage)
+	}
+	if got = v.answer("reset-authenticator", "credentials.passcode", fresh); got.Stage != Success {
+		t.Fatalf("IDX_C69: the new password leads to %s", got.Stage)
+	}
+	if len(r.store.signedOut) != 1 {
+		t.Fatal("SEC_S32: what was signed in stays so")
+	}
+	sent := r.post.sent(ada)
+	if last := sent[len(sent)-1]; last.Template != "password-changed" || last.Code != "" {
+		t.Fatalf("SEC_S61: no notice, but %q", last.Template)
+	}
+
+	r.pass(time.Hour)
+	v = r.begin()
+	v.answer("identify", "identifier", ada)
+	v.choose(passwordKey)
+	if got := v.prove(right); key(got) != "incorrectPassword" {
+		t.Fatal("the old password is good still")
+	}
+	if got := v.prove(fresh); got.Stage != Success {
+		t.Fatal("the new one is not")
+	}
+}
+
+func TestIDX_C67_RecoveryFromTheChallenge(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	r.withPassword(ada)
+	v := r.begin()
+	v.answer("identify", "identifier", ada)
+	v.choose(passwordKey)
+	got := v.answer("recover")
+	if names(got) != "select-authenticator-authenticate recover cancel" {
+		t.Fatalf("recover leads to %s", names(got))
+	}
+	r.pass(time.Minute)
+	v.choose(emailKey)
+	if got := v.prove(r.code(ada)); got.Stage != Reset {
+		t.Fatalf("the code leads to %s", got.Stage)
+	}
+}
+
+func TestUX_P7_1_GoOnWithoutAPassword(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	r.withPassword(ada)
+	v := r.begin()
+	v.answer("recover")
+	v.answer("identify-recovery", "identifier", ada)
+	v.choose(emailKey)
+	v.prove(r.code(ada))
+	if got := v.answer("skip"); got.Stage != Success {
+		t.Fatalf("going on leads to %s", got.Stage)
+	}
+	if a := r.account(ada); len(a.Enrollments) != 1 || len(r.store.signedOut) != 1 {
+		t.Fatalf("the forgotten password is there still: %d ways", len(a.Enrollments))
+	}
+
+	required := policy.PasswordOptional()
+	required.Require(passwordKey)
+	r = newRig(t, required)
+	r.withPassword(ada)
+	v = r.begin()
+	v.answer("recover")
+	v.answer("identify-recovery", "identifier", ada)
+	v.choose(emailKey)
+	if got := v.prove(r.code(ada)); names(got) != "reset-authenticator cancel" {
+		t.Fatalf("a required password may be gone without: %s", names(got))
+	}
+}
+
+// SEC S-59: the mailbox alone replaces no password of who has another factor.
+func TestSEC_S59_T28_RecoveryAsksForTheOtherFactor(t *testing.T) {
+	org := policy.PasswordOptional()
+	org.Enrollment[0].Authenticators = append(org.Enrollment[0].Authenticators, policy.Authenticator{Key: "other0", Need: policy.Optional})
+	r := newRig(t, org)
+	v := r.begin()
+	v.signUp(ada)
+	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+	v.answer("select-authenticator-enroll", "authenticator.id", "aut"+passwordKey)
+	v.answer("enroll-authenticator", "credentials.passcode", right)
+	r.pass(time.Minute)
+	v.answer("select-authenticator-enroll", "authenticator.id", "autother0")
+	if got := v.answer("enroll-authenticator", "credentials.passcode", r.code(ada)); got.Stage != Success {
+		t.Fatalf("sign-up ends at %s", got.Stage)
+	}
+	r.pass(time.Hour)
+	v = r.begin()
+	v.answer("recover")
+	v.answer("identify-recovery", "identifier", ada)
+	v.choose(emailKey)
+	got := v.prove(r.code(ada))
+	if got.Stage != ChooseFactor || len(got.Choices) != 1 || got.Choices[0].Key != "other0" {
+		t.Fatalf("after the mailbox: %s %v", got.Stage, got.Choices)
+	}
+	if got := v.answer("reset-authenticator", "credentials.passcode", fresh); key(got) != "errors.E0000079" {
+		t.Fatalf("T-27: the reset is accepted before its turn: %q", key(got))
+	}
+	r.pass(time.Minute)
+	v.choose("other0")
+	if got := v.prove(r.code(ada)); got.Stage != Reset {
+		t.Fatalf("after both: %s", got.Stage)
+	}
+}
+
+// SEC S-60: the proof names one user; another cannot be put in their place later.
+func TestSEC_S60_RecoveryOfAnother(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	r.withPassword(ada)
+	r.withPassword("bob@example.com")
+	v := r.begin()
+	v.answer("recover")
+	v.answer("identify-recovery", "identifier", "bob@example.com")
+	v.choose(emailKey)
+	v.prove(r.code("bob@example.com"))
+	for _, name := range []string{"identify-recovery", "identify", "recover"} {
+		if got := v.answer(name, "identifier", ada); key(got) != "errors.E0000079" {
+			t.Fatalf("%s after the proof: %q", name, key(got))
+		}
+	}
+	v.answer("reset-authenticator", "credentials.passcode", fresh, "identifier", ada)
+	v = r.begin()
+	v.answer("identify", "identifier", ada)
+	v.choose(passwordKey)
+	if got := v.prove(right); got.Stage != Success {
+		t.Fatal("ada's password is another's now")
+	}
+}
+
+func TestRecoverySwitchedOff(t *testing.T) {
+	org := policy.PasswordOptional()
+	org.Password[0].NoRecovery = true
+	r := newRig(t, org)
+	v := r.begin()
+	if strings.Contains(names(v.last), "recover") || v.last.Current != nil {
+		t.Fatalf("offers %s", names(v.last))
+	}
+	if got := v.answer("recover"); got.Kind != problem.Forbidden || key(got) != "oie.selfservice.reset.password.not.allowed" {
+		t.Fatalf("E31: %v %q", got.Kind, key(got))
+	}
+}
+
+func TestRecoveryThatDoesNotSignIn(t *testing.T) {
+	org := policy.PasswordOptional()
+	org.Password[0].NoSignIn = true
+	r := newRig(t, org)
+	r.withPassword(ada)
+	v := r.begin()
+	v.answer("recover")
+	v.answer("identify-recovery", "identifier", ada)
+	v.choose(emailKey)
+	v.prove(r.code(ada))
+	got := v.answer("reset-authenticator", "credentials.passcode", fresh)
+	if got.Stage != Terminal || got.Kind != problem.None || key(got) != "idx.recovery.completed" {
+		t.Fatalf("IDX_C69: %s %v %q", got.Stage, got.Kind, key(got))
+	}
+}
+
+func TestIDX_C70_PasswordThatExpires(t *testing.T) {
+	org := policy.PasswordOptional()
+	org.Password[0].MaxAge, org.Password[0].Warn = policy.Days(90), policy.Days(5)
+	r := newRig(t, org)
+	r.withPassword(ada)
+	signIn := func() (*visit, *View) {
+		v := r.begin()
+		v.answer("identify", "identifier", ada)
+		v.choose(passwordKey)
+		return v, v.prove(right)
+	}
+	if _, got := signIn(); got.Stage != Success {
+		t.Fatalf("a young one: %s", got.Stage)
+	}
+	r.pass(86 * 24 * time.Hour)
+	v, got := signIn()
+	if names(got) != "reenroll-authenticator-warning skip cancel" || got.Current.Settings["daysToExpiry"] != 4 || key(got) != "idx.password.expiring.message" {
+		t.Fatalf("soon: %s, %v days, %q", names(got), got.Current.Settings["daysToExpiry"], key(got))
+	}
+	if got := v.answer("skip"); got.Stage != Success {
+		t.Fatalf("later: %s", got.Stage)
+	}
+	r.pass(5 * 24 * time.Hour)
+	v, got = signIn()
+	if names(got) != "reenroll-authenticator cancel" {
+		t.Fatalf("over: %s", names(got))
+	}
+	if got := v.answer("reenroll-authenticator", "credentials.passcode", fresh); got.Stage != Success {
+		t.Fatalf("changed: %s", got.Stage)
+	}
+	v = r.begin()
+	v.answer("identify", "identifier", ada)
+	if got := v.prove(r.code(ada)); got.Stage != Success {
+		t.Fatalf("whoever comes by another way is held up: %s", got.Stage)
+	}
+}
+
+func TestAUTH_Unlock(t *testing.T) {
+	org := policy.PasswordOptional()
+	org.Password[0].Unlock = true
+	org.Session[0].Primary = policy.PasswordFirst
+	org.Access[0].Rules[0].Factors = 2
+	r := newRig(t, org)
+	r.withPassword(ada)
+	shape := func(address string) []string {
+		v := r.begin()
+		var out []string
+		for _, view := range []*View{
+			v.answer("unlock-account"),
+			v.answer("select-authenticator-unlock-account", "identifier", address, "authenticator.id", "aut"+emailKey),
+			v.prove("000000"),
+		} {
+			out = append(out, string(view.Stage), names(view), key(view))
+		}
+		return out
+	}
+	if known, unknown := shape(ada), shape("nobody@example.com"); strings.Join(known, ";") != strings.Join(unknown, ";") {
+		t.Errorf("SEC_S41: known and unknown differ\n%q\n%q", known, unknown)
+	}
+	r.pass(time.Hour)
+	v := r.begin()
+	v.answer("unlock-account")
+	v.answer("select-authenticator-unlock-account", "identifier", ada, "authenticator.id", "aut"+emailKey)
+	got := v.prove(r.code(ada))
+	if got.Stage != ChooseFactor || key(got) != "oie.selfservice.unlock_user.landing.to.app.success.message" {
+		t.Fatalf("the code leads to %s %q", got.Stage, key(got))
+	}
+	if got := v.begin().last; !strings.Contains(names(got), "unlock-account") {
+		t.Fatalf("first offers %s", names(got))
+	}
+}
+
+// ticket puts one into the store and returns its secret.
+func (r *rig) ticket(kind directory.TicketKind, userID string) string {
+	k := directory.Ticket{
+		ID: directory.NewID("tk"), Kind: kind, UserID: userID, Version: 1, CreatedAt: r.clock(), ExpiresAt: r.clock().Add(time.Hour),
+	}
+	r.store.tickets[k.ID] = k
+	return r.MintTicket(k)
+}
+
+func TestIDX_3_8_RecoveryToken(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	r.withPassword(ada)
+	token := r.ticket(directory.Recovery, r.account(ada).ID)
+	if _, err := r.Begin(context.Background(), Start{Request: Request{ClientID: "0oa1"}, RecoveryToken: token + "x"}); !errors.Is(err, ErrRecoveryToken) {
+		t.Fatalf("a changed token: %v", err)
+	}
+	if _, err := r.Begin(context.Background(), Start{Request: Request{ClientID: "0oa1"}, ActivationToken: token}); !errors.Is(err, ErrActivationToken) {
+		t.Fatalf("SEC_S07: a token of another kind: %v", err)
+	}
+	start := Start{Request: Request{ClientID: "0oa1"}, RecoveryToken: token}
+	other := r.beginWith(start) // a page that was reloaded spends nothing
+	v := r.beginWith(start)
+	if v.last.Stage != Reset {
+		t.Fatalf("begins at %s", v.last.Stage)
+	}
+	if got := v.answer("reset-authenticator", "credentials.passcode", fresh); got.Stage != Success {
+		t.Fatalf("leads to %s", got.Stage)
+	}
+	if _, err := r.Begin(context.Background(), start); !errors.Is(err, ErrRecoveryToken) {
+		t.Fatalf("a spent token: %v", err)
+	}
+	if _, err := other.try("reset-authenticator", "credentials.passcode", "again and again"); problem.KindOf(err) != problem.Expired {
+		t.Fatalf("the second of two that began by one token: %v", err)
+	}
+}
+
+func TestIDX_C72_ActivationToken(t *testing.T) {
+	for _, last := range []string{"skip", "password"} {
+		r := newRig(t, policy.PasswordOptional())
+		u := directory.User{ID: directory.NewID("00u"), Version: 1, Status: directory.Provisioned, Email: ada, Canonical: ada, FirstName: "Ada"}
+		r.store.users[u.ID] = directory.Account{User: u}
+		unknown := r.begin()
+		unknown.answer("identify", "identifier", ada)
+		if got := unknown.prove("000000"); got.Stage != Challenge {
+			t.Fatalf("an invited person signs in: %s", got.Stage)
+		}
+		v := r.beginWith(Start{Request: Request{ClientID: "0oa1"}, ActivationToken: r.ticket(directory.Activation, u.ID)})
+		if names(v.last) != "select-authenticator-enroll skip cancel" {
+			t.Fatalf("begins with %s", names(v.last))
+		}
+		if r.account(ada).Status != directory.Provisioned {
+			t.Fatal("looking has activated the account")
+		}
+		if last == "skip" {
+			v.answer("skip")
+		} else {
+			v.answer("select-authenticator-enroll", "authenticator.id", "aut"+passwordKey)
+			v.answer("enroll-authenticator", "credentials.passcode", right)
+		}
+		a := r.account(ada)
+		if _, has := a.Enrolled(emailKey); v.last.Stage != Success || a.Status != directory.Active || !has {
+			t.Fatalf("%s: %s, %s, %d ways", last, v.last.Stage, a.Status, len(a.Enrollments))
+		}
+	}
+}
+
+func TestInvitedPersonWhoSignsUp(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	u := directory.User{ID: directory.NewID("00u"), Version: 1, Status: directory.Provisioned, Email: ada, Canonical: ada, FirstName: "Countess"}
+	r.store.users[u.ID] = directory.Account{User: u}
+	r.signUpOnly(ada)
+	if a := r.account(ada); a.ID != u.ID || a.Status != directory.Active || a.FirstName != "Countess" {
+		t.Fatalf("%+v", a.User)
+	}
+}
+
+func TestSilentSignIn(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	r.signUpOnly(ada)
+	v := r.begin()
+	v.browser.Keeps = true
+	v.answer("identify", "identifier", ada)
+	got := v.prove(r.code(ada))
+	if got.Stage != Success || got.Cookie == "" {
+		t.Fatalf("no session at %s", got.Stage)
+	}
+	cookie := Browser{Cookie: got.Cookie, Keeps: true}
+	start := Start{Request: Request{ClientID: "0oa1"}, Browser: cookie}
+	r.pass(time.Hour)
+	if v := r.beginWith(start); v.last.Stage != Success || v.last.User.Identifier != ada {
+		t.Fatalf("with the cookie: %s", v.last.Stage)
+	}
+	zero := time.Duration(0)
+	for name, s := range map[string]Start{
+		"a changed cookie":    {Request: start.Request, Browser: Browser{Cookie: got.Cookie + "x", Keeps: true}},
+		"max_age=0 (SEC S57)": {Request: start.Request, Browser: cookie, MaxAge: &zero},
+		"no cookie":           {Request: start.Request},
+	} {
+		if v := r.beginWith(s); v.last.Stage != Identify {
+			t.Errorf("%s: %s", name, v.last.Stage)
+		}
+	}
+	r.pass(90 * time.Minute) // the policy asks anew after two hours
+	if v := r.beginWith(start); v.last.Stage != Identify {
+		t.Fatalf("an old proof: %s", v.last.Stage)
+	}
+}
+
+// SEC S-64: whoever proves themselves anew gets a new session, and the old one ends.
+func TestSEC_S64_NewSessionAtEachProof(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	r.signUpOnly(ada)
+	var first string
+	for i := range 2 {
+		v := r.begin()
+		v.browser = Browser{Keeps: true, Cookie: first}
+		v.answer("identify", "identifier", ada)
+		got := v.prove(r.code(ada))
+		if i == 1 && got.Cookie == first {
+			t.Fatal("the session is the same")
+		}
+		first = got.Cookie
+		r.pass(time.Hour)
+	}
+	live := 0
+	for _, s := range r.store.sessions {
+		if s.Live(r.clock()) {
+			live++
+		}
+	}
+	if len(r.store.sessions) != 2 || live != 1 {
+		t.Fatalf("%d sessions, %d live", len(r.store.sessions), live)
+	}
+}
+
+func TestSEC_S58_NoSessionBeforeTheLastFactor(t *testing.T) {
+	r := newRig(t, twoFactors())
+	r.withPassword(ada)
+	v := r.begin()
+	v.browser.Keeps = true
+	v.answer("identify", "identifier", ada)
+	if got := v.prove(r.code(ada)); got.Cookie != "" || len(r.store.sessions) != 0 {
+		t.Fatalf("a session after the first of two factors, at %s", got.Stage)
+	}
+	v.choose(passwordKey)
+	if got := v.prove(right); got.Cookie == "" || len(r.store.sessions) != 1 {
+		t.Fatal("no session after both")
+	}
+}
+
+func TestUX_P7_6_ProgressiveProfiling(t *testing.T) {
+	org := policy.PasswordOptional()
+	org.Profile[0].Attributes = []policy.Attribute{
+		{Name: "team", Label: "Team", When: policy.AtSignUp, Required: true, Pattern: "[a-z]+"},
+		{Name: "a", When: policy.AfterSignIn}, {Name: "b", When: policy.AfterSignIn, Required: true},
+		{Name: "c", When: policy.AfterSignIn}, {Name: "d", When: policy.AfterSignIn},
+	}
+	r := newRig(t, org)
+	v := r.begin()
+	if got := v.signUp(ada); got.Stage != Profile || got.Messages[0].Field != "userProfile.team" {
+		t.Fatalf("without what is required: %s %v", got.Stage, got.Messages)
+	}
+	v.answer("enroll-profile", "userProfile.firstName", "Ada", "userProfile.lastName", "L", "userProfile.email", ada, "userProfile.team", "engines")
+	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+	got := v.answer("skip")
+	if names(got) != "profile-update cancel" || len(got.Offers[0].Fields[0].Fields) != 3 {
+		t.Fatalf("after sign-in: %s", names(got))
+	}
+	if got := v.answer("profile-update", "userProfile.a", "1"); got.Kind != problem.Invalid {
+		t.Fatal("what is required was not given, and is accepted")
+	}
+	got = v.answer("profile-update", "userProfile.a", "1", "userProfile.b", "2", "userProfile.c", "3")
+	if names(got) != "profile-update skip cancel" {
+		t.Fatalf("the rest: %s", names(got))
+	}
+	if got := v.answer("skip"); got.Stage != Success {
+		t.Fatalf("declined: %s", got.Stage)
+	}
+	if a := r.account(ada); a.Attributes["team"] != "engines" || a.Attributes["b"] != "2" || a.Attributes["d"] != "" {
+		t.Fatalf("kept %v", a.Attributes)
+	}
+}
