@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os/exec"
@@ -137,6 +138,38 @@ func TestInboxInABrowser(t *testing.T) {
 	for _, host := range hosts() {
 		if server.URL != "http://"+host {
 			t.Errorf("UX_P8_4: a request went to %s", host)
+		}
+	}
+}
+
+// TestMailsInABrowser looks at each mail on a narrow screen, with long names.
+func TestMailsInABrowser(t *testing.T) {
+	c := newComposer(t)
+	pages := map[string]string{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write([]byte(pages[r.URL.Path]))
+	}))
+	t.Cleanup(server.Close)
+	long := func(m *Message) {
+		m.App.Name, m.FirstName = strings.Repeat("Grunderwerbsteuer", 4), strings.Repeat("Wolfeschlegel", 5)
+		m.Origin.IP = "2001:db8:1234:5678:9abc:def0:1234:5678"
+		if m.Address != "" {
+			m.Address = "a***a@" + strings.Repeat("x", 60) + ".example"
+		}
+		if m.Link != "" {
+			m.Link = "https://id.example.com/link/" + strings.Repeat("x", 170)
+		}
+	}
+	for _, template := range templates {
+		pages["/"+string(template)] = compose(t, c, message(template)).HTML
+		pages["/"+string(template)+"/long"] = compose(t, c, message(template, long)).HTML
+	}
+	ctx := browse(t)
+	for path := range pages {
+		do(t, ctx, path, chromedp.Navigate(server.URL+path))
+		if got := read(t, ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth`)); got > 320 {
+			t.Errorf("UX_M0_2: %s is %d px wide", path, got)
 		}
 	}
 }

@@ -205,6 +205,35 @@ func TestUX_P8_1_Pages(t *testing.T) {
 	}
 }
 
+// TestInboxShowsEveryMail wants the code and the link of each mail, where it has
+// them, in the list, on its own page and in the JSON.
+func TestInboxShowsEveryMail(t *testing.T) {
+	for _, template := range templates {
+		b := newInbox(t)
+		m := message(template)
+		l := compose(t, newComposer(t), m)
+		b.Add(l)
+		h := b.Handler()
+		wantLink := m.Link + m.SignUpURL // no mail has both
+		var got InboxMessage
+		if err := json.Unmarshal(ask(t, h, "GET", "/dev/inbox/api/messages/"+l.ID).Body.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Code != m.Code || got.Link != wantLink || got.Subject != l.Subject || got.To != m.To {
+			t.Errorf("%s: %q to %q, code %q, link %q", template, got.Subject, got.To, got.Code, got.Link)
+		}
+		for _, target := range []string{"/dev/inbox", "/dev/inbox/messages/" + l.ID, "/dev/inbox/messages/" + l.ID + "?view=text"} {
+			page := ask(t, h, "GET", target).Body.String()
+			if strings.Contains(page, `data-copy="`) != (m.Code != "") {
+				t.Errorf("%s: %s shows a code where there is none, or none", template, target)
+			}
+			if strings.Contains(page, `<a class="open" href="`+wantLink+`"`) != (wantLink != "") || strings.Contains(page, "Open link") != (wantLink != "") {
+				t.Errorf("%s: %s does not show the link as it is", template, target)
+			}
+		}
+	}
+}
+
 func TestUX_P8_4_NothingIsLoadedOrUsed(t *testing.T) {
 	b := newInbox(t)
 	l := letter(t, func(m *Message) { m.App.LogoURL = "https://cdn.example.com/logo.png" })

@@ -1,5 +1,5 @@
-// Package mail composes the mail of sign-up and sign-in from typed fields, sends
-// it by SMTP, and keeps a development inbox.
+// Package mail composes the mail of accounts from typed fields, sends it by SMTP,
+// and keeps a development inbox.
 package mail
 
 import (
@@ -11,32 +11,31 @@ import (
 // Kind is the kind of outbox messages whose payload is a Message.
 const Kind = "mail"
 
-// A Template names one of the mails (UX M1 to M4).
-type Template string
-
-// The mails.
-const (
-	SignUp        Template = "sign-up"         // M1: confirm a new address
-	SignIn        Template = "sign-in"         // M2
-	SignUpKnown   Template = "sign-up-known"   // M3: the address has an account
-	SignInUnknown Template = "sign-in-unknown" // M4: the address has none
-)
-
 // ErrInvalid is returned for a message that cannot be composed: a header value
 // with a line break, a link that is none. Another try is of no use.
 var ErrInvalid = errors.New("mail: invalid message")
 
 // A Message is one mail before it is words. It is what the outbox keeps, sealed.
+// What a template needs, and what it refuses, is in plans.go.
 type Message struct {
 	Template  Template  `json:"template"`
 	To        string    `json:"to"`                  // one validated address, used as it is
-	FirstName string    `json:"firstName,omitempty"` // shown by SignUp and SignIn only
-	Code      string    `json:"code,omitempty"`      // digits; required but for SignInUnknown
-	Link      string    `json:"link,omitempty"`      // absolute, at most 200 characters; optional beside a code
+	FirstName string    `json:"firstName,omitempty"` // shown where it is surely the name of who reads it
+	Code      string    `json:"code,omitempty"`      // digits
+	Link      string    `json:"link,omitempty"`      // absolute, of PublicURL's origin, at most 200 characters
 	SignUpURL string    `json:"signUpUrl,omitempty"` // SignInUnknown: where to sign up; empty where nobody can
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`  // end of code and link
-	App       App       `json:"app"`
-	Origin    Origin    `json:"origin"`
+
+	Method  string    `json:"method,omitempty"`  // name of the way to sign in, as the pages show it: "Password"
+	Address string    `json:"address,omitempty"` // the other address of a change; only some of it is shown
+	Date    time.Time `json:"date,omitzero"`     // DeletionAsked: when; Guessing: the end of the pause, if it has one
+	Count   int       `json:"count,omitempty"`   // of wrong answers
+	Inviter string    `json:"inviter,omitempty"` // a person's name; empty: the app invites
+
+	App App `json:"app"`
+	// Origin is where the person was who asked, acted or tried. Where nobody was,
+	// or it is not the person's own to know, only At is set.
+	Origin Origin `json:"origin"`
 	// Void is a message that reaches nobody: it goes as far as one that is sent, and
 	// ends like it, so that nothing tells one from the other (SEC S-42).
 	Void   bool   `json:"void,omitempty"`

@@ -120,12 +120,25 @@ func (l *lexicon) clock(t time.Time) string {
 
 // moment writes a time of day and its date (UX M0.8).
 func (l *lexicon) moment(t time.Time) string {
-	month := ""
-	if names := strings.Split(l.say("months"), "|"); len(names) == 12 {
-		month = names[t.Month()-1]
-	}
 	return l.say("moment",
-		"time", t.Format("15:04"), "zone", zone(t), "day", strconv.Itoa(t.Day()), "month", month, "year", strconv.Itoa(t.Year()))
+		"time", t.Format("15:04"), "zone", zone(t), "day", strconv.Itoa(t.Day()), "month", l.month(t), "year", strconv.Itoa(t.Year()))
+}
+
+// day writes the date of t as begin's zone has it, with the year if that is another.
+func (l *lexicon) day(t, begin time.Time) string {
+	t = t.In(begin.Location())
+	key := "day"
+	if t.Year() != begin.Year() {
+		key = "day.year"
+	}
+	return l.say(key, "day", strconv.Itoa(t.Day()), "month", l.month(t), "year", strconv.Itoa(t.Year()))
+}
+
+func (l *lexicon) month(t time.Time) string {
+	if names := strings.Split(l.say("months"), "|"); len(names) == 12 {
+		return names[t.Month()-1]
+	}
+	return ""
 }
 
 func zone(t time.Time) string {
@@ -139,16 +152,28 @@ func zone(t time.Time) string {
 	return t.Format("UTC-07:00")
 }
 
-// minutes writes a length of time in minutes, rounded, in the language's plural form.
-func (l *lexicon) minutes(d time.Duration) string {
-	n := max(1, int(d.Round(time.Minute)/time.Minute))
+// span writes a length of time: minutes, from two hours on whole hours, from two
+// days on whole days. Its end is written beside it, to the minute.
+func (l *lexicon) span(d time.Duration) string {
+	switch n := int(d.Round(time.Minute) / time.Minute); {
+	case n >= 48*60:
+		return l.count("days", n/(24*60))
+	case n >= 2*60:
+		return l.count("hours", n/60)
+	default:
+		return l.count("minutes", max(1, n))
+	}
+}
+
+// count writes a number of something in the language's plural form.
+func (l *lexicon) count(what string, n int) string {
 	form := [...]string{
 		plural.Other: "other", plural.Zero: "zero", plural.One: "one",
 		plural.Two: "two", plural.Few: "few", plural.Many: "many",
 	}[plural.Cardinal.MatchPlural(l.tag, n, 0, 0, 0, 0)]
-	key := "minutes." + form
+	key := what + "." + form
 	if !l.has(key) {
-		key = "minutes.other"
+		key = what + ".other"
 	}
 	return l.say(key, "n", strconv.Itoa(n))
 }
