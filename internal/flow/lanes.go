@@ -1,5 +1,234 @@
 package flow
 
-// unpause forgets the wrong answers that an account has been given for an
-// authenticator.
-func (t *Turn) unpause(key string) {}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/limit"
+	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// Limits across transactions are counted in the database transaction that saves
+// the turn, before anybody hears of its outcome: of guesses made at the same time
+// in any number of transactions and on any node, no more are answered than the
+// lane admits (SEC S-03 … S-06). A turn that runs into one is taken anew and told
+// so: a pause looks like a wrong answer (SEC S-109).
+type overLimit struct {
+	paused bool          // answers are not looked at
+	wait   time.Duration // nothing may be sent before
+}
+
+func (o overLimit) Error() string {
+	return fmt.Sprintf("flow: over a limit (paused %v, wait %v)", o.paused, o.wait)
+}
+
+// isOver returns the limit that a commit ran into.
+func isOver(err error) (overLimit, bool) {
+	var over overLimit
+	ok := errors.As(err, &over)
+	return over, ok
+}
+
+// guessedAt is whose counters a guess belongs to: the account's, whatever was
+// typed (SEC S-50), or the address's while it has none. Both are counted alike,
+// or the work would tell them apart (SEC S-42).
+func (t *Turn) guessedAt() string {
+	if t.account != nil {
+		return t.account.ID
+	}
+	mac := t.e.keys.MAC("flow/guessed", t.tx.Subject.Canonical)
+	return macEncoding.EncodeToString(mac[:16])
+}
+
+// lane is the one of this browser: who fills the lane of unknown ones does not
+// stop those that have signed this person in before (SEC S-108).
+func (t *Turn) lane(ctx context.Context) (limit.Lane, error) {
+	if t.account == nil || t.tx.Request.Device == "" {
+		return limit.Unknown, nil
+	}
+	d, err := t.e.store.Device(ctx, t.account.ID, t.tx.Request.Device)
+	if problem.KindOf(err) == problem.NotFound {
+		return limit.Unknown, nil
+	}
+	if err != nil {
+		return limit.Unknown, fmt.Errorf("flow: device: %w", err)
+	}
+	t.knownDevice = t.now.Before(d.ExpiresAt)
+	if !t.knownDevice {
+		return limit.Unknown, nil
+	}
+	return limit.Known, nil
+}
+
+// guesses is the rule for an authenticator of this person.
+func (t *Turn) guesses(key string) limit.Guesses {
+	rules := t.e.limits.Rules
+	g := rules.Code
+	if key == passwordKey {
+		p := t.org.PasswordFor(t.groups())
+		g = rules.Password.Policy(p.MaxAttempts, p.AutoUnlock.Std())
+	}
+	if t.account == nil {
+		g.Forget = rules.ForgetNobody
+	}
+	return g
+}
+
+// count notes that an answer to o was right or wrong, to be committed with the
+// turn. What a mailed link answers cannot be guessed, so no pause stops it, and
+// it ends one.
+func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
+	if t.over.paused {
+		return nil
+	}
+	lane, err := t.lane(ctx)
+	if err != nil {
+		return err
+	}
+	key, rule, now := limit.GuessKey(t.guessedAt(), o.Authenticator, lane), t.guesses(o.Authenticator), t.now
+	if rule.Off() {
+		return nil
+	}
+	source := limit.Key("wrong", t.source())
+	volume := t.e.limits.Rules.SourceWrong
+	t.counts = append(t.counts, func(tx Tx) error {
+		c, err := tx.Counter(key)
+		if err != nil {
+			return err
+		}
+		if _, open := rule.Open(c, now); !open && !byLink {
+			return overLimit{paused: true}
+		}
+		if right {
+			next, changed := rule.Right(c, now)
+			if byLink {
+				next, changed = rule.Reset(c), len(c.Data) > 0
+			}
+			if !changed {
+				return nil
+			}
+			return putCounter(tx, next)
+		}
+		next, paused := rule.Wrong(c, now)
+		t.pauseBegan = paused
+		if err := putCounter(tx, next); err != nil || t.source() == "" || volume.Off() {
+			return err
+		}
+		if c, err = tx.Counter(source); err != nil {
+			return err
+		}
+		next, wait, ok := volume.Spend(c, now)
+		if !ok {
+			return overLimit{paused: true, wait: wait}
+		}
+		return putCounter(tx, next)
+	})
+	return nil
+}
+
+func putCounter(tx Tx, c limit.Counter) error {
+	if len(c.Data) == 0 {
+		return tx.DeleteCounter(c.Key)
+	}
+	return tx.PutCounter(c)
+}
+
+// unpause forgets the wrong answers of an account in all lanes.
+func (t *Turn) unpause(key string) {
+	for _, lane := range []limit.Lane{limit.Known, limit.Unknown} {
+		counter := limit.GuessKey(t.guessedAt(), key, lane)
+		t.writes = append(t.writes, func(tx Tx) error { return tx.DeleteCounter(counter) })
+	}
+}
+
+// source is where the person is, "" where it is not known: a server that stands
+// between and does not say for whom it calls is not one person.
+func (t *Turn) source() string {
+	ip, err := netip.ParseAddr(t.tx.Request.IP)
+	if err != nil || (t.client.Confidential && !t.tx.Request.Forwarded) {
+		return ""
+	}
+	return limit.Source(ip)
+}
+
+// countSend notes that a code goes to the subject's address (SEC S-11).
+func (t *Turn) countSend(ctx context.Context) error {
+	rules := t.e.limits.Rules
+	if rules.AddressMails.Off() {
+		return nil
+	}
+	lane, err := t.lane(ctx)
+	if err != nil {
+		return err
+	}
+	folded := t.e.keys.MAC("flow/mailed", limit.FoldAddress(t.tx.Subject.Canonical))
+	key, now := limit.Key("mail", macEncoding.EncodeToString(folded[:16]), string(lane)), t.now
+	t.counts = append(t.counts, func(tx Tx) error {
+		c, err := tx.Counter(key)
+		if err != nil {
+			return err
+		}
+		next, wait, ok := rules.AddressMails.Spend(c, now)
+		if !ok {
+			return overLimit{wait: wait}
+		}
+		return tx.PutCounter(next)
+	})
+	return nil
+}
+
+// sourceMaySend asks the limits of the source, which each node keeps for itself
+// (SEC S-110): they bound a volume, not a secret.
+func (t *Turn) sourceMaySend() (wait time.Duration, ok bool) {
+	source, rules := t.source(), t.e.limits.Rules
+	if source == "" || t.over != (overLimit{}) {
+		return 0, true
+	}
+	if wait, ok = t.e.local.Spend(limit.Key("mails", source), rules.SourceMails, t.now); !ok {
+		return wait, false
+	}
+	folded := t.e.keys.MAC("flow/mailed", limit.FoldAddress(t.tx.Subject.Canonical))
+	return t.e.local.SpendDistinct(limit.Key("addresses", source), rules.SourceAddresses, t.now, folded[:8])
+}
+
+// tellOfPause writes to somebody at whose account so many wrong guesses were made
+// that answers are not looked at for a while (UX M11), at most once a day.
+func (t *Turn) tellOfPause(ctx context.Context, o Open, count int) {
+	if t.account == nil {
+		return
+	}
+	out := Outgoing{
+		Mail: authenticator.Mail{
+			Template: "guessing", To: t.account.Email, FirstName: t.account.FirstName, Count: count, Date: t.now,
+			Method: t.e.authenticators[o.Authenticator].Info().Name,
+		},
+		Client: t.client, Request: t.tx.Request, At: t.now,
+	}
+	mac := t.e.keys.MAC("flow/told of guessing", t.account.ID, t.now.UTC().Format(time.DateOnly))
+	m, err := t.e.outbox.Prepare(out)
+	if err == nil {
+		m.ID = "pause" + macEncoding.EncodeToString(mac[:16])
+		err = t.e.store.InTx(ctx, false, func(tx Tx) error {
+			if err := tx.Enqueue(m); err != nil {
+				return err
+			}
+			return tx.Append(audit.Row{ID: "ae" + m.ID, At: t.now, Events: []audit.Event{{
+				At: t.now, Type: "user.account.lock", Outcome: audit.Success, Target: t.account.ID,
+				Authenticator: o.Authenticator, Client: t.tx.Request.ClientID, Transaction: t.tx.ID,
+			}}})
+		})
+	}
+	switch problem.KindOf(err) {
+	case problem.None:
+		t.e.outbox.Handoff([]outbox.Message{m}...)
+	case problem.Conflict: // told today
+	default:
+		t.e.log.WarnContext(ctx, "a pause is not told", "err", err)
+	}
+}
