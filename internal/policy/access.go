@@ -95,24 +95,37 @@ func KnownACR(acr string) bool {
 func (r AccessRule) With(acr string) AccessRule {
 	switch acr {
 	case ACRPassword:
-		password := Constraint{Knowledge: &Evidence{Types: []string{"password"}}}
-		if len(r.Constraints) == 0 {
-			r.Constraints = []Constraint{password}
-			break
-		}
-		raised := slices.Clone(r.Constraints)
-		for i := range raised {
-			raised[i].Knowledge = password.Knowledge
-		}
-		r.Constraints = raised
+		r.Constraints = withPassword(r.Constraints)
+		r.Deny = r.Deny || len(r.Constraints) == 0
 	case ACRTwoFactors:
-		r.Factors = max(r.Factors, 2)
+		r.Factors, r.ifPossible = max(r.Factors, 2), false
 	case ACRTwoFactorsIfPossible:
 		if r.Factors < 2 {
 			r.Factors, r.ifPossible = 2, true
 		}
 	}
 	return r
+}
+
+// withPassword narrows the alternatives to passwords, and drops those that a
+// password cannot meet: taking it for another secret would lower the rule.
+func withPassword(alternatives []Constraint) []Constraint {
+	if len(alternatives) == 0 {
+		alternatives = []Constraint{{}}
+	}
+	var out []Constraint
+	for _, c := range alternatives {
+		password := Evidence{Types: []string{"password"}}
+		if k := c.Knowledge; k != nil {
+			if len(k.Types) > 0 && !slices.Contains(k.Types, "password") {
+				continue
+			}
+			password.PhishingResistant = k.PhishingResistant
+		}
+		c.Knowledge = &password
+		out = append(out, c)
+	}
+	return out
 }
 
 // Satisfied reports whether proofs are enough. A rule that asks for a second

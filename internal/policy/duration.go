@@ -36,20 +36,24 @@ func (d Duration) MarshalText() ([]byte, error) {
 	return []byte(n.String()), nil
 }
 
+// maxDays bounds what is read, well within what a Duration holds.
+const maxDays = 36500
+
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (d *Duration) UnmarshalText(b []byte) error {
 	s := string(b)
+	wrong := fmt.Errorf("%q is not a duration such as 15m, 2h or 30d", s)
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.Atoi(days)
-		if err != nil || n < 0 || n > 36500 {
-			return fmt.Errorf("%q is not a duration such as 15m, 2h or 30d", s)
+		if err != nil || n < 0 || n > maxDays {
+			return wrong
 		}
 		*d = Days(n)
 		return nil
 	}
 	v, err := time.ParseDuration(s)
-	if err != nil || v < 0 {
-		return fmt.Errorf("%q is not a duration such as 15m, 2h or 30d", s)
+	if err != nil || v < 0 || Duration(v) > Days(maxDays) {
+		return wrong
 	}
 	*d = Duration(v)
 	return nil

@@ -1,5 +1,14 @@
 package policy
 
+import "time"
+
+// What a password policy may ask for at least and at most (SEC S-45).
+const (
+	MinPasswordLength  = 8   // code points
+	MaxPasswordLength  = 128 // code points
+	MaxPasswordHistory = 24  // each is a hash to make when a password is chosen
+)
+
 // A Password is the password policy of some groups (MGMT §6.5).
 type Password struct {
 	Name   string   `json:"name"`
@@ -7,10 +16,12 @@ type Password struct {
 
 	Complexity Complexity `json:"complexity"`
 
-	MaxAge  Duration `json:"maxAge,omitempty"`  // then it must be changed; 0: never
-	Warn    Duration `json:"warn,omitempty"`    // before MaxAge, that it will be; 0: never
-	MinAge  Duration `json:"minAge,omitempty"`  // before the person may change it again
-	History int      `json:"history,omitempty"` // how many earlier ones may not be used again, up to 24
+	MaxAge Duration `json:"maxAge,omitempty"` // then it must be changed; 0: never
+	Warn   Duration `json:"warn,omitempty"`   // before MaxAge, that it will be; 0: never
+	MinAge Duration `json:"minAge,omitempty"` // before the person may change it again
+	// History is how many of the last ones, the current included, may not be chosen
+	// again, up to 24. The current one may not in any case.
+	History int `json:"history,omitempty"`
 
 	// MaxAttempts is how many wrong passwords in a row pause the password (never
 	// the account) on devices that the person has not signed in on; 0: the limits
@@ -58,6 +69,22 @@ func (o *Org) PasswordFor(groups []string) Password {
 		}
 	}
 	return DefaultPassword()
+}
+
+// Expires says how a password that was chosen at changed stands at now: whether
+// it is to be changed before anything else, and whether to warn that it soon will
+// be. daysLeft counts started days. Where MaxAge is 0, or it is not known when it
+// was chosen, a password never expires.
+func Expires(p Password, changed, now time.Time) (expired bool, daysLeft int, warn bool) {
+	if p.MaxAge <= 0 || changed.IsZero() {
+		return false, 0, false
+	}
+	left := changed.Add(p.MaxAge.Std()).Sub(now)
+	if left <= 0 {
+		return true, 0, false
+	}
+	const day = 24 * time.Hour
+	return false, int((left-1)/day) + 1, left <= p.Warn.Std()
 }
 
 // Recovery reports whether somebody, whoever it may be, can recover a password.

@@ -22,13 +22,6 @@ var reserved = []string{
 	"sub", "iss", "aud", "exp", "iat", "acr", "amr", "azp", "nonce", "jti", "scp", "cid", "uid", "ver", "auth_time", "at_hash",
 }
 
-// floorLength is the shortest password that a policy may allow (SEC S-45).
-const (
-	floorLength = 8
-	maxLength   = 128
-	maxHistory  = 24
-)
-
 // Validate reports everything that is wrong with the document, each line with
 // the path of what it means; nil if nothing is. known tells whether an
 // authenticator is installed.
@@ -223,8 +216,8 @@ func (v *validation) passwords() {
 		if err := p.Complexity.Validate(); err != nil {
 			v.fail(path+".complexity", "%w", err)
 		}
-		if p.History < 0 || p.History > maxHistory {
-			v.fail(path+".history", "%d is not within 0 and %d", p.History, maxHistory)
+		if p.History < 0 || p.History > MaxPasswordHistory {
+			v.fail(path+".history", "%d is not within 0 and %d", p.History, MaxPasswordHistory)
 		}
 		if p.MaxAttempts < 0 {
 			v.fail(path+".maxAttempts", "%d is less than 0", p.MaxAttempts)
@@ -232,14 +225,17 @@ func (v *validation) passwords() {
 		if p.Warn > 0 && p.Warn >= p.MaxAge {
 			v.fail(path+".warn", "is not shorter than maxAge")
 		}
+		if p.MaxAge > 0 && p.MinAge >= p.MaxAge { // or nobody could change what has expired
+			v.fail(path+".minAge", "is not shorter than maxAge")
+		}
 	}
 	v.list("password", names, last)
 }
 
 // Validate reports what is wrong with the rules, nil if nothing is.
 func (c Complexity) Validate() error {
-	if c.MinLength < floorLength || c.MinLength > maxLength {
-		return fmt.Errorf("minimum length %d is not within %d to %d", c.MinLength, floorLength, maxLength)
+	if c.MinLength < MinPasswordLength || c.MinLength > MaxPasswordLength {
+		return fmt.Errorf("minimum length %d is not within %d to %d", c.MinLength, MinPasswordLength, MaxPasswordLength)
 	}
 	sum := 0
 	for _, n := range []int{c.MinLowerCase, c.MinUpperCase, c.MinNumber, c.MinSymbol} {
@@ -248,8 +244,8 @@ func (c Complexity) Validate() error {
 		}
 		sum += n
 	}
-	if sum > maxLength {
-		return fmt.Errorf("%d characters are required and %d are accepted", sum, maxLength)
+	if sum > MaxPasswordLength {
+		return fmt.Errorf("%d characters are required and %d are accepted", sum, MaxPasswordLength)
 	}
 	if c.MaxConsecutiveRepeatingCharacters < 0 {
 		return fmt.Errorf("at most %d repeated characters", c.MaxConsecutiveRepeatingCharacters)

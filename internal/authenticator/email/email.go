@@ -15,6 +15,7 @@ import (
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/keyring"
+	"github.com/stile-id/stile/internal/policy"
 )
 
 // Key is the authenticator's key on the wire.
@@ -82,11 +83,12 @@ func New(c Config) (*Authenticator, error) {
 }
 
 // Info names it as the wire does. A mailed code is a one-time password, which is
-// all that "otp" says in RFC 8176; it is one factor, and no possession (SEC S-57).
+// all that "otp" says in RFC 8176. Policies count it as possession, of the mailbox;
+// it is one factor and can be relayed (SEC S-57).
 func (a *Authenticator) Info() authenticator.Info {
 	return authenticator.Info{
 		Key: Key, Type: "email", ID: "aut1email0000000000", Name: "Email", Methods: []authenticator.Method{method},
-		EnrollmentPrefix: "eae", EnrollmentProves: true, AMR: "otp",
+		EnrollmentPrefix: "eae", EnrollmentProves: true, AMR: "otp", Class: policy.Possession,
 	}
 }
 
@@ -118,7 +120,8 @@ func (a *Authenticator) BeginEnroll(_ context.Context, s authenticator.Subject) 
 	return a.begin(s)
 }
 
-// FinishEnroll accepts every code of the challenge that is not past its time.
+// FinishEnroll accepts every code of the challenge that is not past its time, and
+// the answer of its link as well.
 func (a *Authenticator) FinishEnroll(_ context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
 	if err := a.check(s, p, in); err != nil {
 		return authenticator.Credential{}, err
@@ -190,9 +193,9 @@ func (a *Authenticator) issue(s authenticator.Subject, ch challenge) (authentica
 		Code: code, Link: a.base + a.token(claim{s.Transaction, s.Challenge, next.Serial}), ExpiresAt: next.ExpiresAt,
 	}
 	switch s.Purpose {
-	case authenticator.SignUp, authenticator.SignIn:
-	case authenticator.SignUpKnown: // whoever signs up must not choose words in the owner's mail
-		mail.FirstName = ""
+	case authenticator.SignUp, authenticator.SignIn, authenticator.Recovery, authenticator.Unlock:
+	case authenticator.SignUpKnown, authenticator.EmailChange:
+		mail.FirstName = "" // whoever types an address must not choose words in its owner's mail
 	case authenticator.SignInUnknown: // nothing is right, so nothing is told
 		mail.FirstName, mail.Code, mail.Link = "", "", ""
 	default:
@@ -207,8 +210,8 @@ func (a *Authenticator) issue(s authenticator.Subject, ch challenge) (authentica
 }
 
 // check returns nil for a right answer, ErrEmpty for none, and else ErrWrong. It
-// compares with all codes, live or not, whatever it finds, so that its time
-// tells nothing about which one came near.
+// compares with all codes and links, live or not, whatever it finds, so that its
+// time tells nothing about which one came near.
 func (a *Authenticator) check(s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) error {
 	if directory.Blank(in[field]) {
 		return authenticator.ErrEmpty
@@ -217,17 +220,17 @@ func (a *Authenticator) check(s authenticator.Subject, p authenticator.Prompt, i
 	if err != nil {
 		return err
 	}
-	answer, now := []byte(readCode(in[field], a.digits)), a.now()
+	bound, now := a.bind(s), a.now()
+	code, link := []byte(readCode(in[field], a.digits)), []byte(strings.TrimSpace(in[field]))
 	live, old := 0, 0
-	for _, c := range ch.Codes {
-		right := subtle.ConstantTimeCompare(answer, []byte(c.Code))
-		if now.Before(c.ExpiresAt) {
+	for _, sent := range ch.Codes {
+		right := subtle.ConstantTimeCompare(code, []byte(sent.Code)) | subtle.ConstantTimeCompare(link, []byte(a.linkAnswer(bound, sent)))
+		if now.Before(sent.ExpiresAt) {
 			live |= right
 		} else {
 			old |= right
 		}
 	}
-	bound := a.bind(s)
 	switch {
 	case subtle.ConstantTimeCompare(bound[:], ch.Bound[:]) == 0, s.Purpose == authenticator.SignInUnknown:
 		return authenticator.ErrWrong

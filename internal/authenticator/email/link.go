@@ -3,7 +3,9 @@ package email
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base32"
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,24 +47,68 @@ func (a *Authenticator) TransactionOf(token string) (transactionID string, ok bo
 
 // Link says which code of the prompt a token stands for.
 func (a *Authenticator) Link(s authenticator.Subject, p authenticator.Prompt, token string) (code string, expiresAt time.Time, ok bool) {
-	c, ok := a.parse(token)
-	if !ok || c.transaction != s.Transaction || c.challenge != s.Challenge || s.Purpose == authenticator.SignInUnknown {
-		return "", time.Time{}, false
+	sent, ok := a.sent(s, p, token)
+	return sent.Code, sent.ExpiresAt, ok
+}
+
+// LinkAnswer returns the answer that opening a link of the prompt gives, "" for
+// any other token. It is good until the end of that link, for what the code that
+// was sent with it is good for.
+func (a *Authenticator) LinkAnswer(s authenticator.Subject, p authenticator.Prompt, token string) string {
+	sent, ok := a.sent(s, p, token)
+	if !ok {
+		return ""
 	}
-	ch, err := decode(p)
-	if err != nil {
-		return "", time.Time{}, false
+	return a.linkAnswer(a.bind(s), sent)
+}
+
+// IsLinkAnswer reports whether an answer is that of one of the prompt's links,
+// also of one past its time. What only looks like one is not: it is a guess, and
+// counts as one.
+func (a *Authenticator) IsLinkAnswer(s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) bool {
+	ch, ok := a.challenge(s, p)
+	if !ok {
+		return false
 	}
-	bound := a.bind(s)
-	if subtle.ConstantTimeCompare(bound[:], ch.Bound[:]) != 1 {
-		return "", time.Time{}, false
-	}
+	answer, right := []byte(strings.TrimSpace(in[field])), 0
 	for _, sent := range ch.Codes {
-		if sent.Serial == c.serial {
-			return sent.Code, sent.ExpiresAt, true
-		}
+		right |= subtle.ConstantTimeCompare(answer, []byte(a.linkAnswer(ch.Bound, sent)))
 	}
-	return "", time.Time{}, false
+	return right == 1
+}
+
+// letters writes a MAC without a digit, so that no answer of a link can be read as
+// a code: 256 bits in 52 letters.
+var letters = base32.NewEncoding("abcdefghijklmnopqrstuvwxyzABCDEF").WithPadding(base32.NoPadding)
+
+func (a *Authenticator) linkAnswer(bound [32]byte, sent issued) string {
+	mac := a.keys.MAC("email/link-answer", string(bound[:]), strconv.Itoa(sent.Serial), strconv.FormatInt(sent.ExpiresAt.UnixNano(), 10))
+	return letters.EncodeToString(mac[:])
+}
+
+// sent finds what was sent with a link of the prompt.
+func (a *Authenticator) sent(s authenticator.Subject, p authenticator.Prompt, token string) (issued, bool) {
+	c, ok := a.parse(token)
+	if !ok || c.transaction != s.Transaction || c.challenge != s.Challenge {
+		return issued{}, false
+	}
+	ch, ok := a.challenge(s, p)
+	i := slices.IndexFunc(ch.Codes, func(sent issued) bool { return sent.Serial == c.serial })
+	if !ok || i < 0 {
+		return issued{}, false
+	}
+	return ch.Codes[i], true
+}
+
+// challenge opens a prompt for a subject whose links answer it; ok is false if it
+// was made for another subject or purpose, or for an address without an account.
+func (a *Authenticator) challenge(s authenticator.Subject, p authenticator.Prompt) (ch challenge, ok bool) {
+	ch, err := decode(p)
+	bound := a.bind(s)
+	if err != nil || subtle.ConstantTimeCompare(bound[:], ch.Bound[:]) != 1 || s.Purpose == authenticator.SignInUnknown {
+		return challenge{}, false
+	}
+	return ch, true
 }
 
 // parse compares whole tokens, so that nothing but the text that was mailed is

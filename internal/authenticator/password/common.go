@@ -42,7 +42,7 @@ func isCommon(password string) bool {
 
 // madeOfWords reports whether a password is too short once the words that
 // anybody would try for this person at this organisation are taken out of it.
-func (a *Authenticator) madeOfWords(password string, s authenticator.Subject) bool {
+func (a *Authenticator) madeOfWords(password string, s authenticator.Subject, minLength int) bool {
 	own := []string{s.FirstName, s.LastName, s.Login, s.Address}
 	words := append(foldWords(own), a.words...)
 	slices.SortFunc(words, func(x, y string) int { return len(y) - len(x) })
@@ -50,7 +50,7 @@ func (a *Authenticator) madeOfWords(password string, s authenticator.Subject) bo
 	for _, w := range words {
 		rest = strings.ReplaceAll(rest, w, "")
 	}
-	return rest != fold(password) && utf8.RuneCountInString(rest) < a.rules.MinLength
+	return rest != fold(password) && utf8.RuneCountInString(rest) < minLength
 }
 
 // foldWords returns each text and its parts, those of at least four letters.

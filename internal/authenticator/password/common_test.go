@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/stile-id/stile/internal/policy"
 )
 
 func TestSEC_S48_CommonList(t *testing.T) {
@@ -16,7 +18,7 @@ func TestSEC_S48_CommonList(t *testing.T) {
 		t.Error("the list is not sorted, or has doubles")
 	}
 	for _, p := range lines {
-		if utf8.RuneCountInString(p) < floorLength || fold(p) != p {
+		if utf8.RuneCountInString(p) < policy.MinPasswordLength || fold(p) != p {
 			t.Errorf("%q is too short to be chosen, or not folded", p)
 		}
 		if !isCommon(p) || !isCommon(strings.ToUpper(p)) {

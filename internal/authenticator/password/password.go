@@ -3,15 +3,14 @@ package password
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"slices"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -22,71 +21,70 @@ const (
 	method = authenticator.Method("password")
 	field  = "passcode"
 
-	maxLength = 128  // code points (decision D10)
-	maxBytes  = 1024 // of the request; checked before any work is done (SEC S-45)
+	maxBytes = 1024 // of the request; checked before any work is done (SEC S-45)
 )
 
-// Config is what an Authenticator is made of. The zero value is good.
+// Config is what an Authenticator is made of. The zero value is good. What
+// passwords must be like comes with each subject's policy.
 type Config struct {
-	Complexity *Complexity // default DefaultComplexity()
-	Argon2id   Argon2id    // default DefaultArgon2id(); never less
+	Argon2id Argon2id // default DefaultArgon2id(); never less
 	// Words are those of the organisation, such as its name and its products. They
 	// do not count towards the length of a password.
 	Words []string
 	// Workers is how many hashes are made at a time, default GOMAXPROCS. Four
 	// times as many callers may wait.
 	Workers int
+	Now     func() time.Time // default time.Now
 }
 
-// An Authenticator sets and checks passwords. It is safe for concurrent use.
+// An Authenticator sets, changes and checks passwords. It is safe for concurrent use.
 type Authenticator struct {
-	rules  Complexity
 	words  []string
 	params Argon2id
 	pool   *pool
+	now    func() time.Time
 }
 
-var _ authenticator.Authenticator = (*Authenticator)(nil)
+var (
+	_ authenticator.Authenticator = (*Authenticator)(nil)
+	_ authenticator.Changer       = (*Authenticator)(nil)
+)
 
 // New checks the configuration.
 func New(c Config) (*Authenticator, error) {
-	rules := DefaultComplexity()
-	if c.Complexity != nil {
-		rules = *c.Complexity
-		rules.ExcludeAttributes = slices.Clone(rules.ExcludeAttributes)
-	}
-	if err := rules.validate(); err != nil {
-		return nil, err
-	}
 	if c.Argon2id == (Argon2id{}) {
 		c.Argon2id = DefaultArgon2id()
 	}
 	if err := c.Argon2id.validate(); err != nil {
 		return nil, err
 	}
-	return &Authenticator{
-		rules: rules, words: foldWords(c.Words), params: c.Argon2id, pool: newPool(c.Workers),
-	}, nil
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Authenticator{words: foldWords(c.Words), params: c.Argon2id, pool: newPool(c.Workers), now: c.Now}, nil
 }
 
 // Info names it as the wire does. Choosing a password shows nothing of who chose it.
 func (a *Authenticator) Info() authenticator.Info {
 	return authenticator.Info{
 		Key: Key, Type: "password", ID: "aut1password0000000", Name: "Password", Methods: []authenticator.Method{method},
-		EnrollmentPrefix: "lae", AMR: "pwd",
+		EnrollmentPrefix: "lae", AMR: "pwd", Class: policy.Knowledge,
 	}
 }
 
-// credential is what an enrollment keeps.
-type credential struct {
-	Hash string `json:"hash"` // PHC string
+// BeginEnroll asks for a password and tells the rules of the subject's policy.
+func (a *Authenticator) BeginEnroll(_ context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
+	return ask("Enter password", s, false)
 }
 
-// BeginEnroll asks for a password and tells the rules.
-func (a *Authenticator) BeginEnroll(context.Context, authenticator.Subject) (authenticator.Prompt, error) {
+// ask is the question for a new password; clients match the label.
+func ask(label string, s authenticator.Subject, changing bool) (authenticator.Prompt, error) {
+	r, err := rulesFor(s, changing)
+	if err != nil {
+		return authenticator.Prompt{}, err
+	}
 	return authenticator.Prompt{
-		Method: method, Fields: []authenticator.Field{{Name: field, Label: "Enter password", Secret: true}},
-		Settings: a.rules.settings(),
+		Method: method, Fields: []authenticator.Field{{Name: field, Label: label, Secret: true}}, Settings: r.settings(),
 	}, nil
 }
 
@@ -94,29 +92,40 @@ func (a *Authenticator) BeginEnroll(context.Context, authenticator.Subject) (aut
 // *authenticator.Rejected (IDX §3.2.3). While more callers wait for the hash than
 // the queue holds it returns a *problem.Error of kind Unavailable.
 func (a *Authenticator) FinishEnroll(ctx context.Context, s authenticator.Subject, _ authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
-	password, m := a.choose(in[field], s)
-	if m != nil {
-		return authenticator.Credential{}, &authenticator.Rejected{Messages: []problem.Message{m.On(field)}}
+	r, err := rulesFor(s, false)
+	if err != nil {
+		return authenticator.Credential{}, err
 	}
-	return a.hash(ctx, password)
+	password, m := a.choose(in[field], s, r)
+	if m != nil {
+		return authenticator.Credential{}, rejected(m)
+	}
+	phc, err := a.hash(ctx, password)
+	switch {
+	case err != nil:
+		return authenticator.Credential{}, err
+	case s.Purpose == authenticator.SignInUnknown:
+		return authenticator.Credential{}, authenticator.ErrWrong
+	}
+	return credential{Hash: phc, Changed: a.now().UTC()}.encode()
 }
 
 // choose returns the new password in NFC, otherwise whole: nothing is trimmed or
 // cut off (SEC S-45). A message says why it may not be used.
-func (a *Authenticator) choose(typed string, s authenticator.Subject) (string, *problem.Message) {
+func (a *Authenticator) choose(typed string, s authenticator.Subject, r rules) (string, *problem.Message) {
 	switch {
 	case directory.Blank(typed):
 		return "", blank()
 	case len(typed) > maxBytes:
-		return "", a.rules.notMet(true)
+		return "", r.notMet(true)
 	}
 	password := norm.NFC.String(typed)
 	switch {
-	case utf8.RuneCountInString(password) > maxLength:
-		return "", a.rules.notMet(true)
-	case !a.rules.met(password, s):
-		return "", a.rules.notMet(false)
-	case isCommon(password), a.madeOfWords(password, s):
+	case utf8.RuneCountInString(password) > policy.MaxPasswordLength:
+		return "", r.notMet(true)
+	case !r.met(password, s):
+		return "", r.notMet(false)
+	case isCommon(password), a.madeOfWords(password, s, r.MinLength):
 		return "", common()
 	}
 	return password, nil
@@ -130,8 +139,9 @@ func (a *Authenticator) BeginVerify(context.Context, authenticator.Subject, auth
 }
 
 // FinishVerify compares in constant time. The credential comes back hashed anew
-// if its parameters are below today's. Without a credential it does the same
-// work and finds every answer wrong (SEC S-42).
+// if its parameters are below today's: the password is the same, so when it was
+// chosen and those before it stay. Without a credential it does the same work and
+// finds every answer wrong, whatever it is for (SEC S-42).
 func (a *Authenticator) FinishVerify(ctx context.Context, s authenticator.Subject, c authenticator.Credential, _ authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
 	typed := in[field]
 	switch {
@@ -147,9 +157,9 @@ func (a *Authenticator) FinishVerify(ctx context.Context, s authenticator.Subjec
 		}
 		return c, authenticator.ErrWrong
 	}
-	var stored credential
-	if err := json.Unmarshal(c.Data, &stored); err != nil {
-		return c, fmt.Errorf("password: decode credential: %w", err)
+	stored, err := decode(c)
+	if err != nil {
+		return c, err
 	}
 	want, err := parsePHC(stored.Hash)
 	if err != nil {
@@ -162,22 +172,22 @@ func (a *Authenticator) FinishVerify(ctx context.Context, s authenticator.Subjec
 	switch {
 	case !right:
 		return c, authenticator.ErrWrong
-	case want.params.below(a.params):
-		return a.hash(ctx, password)
+	case !want.params.below(a.params):
+		return c, nil
 	}
-	return c, nil
+	if stored.Hash, err = a.hash(ctx, password); err != nil {
+		return c, err
+	}
+	return stored.encode()
 }
 
-func (a *Authenticator) hash(ctx context.Context, password string) (authenticator.Credential, error) {
-	var phc string
-	if err := a.pool.do(ctx, func() { phc = newHash(password, a.params).String() }); err != nil {
-		return authenticator.Credential{}, err
-	}
-	data, err := json.Marshal(credential{Hash: phc})
-	if err != nil {
-		return authenticator.Credential{}, fmt.Errorf("password: encode credential: %w", err)
-	}
-	return authenticator.Credential{Data: data}, nil
+func (a *Authenticator) hash(ctx context.Context, password string) (phc string, err error) {
+	err = a.pool.do(ctx, func() { phc = newHash(password, a.params).String() })
+	return phc, err
+}
+
+func rejected(m *problem.Message) error {
+	return &authenticator.Rejected{Messages: []problem.Message{m.On(field)}}
 }
 
 func blank() *problem.Message {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/authenticator/password"
+	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -59,6 +60,16 @@ func verify(t testing.TB, a *password.Authenticator, c authenticator.Credential,
 	return a.FinishVerify(t.Context(), s, c, p, authenticator.Input{"passcode": pw})
 }
 
+func TestInfo(t *testing.T) {
+	i := start(t, password.Config{}).Info()
+	if i.Key != password.Key || i.Type != "password" || i.Name != "Password" || i.AMR != "pwd" {
+		t.Errorf("info = %+v", i)
+	}
+	if i.Class != policy.Knowledge || i.PhishingResistant || i.EnrollmentProves {
+		t.Errorf("class %q, resists phishing: %t, enrolling proves: %t", i.Class, i.PhishingResistant, i.EnrollmentProves)
+	}
+}
+
 func TestPrompts(t *testing.T) {
 	a := start(t, password.Config{})
 	got, err := a.BeginEnroll(t.Context(), john())
@@ -90,181 +101,13 @@ func TestPrompts(t *testing.T) {
 	}
 }
 
-func TestSettingsNeverShareTheConfiguration(t *testing.T) {
-	attributes := []string{"firstName"}
-	c := password.DefaultComplexity()
-	c.ExcludeAttributes, c.MaxConsecutiveRepeatingCharacters = attributes, 3
-	a := start(t, password.Config{Complexity: &c})
-	attributes[0] = "lastName"
-	p, err := a.BeginEnroll(t.Context(), john())
-	if err != nil {
-		t.Fatal(err)
-	}
-	complexity := p.Settings["complexity"].(map[string]any)
-	if diff := cmp.Diff([]string{"firstName"}, complexity["excludeAttributes"]); diff != "" {
-		t.Error(diff)
-	}
-	if complexity["maxConsecutiveRepeatingCharacters"] != 3 {
-		t.Errorf("complexity = %v", complexity)
-	}
-}
-
-// The messages of IDX §3.2.3, word for word.
-func TestRejections(t *testing.T) {
-	strict := password.Complexity{
-		MinLength: 8, MinLowerCase: 1, MinUpperCase: 1, MinNumber: 1, ExcludeUsername: true,
-	}
-	a := start(t, password.Config{Complexity: &strict})
-	sentence := "Password requirements: at least 8 characters, a lowercase letter, an uppercase letter, a number, no parts of your username."
-	tests := []struct {
-		name, password string
-		want           problem.Message
-	}{
-		{"requirements", "short", problem.Message{
-			Key: "password.passwordRequirementsNotMet", Text: "Password requirements were not met. " + sentence,
-			Params: []string{sentence}, Field: "passcode", Class: problem.ClassError,
-		}},
-		{"common", "Password1", problem.Message{
-			Key: "password.common", Text: "This password was found in a list of commonly used passwords. Please try another password.",
-			Params: []string{""}, Field: "passcode", Class: problem.ClassError,
-		}},
-		{"blank", "", problem.Message{
-			Key: "model.validation.field.blank", Text: "This field cannot be left blank", Field: "passcode", Class: problem.ClassError,
-		}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			_, got := enroll(t, a, john(), test.password)
-			if diff := cmp.Diff([]problem.Message{test.want}, got); diff != "" {
-				t.Errorf("messages (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestRequirementsSentence(t *testing.T) {
-	a := start(t, password.Config{Complexity: &password.Complexity{
-		MinLength: 12, MinLowerCase: 2, MinUpperCase: 1, MinNumber: 3, MinSymbol: 1, ExcludeUsername: true,
-		ExcludeAttributes: []string{"firstName", "lastName"}, MaxConsecutiveRepeatingCharacters: 2,
-	}})
-	_, got := enroll(t, a, john(), "x")
-	want := "Password requirements: at least 12 characters, 2 lowercase letters, an uppercase letter, 3 numbers, a symbol, " +
-		"no more than 2 of the same character in a row, no parts of your username, " +
-		"does not include your first name, does not include your last name."
-	if len(got) != 1 || len(got[0].Params) != 1 || got[0].Params[0] != want {
-		t.Errorf("messages = %+v, want the sentence %q", got, want)
-	}
-	_, got = enroll(t, a, john(), strings.Repeat("aB1!", 40))
-	if len(got) != 1 || !strings.Contains(got[0].Text, "at most 128 characters") {
-		t.Errorf("messages = %+v, want the upper limit named", got)
-	}
-}
-
-// Every rule of the settings is enforced, and no other.
-func TestEnrollmentEnforcesTheSettings(t *testing.T) {
-	const met, notMet, common, blank = "", "password.passwordRequirementsNotMet", "password.common", "model.validation.field.blank"
-	with := func(change func(*password.Complexity)) password.Complexity {
-		c := password.DefaultComplexity()
-		change(&c)
-		return c
-	}
-	standard := password.DefaultComplexity()
-	bare := password.Complexity{MinLength: 8}
-	tests := []struct {
-		name     string
-		rules    password.Complexity
-		password string
-		want     string
-	}{
-		{"eight characters", standard, "xkcdgrub", met},
-		{"seven characters", standard, "xkcdgru", notMet},
-		{"SEC_S45 eight emoji", standard, "🐢🐇🦊🐻🐼🐨🐯🦁", met},
-		{"SEC_S45 seven emoji", standard, "🐢🐇🦊🐻🐼🐨🐯", notMet},
-		{"SEC_S45 seven letters that are fourteen decomposed", standard, strings.Repeat("e\u0301", 7), notMet},
-		{"SEC_S45 spaces count", standard, "  a b  c", met},
-		{"SEC_S45 128 characters", standard, strings.Repeat("語x9z", 32), met},
-		{"SEC_S45 129 characters", standard, strings.Repeat("語x9z", 32) + "q", notMet},
-		{"SEC_S45 1,024 bytes", standard, strings.Repeat("e\u0301", 100) + strings.Repeat("z", 24), met},
-		{"SEC_S45 1,025 bytes", standard, strings.Repeat("a\u0301\u0323\u0302", 146) + "zzz", notMet},
-		{"no composition rules", standard, "zzzzzzzzq", met},
-		{"blank", standard, "          ", blank},
-
-		{"lower case missing", with(func(c *password.Complexity) { c.MinLowerCase = 1 }), "XKCDGRUB", notMet},
-		{"lower case, Cyrillic", with(func(c *password.Complexity) { c.MinLowerCase = 2 }), "ЖЩЪЫЭяюз", met},
-		{"upper case missing", with(func(c *password.Complexity) { c.MinUpperCase = 1 }), "xkcdgrub", notMet},
-		{"upper case, Greek", with(func(c *password.Complexity) { c.MinUpperCase = 1 }), "xkcdgruΩ", met},
-		{"number missing", with(func(c *password.Complexity) { c.MinNumber = 2 }), "xkcdgru1", notMet},
-		{"numbers are ASCII", with(func(c *password.Complexity) { c.MinNumber = 1 }), "xkcdgru١", notMet},
-		{"numbers", with(func(c *password.Complexity) { c.MinNumber = 2 }), "xkc1gru1", met},
-		{"symbol missing", with(func(c *password.Complexity) { c.MinSymbol = 1 }), "xkcd grub", notMet},
-		{"each symbol of the clients", with(func(c *password.Complexity) { c.MinSymbol = 32 }), "\"!#$%&'()*+,-./\\:;<=>?@[]^_`{|}~", met},
-		{"repeats", with(func(c *password.Complexity) { c.MaxConsecutiveRepeatingCharacters = 2 }), "xkkkcdgrub", notMet},
-		{"repeats at the limit", with(func(c *password.Complexity) { c.MaxConsecutiveRepeatingCharacters = 2 }), "xkkcdggrukk", met},
-		{"longer minimum", with(func(c *password.Complexity) { c.MinLength = 15 }), "xkcdgrubxkcdgr", notMet},
-
-		{"user name", standard, "x-john.doerr@example.org-x", notMet},
-		{"user name in capitals", standard, "xx JOHN.DOERR@EXAMPLE.ORG", notMet},
-		{"a part of the user name", standard, "my-doerr-mywords", notMet},
-		{"a part of the domain", standard, "my-Example-mywords", notMet},
-		{"a part under four letters", standard, "organic-lettuce", met},
-		{"user name allowed", with(func(c *password.Complexity) { c.ExcludeUsername, c.ExcludeAttributes = false, nil }), "doerr-lettuce-trumpet", met},
-		{"first name", with(func(c *password.Complexity) { c.ExcludeUsername = false }), "xxJOHNxxxxq", notMet},
-		{"first name allowed", with(func(c *password.Complexity) { c.ExcludeUsername, c.ExcludeAttributes = false, []string{"lastName"} }), "xxJOHNxkcdqw", met},
-		{"last name", with(func(c *password.Complexity) { c.ExcludeUsername = false }), "xxdoerrxxxxq", notMet},
-
-		{"SEC_S48 common", standard, "iloveyou", common},
-		{"SEC_S48 common in capitals", standard, "ILoveYou", common},
-		{"SEC_S48 common digits", standard, "12345678", common},
-		{"SEC_S48 common keys", standard, "1qaz2wsx", common},
-		{"SEC_S48 full-width digits are not the list's", standard, "１２３４５６７８", met},
-		{"SEC_S48 organisation", bare, "acme2026", common},
-		{"SEC_S48 organisation twice", bare, "AcmeACMEacme", common},
-		{"SEC_S48 two words of the organisation", bare, "Acme Roadrunner", common},
-		{"SEC_S48 organisation in a long password", bare, "acme lettuce trumpet", met},
-		{"SEC_S48 own name, though the rules allow it", bare, "john1999", common},
-		{"SEC_S48 own address, though the rules allow it", bare, "john.doerr@example.org1", common},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			a := start(t, password.Config{Complexity: &test.rules, Words: []string{"Acme", "Roadrunner Ltd", "x"}})
-			got := ""
-			if _, messages := enroll(t, a, john(), test.password); messages != nil {
-				got = messages[0].Key
-			}
-			if got != test.want {
-				t.Errorf("%q: %q, want %q", test.password, got, test.want)
-			}
-		})
-	}
-}
-
-func TestShortNamesAreNotExcluded(t *testing.T) {
-	a := start(t, password.Config{})
-	s := john()
-	s.FirstName, s.LastName, s.Login, s.Address = "Li", "", "", ""
-	if _, messages := enroll(t, a, s, "lichen-on-slate"); messages != nil {
-		t.Errorf("messages = %+v", messages)
-	}
-}
-
 func TestNewRefusesUnsafeConfiguration(t *testing.T) {
-	rules := func(change func(*password.Complexity)) password.Config {
-		c := password.DefaultComplexity()
-		change(&c)
-		return password.Config{Complexity: &c}
-	}
 	tests := []struct {
 		name string
 		c    password.Config
 		ok   bool
 	}{
 		{"zero", password.Config{}, true},
-		{"SEC_S45 length 7", rules(func(c *password.Complexity) { c.MinLength = 7 }), false},
-		{"SEC_S45 length 15", rules(func(c *password.Complexity) { c.MinLength = 15 }), true},
-		{"length 129", rules(func(c *password.Complexity) { c.MinLength = 129 }), false},
-		{"negative", rules(func(c *password.Complexity) { c.MinSymbol = -1 }), false},
-		{"more kinds than room", rules(func(c *password.Complexity) { c.MinSymbol, c.MinNumber = 100, 29 }), false},
-		{"unknown attribute", rules(func(c *password.Complexity) { c.ExcludeAttributes = []string{"email"} }), false},
 		{"SEC_S46 less memory", password.Config{Argon2id: password.Argon2id{MemoryKiB: 19455, Time: 2, Threads: 1}}, false},
 		{"SEC_S46 one pass", password.Config{Argon2id: password.Argon2id{MemoryKiB: 65536, Time: 1, Threads: 1}}, false},
 		{"SEC_S46 more", password.Config{Argon2id: password.Argon2id{MemoryKiB: 65536, Time: 3, Threads: 4}}, true},
@@ -358,23 +201,43 @@ func TestSEC_S46_RehashWhenCostsRose(t *testing.T) {
 	if err != nil || hashOf(t, again) != hashOf(t, updated) {
 		t.Errorf("the next sign-in: %v, hash changed: %t", err, hashOf(t, again) != hashOf(t, updated))
 	}
+	if !risen.ChangedAt(c).Equal(risen.ChangedAt(updated)) || risen.ChangedAt(updated).IsZero() {
+		t.Errorf("chosen at %v, after another hash at %v", risen.ChangedAt(c), risen.ChangedAt(updated))
+	}
 	if back, err := verify(t, old, updated, pw); err != nil || hashOf(t, back) != hashOf(t, updated) {
 		t.Errorf("costs went down again: %v, hash changed: %t", err, hashOf(t, back) != hashOf(t, updated))
 	}
 }
 
-// Nobody's password is right for an address without an account, and for an account without a password.
+var purposes = []authenticator.Purpose{
+	authenticator.SignUp, authenticator.SignIn, authenticator.SignUpKnown, authenticator.SignInUnknown,
+	authenticator.Recovery, authenticator.Unlock, authenticator.EmailChange,
+}
+
+// Nobody's password is right for an account without a password, whatever it would
+// be for, and for an address without an account.
 func TestNothingIsRightForNobody(t *testing.T) {
 	a := start(t, password.Config{})
 	const pw = "correct horse battery"
+	in := authenticator.Input{"passcode": pw}
 	c, _ := enroll(t, a, john(), pw)
-	if _, err := verify(t, a, authenticator.Credential{}, pw); !errors.Is(err, authenticator.ErrWrong) {
-		t.Errorf("without a credential: %v", err)
+	for _, purpose := range purposes {
+		s := john()
+		s.Purpose = purpose
+		if _, err := a.FinishVerify(t.Context(), s, authenticator.Credential{}, authenticator.Prompt{}, in); !errors.Is(err, authenticator.ErrWrong) {
+			t.Errorf("%s, without a credential: %v", purpose, err)
+		}
 	}
 	s := john()
 	s.Purpose = authenticator.SignInUnknown
-	if _, err := a.FinishVerify(t.Context(), s, c, authenticator.Prompt{}, authenticator.Input{"passcode": pw}); !errors.Is(err, authenticator.ErrWrong) {
+	if _, err := a.FinishVerify(t.Context(), s, c, authenticator.Prompt{}, in); !errors.Is(err, authenticator.ErrWrong) {
 		t.Errorf("for an unknown address: %v", err)
+	}
+	if got, err := a.FinishEnroll(t.Context(), s, authenticator.Prompt{}, in); !errors.Is(err, authenticator.ErrWrong) || got.Data != nil {
+		t.Errorf("an unknown address chose a password: %v", err)
+	}
+	if got, err := a.FinishChange(t.Context(), s, c, authenticator.Prompt{}, in); !errors.Is(err, authenticator.ErrWrong) || got.Data != nil {
+		t.Errorf("an unknown address changed a password: %v", err)
 	}
 }
 

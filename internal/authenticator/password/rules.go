@@ -3,118 +3,103 @@ package password
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
-
-// Complexity is the wire's object of that name (IDX §3.2.2): what it says is what
-// is enforced, for clients check by it before they send.
-type Complexity struct {
-	MinLength    int // code points, 8 to 128
-	MinLowerCase int // letters of category Ll
-	MinUpperCase int // letters of category Lu
-	MinNumber    int // digits 0 to 9
-	MinSymbol    int // ASCII punctuation
-
-	// ExcludeUsername refuses the user name, and each part of it of four letters or more.
-	ExcludeUsername bool
-	// ExcludeAttributes refuses the values of "firstName" and "lastName" that have
-	// three letters or more; a shorter one turns up in good passwords by chance.
-	ExcludeAttributes []string
-	// MaxConsecutiveRepeatingCharacters is how often a character may follow itself; 0: any number.
-	MaxConsecutiveRepeatingCharacters int
-}
-
-// DefaultComplexity asks for eight characters that are not the person's own name
-// (decision D10).
-func DefaultComplexity() Complexity {
-	return Complexity{MinLength: 8, ExcludeUsername: true, ExcludeAttributes: []string{"firstName", "lastName"}}
-}
 
 const (
 	minNamePart  = 3 // of a first or last name
 	minLoginPart = 4 // of a user name, between its dots and dashes
-	floorLength  = 8 // SEC S-45: no setting goes below
 )
 
-func (c Complexity) validate() error {
-	if c.MinLength < floorLength || c.MinLength > maxLength {
-		return fmt.Errorf("password: minimum length %d is not within %d to %d", c.MinLength, floorLength, maxLength)
-	}
-	sum := 0
-	for _, n := range []int{c.MinLowerCase, c.MinUpperCase, c.MinNumber, c.MinSymbol} {
-		if n < 0 {
-			return fmt.Errorf("password: a minimum of %d characters of a kind", n)
-		}
-		sum += n
-	}
-	if sum > maxLength {
-		return fmt.Errorf("password: %d characters are required and %d are accepted", sum, maxLength)
-	}
-	if c.MaxConsecutiveRepeatingCharacters < 0 {
-		return fmt.Errorf("password: at most %d repeated characters", c.MaxConsecutiveRepeatingCharacters)
-	}
-	for _, a := range c.ExcludeAttributes {
-		if a != "firstName" && a != "lastName" {
-			return fmt.Errorf("password: attribute %q cannot be excluded, only firstName and lastName", a)
-		}
-	}
-	return nil
+// rules are what a policy asks of one person's next password.
+type rules struct {
+	policy.Complexity
+	minAge  int // whole minutes that the current password must have lasted, as the wire counts
+	history int // how many of the last ones may not be chosen again, the current included
 }
 
-// settings is the wire's form. The age object is there because clients read it:
-// passwords have no age here.
-func (c Complexity) settings() map[string]any {
-	complexity := map[string]any{
-		"minLength": c.MinLength, "minLowerCase": c.MinLowerCase, "minUpperCase": c.MinUpperCase,
-		"minNumber": c.MinNumber, "minSymbol": c.MinSymbol,
-		"excludeUsername": c.ExcludeUsername, "excludeAttributes": append([]string{}, c.ExcludeAttributes...),
+// rulesFor returns the rules of the subject's policy. A changed password is never
+// the current one again. Whoever recovers has lost the current one, however young
+// it is. Rules that no policy may have are a fault.
+func rulesFor(s authenticator.Subject, changing bool) (rules, error) {
+	p := policyFor(s)
+	if err := p.Complexity.Validate(); err != nil {
+		return rules{}, fmt.Errorf("password: policy %q: %w", p.Name, err)
 	}
-	if c.MaxConsecutiveRepeatingCharacters > 0 {
-		complexity["maxConsecutiveRepeatingCharacters"] = c.MaxConsecutiveRepeatingCharacters
+	r := rules{Complexity: p.Complexity, history: min(max(p.History, 0), policy.MaxPasswordHistory)}
+	if changing {
+		r.history = max(r.history, 1)
+	}
+	if s.Purpose != authenticator.Recovery {
+		r.minAge = int((max(p.MinAge.Std(), 0) + time.Minute - 1) / time.Minute)
+	}
+	return r, nil
+}
+
+// policyFor is the default where the subject has none.
+func policyFor(s authenticator.Subject) policy.Password {
+	if s.Password.Complexity.MinLength == 0 {
+		return policy.DefaultPassword()
+	}
+	return s.Password
+}
+
+// settings is the wire's form (IDX §3.2.2): what it says is what is enforced, for
+// clients check by it before they send.
+func (r rules) settings() map[string]any {
+	complexity := map[string]any{
+		"minLength": r.MinLength, "minLowerCase": r.MinLowerCase, "minUpperCase": r.MinUpperCase,
+		"minNumber": r.MinNumber, "minSymbol": r.MinSymbol,
+		"excludeUsername": r.ExcludeUsername, "excludeAttributes": append([]string{}, r.ExcludeAttributes...),
+	}
+	if r.MaxConsecutiveRepeatingCharacters > 0 {
+		complexity["maxConsecutiveRepeatingCharacters"] = r.MaxConsecutiveRepeatingCharacters
 	}
 	return map[string]any{
 		"complexity": complexity,
-		"age":        map[string]any{"minAgeMinutes": 0, "historyCount": 0},
+		"age":        map[string]any{"minAgeMinutes": r.minAge, "historyCount": r.history},
 	}
 }
 
 // met reports whether a password in NFC keeps all rules.
-func (c Complexity) met(password string, s authenticator.Subject) bool {
+func (r rules) met(password string, s authenticator.Subject) bool {
 	var length, lower, upper, number, symbol, run, longest int
 	last := rune(-1)
-	for _, r := range password {
+	for _, c := range password {
 		length++
 		switch {
-		case unicode.Is(unicode.Ll, r):
+		case unicode.Is(unicode.Ll, c):
 			lower++
-		case unicode.Is(unicode.Lu, r):
+		case unicode.Is(unicode.Lu, c):
 			upper++
-		case '0' <= r && r <= '9':
+		case '0' <= c && c <= '9':
 			number++
-		case r < utf8.RuneSelf && (unicode.IsPunct(r) || unicode.IsSymbol(r)):
+		case c < utf8.RuneSelf && (unicode.IsPunct(c) || unicode.IsSymbol(c)):
 			symbol++
 		}
-		if r != last {
+		if c != last {
 			run = 0
 		}
-		last = r
+		last = c
 		run++
 		longest = max(longest, run)
 	}
-	if length < c.MinLength || lower < c.MinLowerCase || upper < c.MinUpperCase || number < c.MinNumber || symbol < c.MinSymbol {
+	if length < r.MinLength || lower < r.MinLowerCase || upper < r.MinUpperCase || number < r.MinNumber || symbol < r.MinSymbol {
 		return false
 	}
-	if m := c.MaxConsecutiveRepeatingCharacters; m > 0 && longest > m {
+	if m := r.MaxConsecutiveRepeatingCharacters; m > 0 && longest > m {
 		return false
 	}
 	folded := fold(password)
-	for _, w := range c.excluded(s) {
+	for _, w := range r.excluded(s) {
 		if strings.Contains(folded, w) {
 			return false
 		}
@@ -123,9 +108,9 @@ func (c Complexity) met(password string, s authenticator.Subject) bool {
 }
 
 // excluded returns what no password of the subject may contain, folded.
-func (c Complexity) excluded(s authenticator.Subject) []string {
+func (r rules) excluded(s authenticator.Subject) []string {
 	var out []string
-	if c.ExcludeUsername {
+	if r.ExcludeUsername {
 		for _, login := range []string{s.Login, s.Address} {
 			if login = fold(login); login != "" {
 				out = append(out, login)
@@ -133,7 +118,7 @@ func (c Complexity) excluded(s authenticator.Subject) []string {
 			}
 		}
 	}
-	for _, a := range c.ExcludeAttributes {
+	for _, a := range r.ExcludeAttributes {
 		name := s.FirstName
 		if a == "lastName" {
 			name = s.LastName
@@ -147,39 +132,67 @@ func (c Complexity) excluded(s authenticator.Subject) []string {
 
 // notMet is the refusal that lists all rules; tooLong adds the one that the
 // wire's settings have no member for.
-func (c Complexity) notMet(tooLong bool) *problem.Message {
-	rules := []string{fmt.Sprintf("at least %d characters", c.MinLength)}
+func (r rules) notMet(tooLong bool) *problem.Message {
+	list := []string{fmt.Sprintf("at least %d characters", r.MinLength)}
 	if tooLong {
-		rules = append(rules, fmt.Sprintf("at most %d characters", maxLength))
+		list = append(list, fmt.Sprintf("at most %d characters", policy.MaxPasswordLength))
 	}
 	for _, k := range []struct {
 		n         int
 		one, many string
 	}{
-		{c.MinLowerCase, "a lowercase letter", "lowercase letters"},
-		{c.MinUpperCase, "an uppercase letter", "uppercase letters"},
-		{c.MinNumber, "a number", "numbers"},
-		{c.MinSymbol, "a symbol", "symbols"},
+		{r.MinLowerCase, "a lowercase letter", "lowercase letters"},
+		{r.MinUpperCase, "an uppercase letter", "uppercase letters"},
+		{r.MinNumber, "a number", "numbers"},
+		{r.MinSymbol, "a symbol", "symbols"},
 	} {
 		switch {
 		case k.n == 1:
-			rules = append(rules, k.one)
+			list = append(list, k.one)
 		case k.n > 1:
-			rules = append(rules, fmt.Sprintf("%d %s", k.n, k.many))
+			list = append(list, fmt.Sprintf("%d %s", k.n, k.many))
 		}
 	}
-	if m := c.MaxConsecutiveRepeatingCharacters; m > 0 {
-		rules = append(rules, fmt.Sprintf("no more than %d of the same character in a row", m))
+	if m := r.MaxConsecutiveRepeatingCharacters; m > 0 {
+		list = append(list, fmt.Sprintf("no more than %d of the same character in a row", m))
 	}
-	if c.ExcludeUsername {
-		rules = append(rules, "no parts of your username")
+	if r.ExcludeUsername {
+		list = append(list, "no parts of your username")
 	}
-	for _, a := range c.ExcludeAttributes {
-		rules = append(rules, map[string]string{
+	for _, a := range r.ExcludeAttributes {
+		list = append(list, map[string]string{
 			"firstName": "does not include your first name", "lastName": "does not include your last name",
 		}[a])
 	}
-	sentence := "Password requirements: " + strings.Join(rules, ", ") + "."
+	sentence := "Password requirements: " + strings.Join(list, ", ") + "."
+	return refusal(sentence)
+}
+
+// tooYoung refuses to change a password so soon after the last time.
+func (r rules) tooYoung() *problem.Message {
+	n, unit := r.minAge, "minute"
+	switch {
+	case n%(24*60) == 0:
+		n, unit = n/(24*60), "day"
+	case n%60 == 0:
+		n, unit = n/60, "hour"
+	}
+	if n > 1 {
+		unit += "s"
+	}
+	return refusal(fmt.Sprintf("Your password was changed less than %d %s ago, so it cannot be changed yet.", n, unit))
+}
+
+// usedBefore refuses one of the last passwords.
+func (r rules) usedBefore() *problem.Message {
+	if r.history == 1 {
+		return refusal("Your new password must not be your current password.")
+	}
+	return refusal(fmt.Sprintf("Your new password must not be any of your last %d passwords.", r.history))
+}
+
+// refusal has the one key that clients know for all that a policy asks (IDX §3.2.3).
+func refusal(sentence string) *problem.Message {
 	return &problem.Message{
 		Key: "password.passwordRequirementsNotMet", Text: "Password requirements were not met. " + sentence,
 		Params: []string{sentence}, Class: problem.ClassError,
