@@ -96,11 +96,10 @@ func Logger(l *slog.Logger) Option { return func(s *settings) { s.logger = l } }
 func Start(tb testing.TB, options ...Option) *Engine {
 	tb.Helper()
 	s := settings{
-		org: policy.PasswordOptional(), limits: flow.DefaultLimits(),
+		org: policy.PasswordOptional(), limits: flow.DevelopmentLimits(),
 		redirectURI: "http://localhost:8080/login/callback",
 		logger:      slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
-	s.limits.ResendAfter, s.limits.NoAccount = nil, 0
 	for _, o := range options {
 		o(&s)
 	}

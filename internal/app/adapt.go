@@ -106,7 +106,7 @@ func (i interactions) Begin(ctx context.Context, r oauth.InteractionRequest) (st
 		Request: flow.Request{
 			ClientID: r.ClientID, Server: r.Server, Scopes: r.Scopes, RedirectURI: r.RedirectURI, State: r.State,
 			Nonce: r.Nonce, CodeChallenge: r.CodeChallenge, ACR: acr, LoginHint: r.LoginHint,
-			IP: r.IP, UserAgent: r.UserAgent, Locale: r.Locale,
+			IP: r.IP, Forwarded: r.Forwarded, UserAgent: r.UserAgent, Locale: r.Locale,
 		},
 		Browser:       flow.Browser{Cookie: r.SessionCookie, Keeps: r.Browser},
 		RecoveryToken: r.RecoveryToken, ActivationToken: r.ActivationToken, DeviceToken: r.DeviceToken,
@@ -153,6 +153,7 @@ func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
 		Template: mail.Template(o.Mail.Template), To: o.Mail.To, FirstName: o.Mail.FirstName,
 		Code: o.Mail.Code, Link: o.Mail.Link, ExpiresAt: o.Mail.ExpiresAt,
 		App:    mail.App{Name: o.Client.Name, LogoURL: o.Client.LogoURI},
+		Method: o.Mail.Method, Address: o.Mail.Address, Date: o.Mail.Date, Count: o.Mail.Count,
 		Origin: mail.NewOrigin(o.Request.UserAgent, o.Request.IP, o.At),
 		Locale: o.Request.Locale, Void: o.Void,
 	}

@@ -49,10 +49,8 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	}
 
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: devLevel()}))
-	limits := flow.DefaultLimits()
-	limits.ResendAfter, limits.NoAccount = nil, 0 // decision D27
 	a, err := New(ctx, Config{
-		Dir: c.Data, PublicURL: c.PublicURL, Policy: org, Overlay: c.Overlay, Limits: limits, SMTP: c.SMTP, Inbox: true, KeepInbox: true, Logger: logger,
+		Dir: c.Data, PublicURL: c.PublicURL, Policy: org, Overlay: c.Overlay, Limits: flow.DevelopmentLimits(), SMTP: c.SMTP, Inbox: true, KeepInbox: true, Logger: logger,
 	})
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -46,6 +47,9 @@ func (e *Engine) Begin(ctx context.Context, s Start) (string, error) {
 		mac := e.keys.MAC("flow/device", s.DeviceToken)
 		tx.Request.Device = directory.IDFrom(mac[:])
 	}
+	if err := e.mayBegin(ctx, tx); err != nil {
+		return "", err
+	}
 	var err error
 	switch {
 	case s.RecoveryToken != "":
@@ -67,6 +71,26 @@ func (e *Engine) Begin(ctx context.Context, s Start) (string, error) {
 		return "", fmt.Errorf("flow: begin: %w", err)
 	}
 	return e.interactionHandle(tx.ID), nil
+}
+
+// mayBegin limits how many flows a source opens (SEC S-28).
+func (e *Engine) mayBegin(ctx context.Context, tx *Transaction) error {
+	rule := e.limits.Rules.OpenFlows
+	if rule.Off() {
+		return nil
+	}
+	client, _, err := e.clients.FlowClient(ctx, tx.Request.ClientID)
+	if err != nil {
+		return fmt.Errorf("flow: client: %w", err)
+	}
+	t := &Turn{e: e, tx: tx, client: client, now: tx.CreatedAt}
+	if t.source() == "" {
+		return nil
+	}
+	if wait, ok := e.local.Spend(limit.Key("flows", t.source()), rule, tx.CreatedAt); !ok {
+		return &problem.Error{Kind: problem.Throttled, Detail: "too many flows are open", RetryAfter: wait}
+	}
+	return nil
 }
 
 // MintTicket returns the bearer secret of a ticket.

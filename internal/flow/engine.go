@@ -39,6 +39,7 @@ type Store interface {
 	Session(ctx context.Context, id string) (session.Session, error)
 	Ticket(ctx context.Context, id string) (directory.Ticket, error)
 	Device(ctx context.Context, userID, id string) (session.Device, error)
+	Counter(ctx context.Context, key string) (limit.Counter, error)
 	InTx(ctx context.Context, durable bool, fn func(Tx) error) error
 }
 
@@ -131,6 +132,7 @@ type Engine struct {
 	policies       func() *policy.Org
 	authenticators map[string]authenticator.Authenticator
 	limits         Limits
+	local          *limit.Local
 	now            func() time.Time
 	log            *slog.Logger
 }
@@ -146,7 +148,7 @@ const (
 func New(c Config) (*Engine, error) {
 	e := &Engine{
 		store: c.Store, keys: c.Keys, clients: c.Clients, outbox: c.Outbox, policies: c.Policies,
-		limits: c.Limits, now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
+		limits: c.Limits, local: limit.NewLocal(), now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -262,16 +264,24 @@ func (e *Engine) answerHash(a Answer) []byte {
 const maxRaces = 64
 
 func (e *Engine) turn(ctx context.Context, h Handle, b Browser, act func(context.Context, *Turn) error) (*View, error) {
+	if err := e.mayAsk(h); err != nil {
+		return nil, err
+	}
+	var over overLimit
 	for range maxRaces {
 		t, err := e.load(ctx, h)
 		if err != nil {
 			return nil, err
 		}
-		t.browser = b
+		t.browser, t.over = b, over
 		if err := act(ctx, t); err != nil {
 			return nil, err
 		}
 		err = t.commit(ctx)
+		if limit, ok := isOver(err); ok && over == (overLimit{}) {
+			over = limit
+			continue
+		}
 		switch problem.KindOf(err) {
 		case problem.Stale, problem.Conflict:
 			continue
@@ -282,6 +292,19 @@ func (e *Engine) turn(ctx context.Context, h Handle, b Browser, act func(context
 		return t.view(ctx), nil
 	}
 	return nil, problem.New(problem.Unavailable, "", "too many answers at once")
+}
+
+// mayAsk limits requests with one handle (SEC S-29). The transaction survives.
+func (e *Engine) mayAsk(h Handle) error {
+	rule := e.limits.Rules.HandleRequests
+	id, ok := e.transactionID(h)
+	if rule.Off() || !ok {
+		return nil
+	}
+	if wait, ok := e.local.Spend(limit.Key("requests", id), rule, e.now()); !ok {
+		return &problem.Error{Kind: problem.Throttled, Code: "tooManyRequests", Detail: "Too many requests", RetryAfter: wait}
+	}
+	return nil
 }
 
 // load reads a transaction and what its facts are computed from.
@@ -365,6 +388,11 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 		return err
 	}
 	err = t.e.store.InTx(ctx, t.durable, func(w Tx) error {
+		for _, count := range t.counts {
+			if err := count(w); err != nil {
+				return err
+			}
+		}
 		if err := w.SaveTransaction(row); err != nil {
 			return err
 		}
@@ -385,6 +413,9 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	if t.pauseBegan {
+		t.tellOfPause(ctx)
 	}
 	if len(messages) > 0 {
 		t.delivery = string(outbox.Queued)

@@ -9,8 +9,8 @@ import (
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/limit"
-	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -95,6 +95,7 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 	if rule.Off() {
 		return nil
 	}
+	account := t.account // a refused answer may take it from the turn
 	source := limit.Key("wrong", t.source())
 	volume := t.e.limits.Rules.SourceWrong
 	t.counts = append(t.counts, func(tx Tx) error {
@@ -116,7 +117,8 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 			return putCounter(tx, next)
 		}
 		next, paused := rule.Wrong(c, now)
-		t.pauseBegan = paused
+		t.pauseBegan, t.pauseOf, t.pauseKey = paused, account, o.Authenticator
+		t.pauseCount = rule.Standing(next, now).Consecutive
 		if err := putCounter(tx, next); err != nil || t.source() == "" || volume.Off() {
 			return err
 		}
@@ -197,36 +199,45 @@ func (t *Turn) sourceMaySend() (wait time.Duration, ok bool) {
 	return t.e.local.SpendDistinct(limit.Key("addresses", source), rules.SourceAddresses, t.now, folded[:8])
 }
 
+// sourceMaySignUp asks how many accounts came from one source (SEC S-114).
+func (t *Turn) sourceMaySignUp() (wait time.Duration, ok bool) {
+	if t.source() == "" || t.over != (overLimit{}) {
+		return 0, true
+	}
+	return t.e.local.Spend(limit.Key("sign-ups", t.source()), t.e.limits.Rules.SignUps, t.now)
+}
+
 // tellOfPause writes to somebody at whose account so many wrong guesses were made
 // that answers are not looked at for a while (UX M11), at most once a day.
-func (t *Turn) tellOfPause(ctx context.Context, o Open, count int) {
-	if t.account == nil {
+func (t *Turn) tellOfPause(ctx context.Context) {
+	a := t.pauseOf
+	if a == nil {
 		return
 	}
 	out := Outgoing{
 		Mail: authenticator.Mail{
-			Template: "guessing", To: t.account.Email, FirstName: t.account.FirstName, Count: count, Date: t.now,
-			Method: t.e.authenticators[o.Authenticator].Info().Name,
+			Template: "guessing", To: a.Email, FirstName: a.FirstName, Count: t.pauseCount,
+			Method: t.e.authenticators[t.pauseKey].Info().Name,
 		},
 		Client: t.client, Request: t.tx.Request, At: t.now,
 	}
-	mac := t.e.keys.MAC("flow/told of guessing", t.account.ID, t.now.UTC().Format(time.DateOnly))
+	mac := t.e.keys.MAC("flow/told of guessing", a.ID, t.now.UTC().Format(time.DateOnly))
+	out.Once, out.KeepUntil = "once"+directory.IDFrom(mac[:]), t.now.Add(24*time.Hour)
 	m, err := t.e.outbox.Prepare(out)
 	if err == nil {
-		m.ID = "pause" + macEncoding.EncodeToString(mac[:16])
 		err = t.e.store.InTx(ctx, false, func(tx Tx) error {
 			if err := tx.Enqueue(m); err != nil {
 				return err
 			}
-			return tx.Append(audit.Row{ID: "ae" + m.ID, At: t.now, Events: []audit.Event{{
-				At: t.now, Type: "user.account.lock", Outcome: audit.Success, Target: t.account.ID,
-				Authenticator: o.Authenticator, Client: t.tx.Request.ClientID, Transaction: t.tx.ID,
+			return tx.Append(audit.Row{ID: directory.NewID("ae"), At: t.now, Events: []audit.Event{{
+				At: t.now, Type: "user.account.lock", Outcome: audit.Success, Target: a.ID,
+				Authenticator: t.pauseKey, Client: t.tx.Request.ClientID, Transaction: t.tx.ID,
 			}}})
 		})
 	}
 	switch problem.KindOf(err) {
 	case problem.None:
-		t.e.outbox.Handoff([]outbox.Message{m}...)
+		t.e.outbox.Handoff(m)
 	case problem.Conflict: // told today
 	default:
 		t.e.log.WarnContext(ctx, "a pause is not told", "err", err)

@@ -10,12 +10,15 @@ import (
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/problem"
 )
 
 // Limits of guessing and sending within one transaction (SEC S-03, S-04, S-10,
 // S-11). Those across transactions belong to accounts and sources.
 type Limits struct {
+	Rules limit.Rules // those across transactions
+
 	Tries       int             // wrong answers to one challenge
 	Challenges  int             // challenges' worth of wrong answers in one transaction
 	Sends       int             // messages in one transaction
@@ -27,11 +30,21 @@ type Limits struct {
 // DefaultLimits are those of production. Development waits for nothing (decision D27).
 func DefaultLimits() Limits {
 	return Limits{
+		Rules: limit.DefaultRules(),
 		Tries: 5, Challenges: 3, Sends: 6,
 		ResendAfter: []time.Duration{30 * time.Second, 60 * time.Second},
 		NoAccount:   24 * time.Hour, // UX M4
 		Reselect:    30 * time.Second,
 	}
+}
+
+// DevelopmentLimits are those within a transaction, without a wait before a
+// resend (decision D27).
+func DevelopmentLimits() Limits {
+	l := DefaultLimits()
+	l.Rules, l.ResendAfter, l.NoAccount = limit.DevelopmentRules(), nil, 0
+	l.Rules.HandleRequests = nil
+	return l
 }
 
 // open asks a new question in place of the one in hand. Where asking it sends
@@ -59,9 +72,8 @@ func (t *Turn) open(ctx context.Context, key string, enrolling bool, purpose aut
 		return err
 	}
 	t.tx.Open = o
-	t.issue(o)
 	t.move()
-	return nil
+	return t.issue(ctx, o)
 }
 
 // tooSoon refuses to send to the subject's address before the wait is over, or
@@ -73,6 +85,12 @@ func (t *Turn) tooSoon(key string) bool {
 	}
 	if t.tx.Guesses.Sends >= t.e.limits.Sends {
 		wait = t.tx.ExpiresAt.Sub(t.now)
+	}
+	wait = max(wait, t.over.wait)
+	if wait <= 0 {
+		if more, ok := t.sourceMaySend(); !ok {
+			wait = more
+		}
 	}
 	if wait <= 0 {
 		return false
@@ -88,7 +106,7 @@ func (t *Turn) recipient(key string) []byte {
 }
 
 // issue queues what the prompt wants sent, in the transaction of its state.
-func (t *Turn) issue(o *Open) {
+func (t *Turn) issue(ctx context.Context, o *Open) error {
 	for _, ef := range o.Prompt.Effects {
 		if ef.Mail == nil {
 			continue
@@ -101,12 +119,16 @@ func (t *Turn) issue(o *Open) {
 			mac := t.e.keys.MAC("flow/no account", t.tx.Subject.Canonical)
 			out.Once, out.KeepUntil = "once"+directory.IDFrom(mac[:]), t.now.Add(every)
 		}
+		if err := t.countSend(ctx); err != nil {
+			return err
+		}
 		t.mails = append(t.mails, out)
 		o.Sent = true
 		t.tx.Guesses.Sends++
 		t.tx.Guesses.SentAt, t.tx.Guesses.SentTo = t.now, t.recipient(o.Authenticator)
 	}
 	o.Prompt.Effects = nil
+	return nil
 }
 
 // reselect answers the choice of what is in hand already: once more only if that
@@ -134,9 +156,8 @@ func resend(ctx context.Context, t *Turn, _ Input) error {
 		return err
 	}
 	o.Prompt = p
-	t.issue(o)
 	t.move()
-	return nil
+	return t.issue(ctx, o)
 }
 
 // look is poll: it changes nothing.

@@ -183,7 +183,16 @@ func (t *Turn) verify(ctx context.Context, o *Open, answer authenticator.Input) 
 		return err
 	}
 	a := t.e.authenticators[o.Authenticator]
+	byLink := t.answersLink(o, answer)
 	updated, err := a.FinishVerify(ctx, t.about(o), c, o.Prompt, answer)
+	if err == nil && t.over.paused {
+		err = authenticator.ErrWrong // right or not, it was not looked at (SEC S-109)
+	}
+	if err == nil || errors.Is(err, authenticator.ErrWrong) {
+		if cerr := t.count(ctx, o, err == nil, byLink); cerr != nil {
+			return cerr
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -195,6 +204,12 @@ func (t *Turn) verify(ctx context.Context, o *Open, answer authenticator.Input) 
 	}
 	t.proved(o)
 	return nil
+}
+
+// answersLink reports whether the answer is one that only a mailed link gives.
+func (t *Turn) answersLink(o *Open, answer authenticator.Input) bool {
+	l, ok := t.e.authenticators[o.Authenticator].(authenticator.Linker)
+	return ok && l.IsLinkAnswer(t.about(o), o.Prompt, answer)
 }
 
 func empty(in authenticator.Input) bool {

@@ -106,6 +106,11 @@ func (t *Turn) prove(ctx context.Context, c authenticator.Credential) error {
 		s.Kind, s.UserID, t.account = KindKnown, existing.ID, existing
 		return nil
 	}
+	if wait, ok := t.sourceMaySignUp(); !ok {
+		t.retry = wait
+		t.refuse(problem.Throttled, tooMany())
+		return nil
+	}
 	u := directory.User{
 		ID: s.ID, Version: 1, Status: directory.Active, Email: s.Login, Canonical: s.Canonical,
 		FirstName: s.FirstName, LastName: s.LastName, Locale: s.Locale,
@@ -170,7 +175,19 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 		t.refuse(problem.Unauthenticated, wrongCode())
 		return nil
 	}
-	c, err := t.openAuthenticator().FinishEnroll(ctx, t.about(o), o.Prompt, credentials(in))
+	answer := credentials(in)
+	c, err := t.openAuthenticator().FinishEnroll(ctx, t.about(o), o.Prompt, answer)
+	if t.openAuthenticator().Info().EnrollmentProves && !t.tx.proven() {
+		// A guess at an address, whoever has it or will: the same lanes as at sign-in.
+		if err == nil && t.over.paused {
+			err = authenticator.ErrWrong
+		}
+		if err == nil || errors.Is(err, authenticator.ErrWrong) {
+			if cerr := t.count(ctx, o, err == nil, t.answersLink(o, answer)); cerr != nil {
+				return cerr
+			}
+		}
+	}
 	if err != nil {
 		return t.failed(err)
 	}
@@ -190,7 +207,7 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 		t.refuse(problem.Invalid, notOffered())
 		return nil
 	}
-	if err != nil || t.tx.Ended != nil {
+	if err != nil || t.tx.Ended != nil || t.kind != problem.None {
 		return err
 	}
 	if proves || short {

@@ -60,6 +60,7 @@ type Request struct {
 	Device        string   `json:"device,omitempty"` // hash of the browser's device token
 	LoginHint     string   `json:"loginHint,omitempty"`
 	IP            string   `json:"ip,omitempty"`        // of the person, as far as it is known
+	Forwarded     bool     `json:"forwarded,omitempty"` // by a client that proved its secret
 	UserAgent     string   `json:"userAgent,omitempty"` // idem
 	Locale        string   `json:"locale,omitempty"`
 }

@@ -23,6 +23,14 @@ type Turn struct {
 	now     time.Time
 
 	userChanged bool
+	over        overLimit // what an earlier try of this answer ran into
+	counts      []func(Tx) error
+	// A wrong answer that began a pause: whose, of what, after how many.
+	pauseBegan bool
+	pauseOf    *directory.Account
+	pauseKey   string
+	pauseCount int
+
 	knownDevice bool // the browser has signed this person in before
 
 	moved   bool // the transaction changed

@@ -126,7 +126,7 @@ func (c *call) describePerson(request *InteractionRequest) {
 	}
 	first, _, _ := strings.Cut(h.Get("X-Forwarded-For"), ",")
 	if ip, err := netip.ParseAddr(strings.TrimSpace(first)); err == nil {
-		request.IP = ip.WithZone("").Unmap().String()
+		request.IP, request.Forwarded = ip.WithZone("").Unmap().String(), true
 	}
 	if t := h.Get("X-Device-Token"); len(t) <= maxDeviceToken && deviceToken.MatchString(t) {
 		request.DeviceToken = t

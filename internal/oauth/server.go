@@ -72,6 +72,7 @@ type InteractionRequest struct {
 	RecoveryToken   string
 
 	IP          string // of the person, as far as it is known
+	Forwarded   bool   // IP was told by a client that proved its secret
 	UserAgent   string
 	DeviceToken string
 	Device      string // hash of its token; empty: not known
