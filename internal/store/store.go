@@ -52,9 +52,10 @@ type Store interface {
 	// rolls everything back and is returned as it is. fn may be run again after
 	// a lost race, and may share its commit with other callers' transactions, so
 	// it must be quick, have no other effect, and use only the Tx. What a verb
-	// refused with ErrStale or ErrNotFound, or an Insert with ErrConflict, changed
-	// nothing and fn may go on; after any other error nothing is committed, even
-	// if fn returns nil. ctx ends the wait for a turn, not what has begun.
+	// refused with ErrStale, an Insert with ErrConflict, or a verb that needs no
+	// user with ErrNotFound, changed nothing and fn may go on; after any other error
+	// nothing is committed, even if fn returns nil. ctx ends the wait for a turn,
+	// not what has begun.
 	InTx(ctx context.Context, d Durability, fn func(Tx) error) error
 
 	// ClaimOutbox leases up to limit due messages: NotBefore passed, ExpiresAt
@@ -101,10 +102,13 @@ type Reader interface {
 	// Setting returns a value kept by SetSetting.
 	Setting(ctx context.Context, name string) ([]byte, error)
 
-	// Users returns users by a query, in the order of their ids.
+	// Users returns users by a query, in the order of their ids. Ids are ordered
+	// as bytes, and Search compares by directory.Fold: with Canonical, which is
+	// folded already, FirstName and LastName.
 	Users(ctx context.Context, q directory.Query) ([]directory.User, error)
 	Ticket(ctx context.Context, id string) (directory.Ticket, error)
-	// Tickets returns a user's tickets of a kind, spent ones too, newest first.
+	// Tickets returns a user's tickets of a kind, spent ones too, newest first, as
+	// all lists that say so: by CreatedAt, and by id those of one moment.
 	Tickets(ctx context.Context, userID string, kind directory.TicketKind) ([]directory.Ticket, error)
 
 	Session(ctx context.Context, id string) (session.Session, error)
@@ -114,7 +118,7 @@ type Reader interface {
 	// RefreshFamilies returns a user's families that have not been revoked, newest first.
 	RefreshFamilies(ctx context.Context, userID string) ([]oauth.RefreshFamily, error)
 
-	// Counter returns what is counted for a key.
+	// Counter returns what is counted for a key, ended or not.
 	Counter(ctx context.Context, key string) (limit.Counter, error)
 }
 
@@ -132,27 +136,37 @@ type Tx interface {
 	InsertEnrollment(directory.Enrollment) error // ErrNotFound without its user
 	UpdateEnrollment(directory.Enrollment) error // as UpdateUser
 	DeleteEnrollment(id string) error            // ErrNotFound
-	// DeleteUser removes a user with enrollments, tickets, sessions, devices and
-	// refresh families, and keeps the id from being used again; ErrNotFound.
+	// DeleteUser removes a user with enrollments, tickets, sessions, devices,
+	// memberships and refresh families, and keeps the id from being used again; ErrNotFound.
 	DeleteUser(id string, at time.Time) error
 
-	InsertTicket(directory.Ticket) error       // ErrNotFound without its user
-	UpdateTicket(directory.Ticket) error       // as UpdateUser
+	InsertTicket(directory.Ticket) error // ErrNotFound without its user
+	// UpdateTicket writes Data and ExpiresAt over the version before of a ticket of
+	// that user and kind, else ErrStale; ErrStale too if it was spent.
+	UpdateTicket(directory.Ticket) error
+	// SpendTicket leaves Version as it is, as SpendTickets does. The end of the
+	// ticket is for the caller to look at.
 	SpendTicket(id string, at time.Time) error // ErrStale if it was spent, or is not there
 	// SpendTickets spends all of a user's tickets of a kind that are not; none is no error.
 	SpendTickets(userID string, kind directory.TicketKind, at time.Time) error
 
-	InsertSession(session.Session) error      // ErrNotFound without its user
-	UpdateSession(session.Session) error      // as UpdateUser; ErrStale too if it was ended
-	EndSession(id string, at time.Time) error // ended already is no error
+	InsertSession(session.Session) error // ErrNotFound without its user
+	// UpdateSession writes all but EndedAt over the version before of a session of
+	// that user, else ErrStale; ErrStale too if it was ended.
+	UpdateSession(session.Session) error
+	// EndSession leaves Version as it is; ended already, or not there, is no error.
+	EndSession(id string, at time.Time) error
 	EndSessions(userID string, at time.Time) error
-	// SaveDevice inserts a device or writes SeenAt, IP, UserAgent and ExpiresAt over it.
+	// SaveDevice inserts a device or writes SeenAt, IP, UserAgent and ExpiresAt over it;
+	// ErrNotFound without its user.
 	SaveDevice(session.Device) error
 	DeleteDevices(userID string) error
 
 	// Counter reads what is counted for a key and holds it until the commit, so
-	// that two transactions count one after the other; the zero Counter with the
-	// key if there is none.
+	// that two transactions count one after the other, also the first two of a key;
+	// the zero Counter with the key if there is none. An adapter whose transactions
+	// run side by side must lock the key, row or no row. Who counts several keys
+	// takes them in one order everywhere.
 	Counter(key string) (limit.Counter, error)
 	PutCounter(limit.Counter) error
 	DeleteCounter(key string) error // none is no error

@@ -3,16 +3,34 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"fmt"
 	"io/fs"
 	"log/slog"
 
 	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+
+	"github.com/stile-id/stile/internal/store/sqlstore"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+// Migrations fold the names that are there by the program's own rule: SQLite
+// knows the case of ASCII only. No index and no query calls it, so that other
+// programs can read the file.
+func init() {
+	sqlite.MustRegisterDeterministicScalarFunction("stile_fold", 1,
+		func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+			s, ok := args[0].(string)
+			if !ok {
+				return nil, fmt.Errorf("stile_fold of a %T", args[0])
+			}
+			return sqlstore.Fold(s), nil
+		})
+}
 
 // migrate brings the schema up to date. A file that a newer version has written
 // is refused rather than guessed at.

@@ -234,6 +234,7 @@ func (s *Store) Stats() store.Stats {
 		Transactions:   s.transactions.Load(),
 		RowWrites:      s.writer.rowWrites.Load(),
 		Reads:          s.Reads(),
+		TxReads:        s.writer.txReads.Load(),
 	}
 }
 

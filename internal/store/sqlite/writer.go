@@ -41,7 +41,7 @@ type writer struct {
 	full      bool // how PRAGMA synchronous stands
 	unchecked int64
 
-	commits, durable, rowWrites atomic.Int64
+	commits, durable, rowWrites, txReads atomic.Int64
 }
 
 const (
@@ -279,6 +279,7 @@ func (w *writer) one(j *job, shared bool) (rows int64, broken error) {
 	j.turn <- tx
 	j.err = <-j.ran
 	failed := tx.End()
+	w.txReads.Add(tx.Reads())
 	if j.err == nil {
 		j.err = failed
 	}

@@ -85,30 +85,44 @@ func (t *Tx) UpdateKey(k oauth.Key) error {
 }
 
 const familyColumns = `id, grant_id, client_id, user_id, server, scopes, amr, auth_time,
-	generation, rotated_at, created_at, idle_until, expires_at, revoked_at`
+	generation, rotated_at, created_at, idle_until, expires_at, revoked_at, ip, user_agent, session_id`
 
-var selectFamily = define("read refresh family", `SELECT `+familyColumns+` FROM refresh_families WHERE id = $1`)
+var (
+	selectFamily = define("read refresh family", `SELECT `+familyColumns+` FROM refresh_families WHERE id = $1`)
+
+	selectFamiliesOf = define("read refresh families", `
+	SELECT `+familyColumns+` FROM refresh_families WHERE user_id = $1 AND revoked_at = 0
+	ORDER BY created_at DESC, id`)
+)
+
+func scanFamily(rows *sql.Rows) (f oauth.RefreshFamily, err error) {
+	var scopes, amr string
+	err = rows.Scan(&f.ID, &f.Grant, &f.ClientID, &f.UserID, &f.Server, &scopes, &amr, at(&f.AuthTime),
+		&f.Generation, at(&f.RotatedAt), at(&f.CreatedAt), at(&f.IdleUntil), at(&f.ExpiresAt), at(&f.RevokedAt),
+		&f.IP, &f.UserAgent, &f.Session)
+	if err == nil {
+		err = fromJSON(scopes, &f.Scopes)
+	}
+	if err == nil {
+		err = fromJSON(amr, &f.AMR)
+	}
+	return f, err
+}
 
 // RefreshFamily implements [store.Reader].
 func (r *Reader) RefreshFamily(ctx context.Context, id string) (oauth.RefreshFamily, error) {
-	return one(ctx, r, selectFamily, func(rows *sql.Rows) (f oauth.RefreshFamily, err error) {
-		var scopes, amr string
-		err = rows.Scan(&f.ID, &f.Grant, &f.ClientID, &f.UserID, &f.Server, &scopes, &amr, at(&f.AuthTime),
-			&f.Generation, at(&f.RotatedAt), at(&f.CreatedAt), at(&f.IdleUntil), at(&f.ExpiresAt), at(&f.RevokedAt))
-		if err == nil {
-			err = fromJSON(scopes, &f.Scopes)
-		}
-		if err == nil {
-			err = fromJSON(amr, &f.AMR)
-		}
-		return f, err
-	}, id)
+	return one(ctx, r, selectFamily, scanFamily, id)
+}
+
+// RefreshFamilies implements [store.Reader].
+func (r *Reader) RefreshFamilies(ctx context.Context, userID string) ([]oauth.RefreshFamily, error) {
+	return list(ctx, r, selectFamiliesOf, scanFamily, userID)
 }
 
 var (
 	insertFamily = define("insert refresh family", `
 	INSERT INTO refresh_families (`+familyColumns+`)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING`)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`)
 
 	rotateFamily = define("rotate refresh family", `
 	UPDATE refresh_families SET generation = $2, rotated_at = $3, idle_until = $4
@@ -119,13 +133,18 @@ var (
 
 	revokeGrant = define("revoke grant", `
 	UPDATE refresh_families SET revoked_at = $2 WHERE grant_id = $1 AND revoked_at = 0`)
+
+	revokeFamilies = define("revoke refresh families", `
+	UPDATE refresh_families SET revoked_at = $3
+	WHERE user_id = $1 AND revoked_at = 0 AND ($2 = '' OR grant_id <> $2)`)
 )
 
 // InsertRefreshFamily implements [store.Tx].
 func (t *Tx) InsertRefreshFamily(f oauth.RefreshFamily) error {
 	return t.write(store.ErrConflict, insertFamily, f.ID, f.Grant, f.ClientID, f.UserID, f.Server,
 		asJSON(f.Scopes), asJSON(f.AMR), micros(f.AuthTime), f.Generation, micros(f.RotatedAt),
-		micros(f.CreatedAt), micros(f.IdleUntil), micros(f.ExpiresAt), micros(f.RevokedAt))
+		micros(f.CreatedAt), micros(f.IdleUntil), micros(f.ExpiresAt), micros(f.RevokedAt),
+		f.IP, f.UserAgent, f.Session)
 }
 
 // RotateRefreshFamily implements [store.Tx].
@@ -142,6 +161,12 @@ func (t *Tx) RevokeRefreshFamily(id string, at time.Time) error {
 // RevokeGrant implements [store.Tx].
 func (t *Tx) RevokeGrant(grant string, at time.Time) error {
 	_, err := t.exec(revokeGrant, grant, micros(at))
+	return err
+}
+
+// RevokeFamilies implements [store.Tx].
+func (t *Tx) RevokeFamilies(userID, except string, at time.Time) error {
+	_, err := t.exec(revokeFamilies, userID, except, micros(at))
 	return err
 }
 

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -106,32 +105,4 @@ func (t *Tx) Settle(m outbox.Message) error {
 	return t.write(store.ErrStale, settleMessage,
 		m.ID, m.Fence, blob(m.Payload), string(m.Status), m.Attempts, m.LastError,
 		micros(m.NotBefore), micros(m.LeasedUntil))
-}
-
-// A Transient is a kind of row that ends by itself.
-type Transient struct {
-	name  string
-	purge query
-}
-
-func (k Transient) String() string { return k.name }
-
-func transient(table, ended string) Transient {
-	return Transient{table, define("purge "+table, fmt.Sprintf(`
-	DELETE FROM %[1]s WHERE id IN (SELECT id FROM %[1]s WHERE %[2]s LIMIT $2)`, table, ended))}
-}
-
-// Transients are the kinds that Purge knows. A message in somebody's hands
-// stays until its lease is over.
-var Transients = []Transient{
-	transient("transactions", `expires_at > 0 AND expires_at < $1`),
-	transient("outbox", `expires_at > 0 AND expires_at < $1 AND leased_until <= $1`),
-	transient("revocations", `expires_at > 0 AND expires_at < $1`),
-	transient("refresh_families", `idle_until > 0 AND idle_until < $1`),
-}
-
-// Purge removes up to limit rows that ended before now, and returns how many went.
-func (t *Tx) Purge(k Transient, now time.Time, limit int) (int, error) {
-	n, err := t.exec(k.purge, micros(now), limit)
-	return int(n), err
 }

@@ -2,8 +2,9 @@
 // SQLite and PostgreSQL.
 //
 // Values are TEXT, 64-bit integers and bytes. Times are Unix microseconds, 0
-// for the zero time. Lists and maps that no query looks into are JSON. Whatever
-// the databases do differently is in a [Dialect].
+// for the zero time. Lists and maps that no query looks into are JSON. Text is
+// ordered as bytes: the schema must say so where that is not the database's way.
+// Whatever else the databases do differently is in a [Dialect].
 package sqlstore
 
 import (
@@ -169,6 +170,7 @@ type Tx struct {
 	conn    Conn
 	dialect *Dialect
 	rows    int64
+	reads   int64
 	failed  error
 }
 
@@ -179,6 +181,9 @@ func NewTx(ctx context.Context, c Conn, d *Dialect) *Tx { return &Tx{ctx: ctx, c
 
 // Rows counts the rows written so far.
 func (t *Tx) Rows() int64 { return t.rows }
+
+// Reads counts the queries so far that only read.
+func (t *Tx) Reads() int64 { return t.reads }
 
 var errEnded = errors.New("store: the transaction has ended")
 
@@ -217,4 +222,32 @@ func (t *Tx) write(missed error, q query, args ...any) error {
 		err = missed
 	}
 	return err
+}
+
+// oneInTx reads one row within the transaction; store.ErrNotFound fails nothing.
+func oneInTx[T any](t *Tx, q query, scan func(*sql.Rows) (T, error), args ...any) (T, error) {
+	var v T
+	if t.failed != nil {
+		return v, t.failed
+	}
+	t.reads++
+	found := false
+	rows, err := t.conn.QueryContext(t.ctx, q.text, args...)
+	if err != nil {
+		t.failed = t.dialect.failure(q, err)
+		return v, t.failed
+	}
+	err = t.dialect.drain(q, rows, func(rows *sql.Rows) (err error) {
+		v, err = scan(rows)
+		found = true
+		return err
+	})
+	if err != nil {
+		t.failed = err
+		return v, err
+	}
+	if !found {
+		return v, store.ErrNotFound
+	}
+	return v, nil
 }

@@ -56,6 +56,18 @@ func signedUp(t *testing.T, s store.Store, id string) bool {
 	return n == 5
 }
 
+// since returns what was done between two looks at Stats.
+func since(after, before store.Stats) store.Stats {
+	return store.Stats{
+		Commits:        after.Commits - before.Commits,
+		DurableCommits: after.DurableCommits - before.DurableCommits,
+		Transactions:   after.Transactions - before.Transactions,
+		RowWrites:      after.RowWrites - before.RowWrites,
+		Reads:          after.Reads - before.Reads,
+		TxReads:        after.TxReads - before.TxReads,
+	}
+}
+
 var commitTests = []test{
 	{"commit/ReadYourWrites", func(t *testing.T, s store.Store) {
 		for i := range 50 {
@@ -185,15 +197,42 @@ var commitTests = []test{
 		}
 		read[directory.Account](t)(s.Account(ctx, "u1"))
 		read[[]audit.Row](t)(s.AuditRows(ctx, "", 1))
-		after := s.Stats()
-		same(t, store.Stats{
-			Commits:        after.Commits - before.Commits,
-			DurableCommits: after.DurableCommits - before.DurableCommits,
-			Transactions:   after.Transactions - before.Transactions,
-			RowWrites:      after.RowWrites - before.RowWrites,
-			Reads:          after.Reads - before.Reads,
-			TxReads:        after.TxReads - before.TxReads,
-		}, store.Stats{Commits: 2, DurableCommits: 1, Transactions: 2, RowWrites: 6, Reads: 2})
+		same(t, since(s.Stats(), before), store.Stats{Commits: 2, DurableCommits: 1, Transactions: 2, RowWrites: 6, Reads: 2})
+
+		before = s.Stats()
+		write(t, s, func(tx store.Tx) error { return count(tx, "key") })
+		write(t, s, func(tx store.Tx) error { _, err := tx.Counter("key"); return err }) // nothing to commit
+		refuse(t, s, errOwn, func(tx store.Tx) error { _, _ = tx.Counter("key"); return errOwn })
+		same(t, since(s.Stats(), before), store.Stats{Commits: 1, DurableCommits: 1, Transactions: 2, RowWrites: 1, TxReads: 3})
+
+		before = s.Stats()
+		write(t, s, func(tx store.Tx) error {
+			for _, step := range []func() error{
+				func() error { return tx.InsertTicket(aTicket("k1", "u1", directory.Recovery)) },
+				func() error { return tx.InsertTicket(aTicket("k2", "u1", directory.Recovery)) },
+				func() error { return tx.SpendTicket("k1", t0) },
+				func() error { return tx.SpendTickets("u1", directory.Recovery, t0) }, // the other one
+				func() error { return tx.InsertSession(aSession("s", "u1")) },
+				func() error { return tx.EndSession("s", t0) },
+				func() error { return tx.EndSessions("u1", t0) }, // none
+				func() error { return tx.SaveDevice(aDevice("d", "u1")) },
+				func() error { return tx.DeleteDevices("u1") },
+			} {
+				if err := step(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		_, _ = s.Users(ctx, directory.Query{Limit: 1})
+		_, _ = s.Ticket(ctx, "k1")
+		_, _ = s.Tickets(ctx, "u1", directory.Recovery)
+		_, _ = s.Session(ctx, "s")
+		_, _ = s.Sessions(ctx, "u1")
+		_, _ = s.Device(ctx, "u1", "d")
+		_, _ = s.RefreshFamilies(ctx, "u1")
+		_, _ = s.Counter(ctx, "key")
+		same(t, since(s.Stats(), before), store.Stats{Commits: 1, DurableCommits: 1, Transactions: 1, RowWrites: 8, Reads: 8})
 	}},
 
 	{"commit/Close", func(t *testing.T, s store.Store) {

@@ -12,6 +12,7 @@ import (
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/session"
 	"github.com/stile-id/stile/internal/store"
 )
 
@@ -88,6 +89,77 @@ var raceTests = []test{
 			return tx.UpdateUser(u)
 		})
 		same(t, read[directory.Account](t)(s.Account(ctx, "u")).FirstName, fmt.Sprint(won))
+	}},
+
+	{"race/SEC_S39_DeleteUser", func(t *testing.T, s store.Store) {
+		insertUsers(t, s, "u")
+		race(t, s, 16, store.ErrNotFound, func(tx store.Tx, i int) error {
+			return tx.DeleteUser("u", later(time.Duration(i)*time.Second))
+		})
+		refuse(t, s, store.ErrConflict, func(tx store.Tx) error { return tx.InsertUser(aUser("u", "new")) })
+	}},
+
+	{"race/SpendTicket", func(t *testing.T, s store.Store) {
+		insertUsers(t, s, "u")
+		for n := range 10 {
+			id := numbered("k", n)
+			insertTickets(t, s, aTicket(id, "u", directory.Recovery))
+			won := race(t, s, 16, store.ErrStale, func(tx store.Tx, i int) error {
+				return tx.SpendTicket(id, later(time.Duration(i)*time.Second))
+			})
+			same(t, read[directory.Ticket](t)(s.Ticket(ctx, id)).SpentAt, later(time.Duration(won)*time.Second))
+		}
+	}},
+
+	{"race/UpdateTicketOrSpendIt", func(t *testing.T, s store.Store) {
+		insertUsers(t, s, "u")
+		for n := range 10 {
+			id := numbered("k", n)
+			insertTickets(t, s, aTicket(id, "u", directory.EmailChange))
+			var group sync.WaitGroup
+			group.Go(func() {
+				for version := int64(2); ; version++ {
+					k := aTicket(id, "u", directory.EmailChange)
+					k.Version = version
+					err := s.InTx(ctx, store.Relaxed, func(tx store.Tx) error { return tx.UpdateTicket(k) })
+					if err != nil {
+						if !errors.Is(err, store.ErrStale) {
+							t.Error(err)
+						}
+						return
+					}
+				}
+			})
+			write(t, s, func(tx store.Tx) error { return tx.SpendTicket(id, t0) })
+			spent := read[directory.Ticket](t)(s.Ticket(ctx, id))
+			group.Wait()
+			same(t, read[directory.Ticket](t)(s.Ticket(ctx, id)), spent)
+			same(t, spent.SpentAt, t0)
+		}
+	}},
+
+	{"race/EndSessionEndsUpdates", func(t *testing.T, s store.Store) {
+		insertUsers(t, s, "u")
+		insertSessions(t, s, aSession("s", "u"))
+		var group sync.WaitGroup
+		group.Go(func() {
+			for version := int64(2); ; version++ {
+				v := aSession("s", "u")
+				v.Version = version
+				err := s.InTx(ctx, store.Relaxed, func(tx store.Tx) error { return tx.UpdateSession(v) })
+				if err != nil {
+					if !errors.Is(err, store.ErrStale) {
+						t.Error(err)
+					}
+					return
+				}
+			}
+		})
+		write(t, s, func(tx store.Tx) error { return tx.EndSessions("u", t0) })
+		ended := read[session.Session](t)(s.Session(ctx, "s"))
+		group.Wait()
+		same(t, read[session.Session](t)(s.Session(ctx, "s")), ended)
+		same(t, ended.EndedAt, t0)
 	}},
 
 	{"race/RotateRefreshFamily", func(t *testing.T, s store.Store) {

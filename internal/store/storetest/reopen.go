@@ -4,8 +4,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/session"
 	"github.com/stile-id/stile/internal/store"
 )
 
@@ -16,10 +19,14 @@ func RunReopen(t *testing.T, open Reopener) {
 	key := oauth.Key{ID: "kid", Server: "default", Alg: "RS256", Private: []byte("sealed"), CreatedAt: t0, ActiveFrom: t0}
 	client := oauth.Client{ID: "client", Version: 1, RedirectURIs: []string{"https://app.example"}, CreatedAt: t0, UpdatedAt: t0}
 	revocation := oauth.Revocation{ID: "jti", RevokedAt: t0, ExpiresAt: later(time.Hour)}
+	counter := limit.Counter{Key: "key", Data: []byte("1"), ExpiresAt: later(time.Hour)}
 	write(t, s, func(tx store.Tx) error {
 		for _, err := range []error{
 			signUp(tx, "u1", "ada"), tx.InsertTransaction(row), tx.InsertKey(key), tx.InsertClient(client),
 			tx.InsertRefreshFamily(aFamily("f", "grant")), tx.Revoke(revocation), tx.SetSetting("name", []byte("value")),
+			tx.InsertTicket(aTicket("k", "u1", directory.Recovery)), tx.InsertSession(aSession("s", "u1")),
+			tx.SaveDevice(aDevice("d", "u1")), tx.PutCounter(counter),
+			tx.InsertUser(aUser("gone", "gone")), tx.DeleteUser("gone", t0),
 		} {
 			if err != nil {
 				return err
@@ -46,6 +53,11 @@ func RunReopen(t *testing.T, open Reopener) {
 		same(t, read[oauth.RefreshFamily](t)(s.RefreshFamily(ctx, "f")), aFamily("f", "grant"))
 		same(t, read[[]oauth.Revocation](t)(s.RevocationsSince(ctx, t0)), []oauth.Revocation{revocation})
 		same(t, string(read[[]byte](t)(s.Setting(ctx, "name"))), "value")
+		same(t, read[directory.Ticket](t)(s.Ticket(ctx, "k")), aTicket("k", "u1", directory.Recovery))
+		same(t, read[session.Session](t)(s.Session(ctx, "s")), aSession("s", "u1"))
+		same(t, read[session.Device](t)(s.Device(ctx, "u1", "d")), aDevice("d", "u1"))
+		same(t, read[limit.Counter](t)(s.Counter(ctx, "key")), counter)
+		refuse(t, s, store.ErrConflict, func(tx store.Tx) error { return tx.InsertUser(aUser("gone", "gone")) })
 		same(t, read[outbox.Message](t)(s.OutboxMessage(ctx, "u1")), message)
 
 		row.Version++

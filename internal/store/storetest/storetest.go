@@ -30,7 +30,8 @@ type test struct {
 // Run tests stores, each of which open returns empty and Run closes.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	groups := [][]test{
-		transactionTests, userTests, outboxTests, purgeTests, oauthTests, auditTests, commitTests, raceTests,
+		transactionTests, userTests, accountTests, ticketTests, sessionTests, counterTests,
+		outboxTests, purgeTests, oauthTests, auditTests, commitTests, raceTests,
 	}
 	for _, group := range groups {
 		for _, tt := range group {
