@@ -148,6 +148,9 @@ type mailer struct{ *outbox.Outbox }
 // noAccountLife is how long the mail to an address without an account is of use; it has no code that ends.
 const noAccountLife = 15 * time.Minute
 
+// noticeLife is how long a notice of a change is tried to be delivered.
+const noticeLife = 24 * time.Hour
+
 func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
 	msg := mail.Message{
 		Template: mail.Template(o.Mail.Template), To: o.Mail.To, FirstName: o.Mail.FirstName,
@@ -157,15 +160,19 @@ func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
 		Origin: mail.NewOrigin(o.Request.UserAgent, o.Request.IP, o.At),
 		Locale: o.Request.Locale, Void: o.Void,
 	}
-	if msg.Template == mail.SignInUnknown && o.Client.SignUp && o.Client.SignUpURI != "" {
+	if msg.Template == mail.SignInUnknown && o.SignUp && o.Client.SignUpURI != "" {
 		msg.SignUpURL = withHint(o.Client.SignUpURI, o.Mail.To)
 	}
 	if o.Once != "" && !o.Void {
 		return m.Outbox.PrepareAs(o.Once, mail.Kind, msg, o.At, o.KeepUntil)
 	}
 	expires := o.Mail.ExpiresAt
-	if expires.IsZero() {
+	switch {
+	case !expires.IsZero():
+	case msg.Template == mail.SignInUnknown:
 		expires = o.At.Add(noAccountLife)
+	default:
+		expires = o.At.Add(noticeLife)
 	}
 	return m.Outbox.Prepare(mail.Kind, msg, o.At, expires)
 }

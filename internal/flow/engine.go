@@ -90,6 +90,7 @@ type Outgoing struct {
 	Mail    authenticator.Mail
 	Client  Client
 	Request Request
+	SignUp  bool // whether the app lets people sign up
 	At      time.Time
 
 	// Once, if set, is the id of the message: while one of that id is kept, until

@@ -112,7 +112,7 @@ func (t *Turn) issue(ctx context.Context, o *Open) error {
 			continue
 		}
 		out := Outgoing{
-			Mail: *ef.Mail, Client: t.client, Request: t.tx.Request, At: t.now,
+			Mail: *ef.Mail, Client: t.client, Request: t.tx.Request, SignUp: t.signUpOpen(), At: t.now,
 			sent: func(id string) { o.Message = id },
 		}
 		if every := t.e.limits.NoAccount; every > 0 && o.Purpose == authenticator.SignInUnknown {
