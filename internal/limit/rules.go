@@ -1,0 +1,104 @@
+package limit
+
+import "time"
+
+// Rules are all limits of an installation: one struct for whoever applies them.
+// The numbers are those of the specification's default policy block.
+type Rules struct {
+	// Within one flow. They hold in development too.
+
+	CodeTries   int             // wrong tries that end a code (SEC S-03)
+	KilledCodes int             // codes ended so that end a flow (S-04)
+	Resends     int             // further mails of one flow (S-11)
+	ResendAfter []time.Duration // waits before a resend, the last for all that follow (S-10)
+	// HandleRequests are those with one handle (S-29).
+	HandleRequests Volume
+
+	// Of an account, by GuessKey.
+
+	Code     Guesses // anything short that was sent or computed (S-05)
+	Password Guesses // S-49; see Guesses.Policy
+	// ForgetNobody is the Guesses.Forget of an address that no account has. It is
+	// treated as if it had one, and yet a flood of invented addresses must not fill
+	// the database for ever.
+	ForgetNobody time.Duration
+	UserRequests Volume // S-29
+
+	// Of an address, by FoldAddress.
+
+	AddressMails Volume // S-11
+
+	// Of a source, by Source.
+
+	SourceWrong     Volume   // wrong codes over all accounts: Open first, Spend when it was wrong (S-06)
+	SourceMails     Volume   // S-11
+	SourceAddresses Distinct // addresses that are sent to, folded (S-11)
+	OpenFlows       Volume   // Spend at a flow's begin, Return at its end (S-28)
+	SignUps         Volume   // proven accounts (S-114)
+	UserCodes       Volume   // wrong user codes of the device grant (S-92)
+
+	// Of the installation.
+
+	Spray Guard // wrong codes (S-06)
+}
+
+// flowLife is the longest that a flow lasts (SEC S-21): with the window of
+// OpenFlows as long, no more can be open than have begun within it.
+const flowLife = time.Hour
+
+// DefaultRules are the limits that hold unless something else is said.
+func DefaultRules() Rules {
+	const day = 24 * time.Hour
+	guesses := Guesses{
+		Windows:     []Window{{N: 10, Per: 15 * time.Minute}, {N: 30, Per: day}},
+		CoolDown:    time.Minute,
+		CoolDownMax: time.Hour,
+		Consecutive: 100,
+	}
+	return Rules{
+		CodeTries:      5,
+		KilledCodes:    3,
+		Resends:        5,
+		ResendAfter:    []time.Duration{30 * time.Second, time.Minute},
+		HandleRequests: Volume{{N: 10, Per: 5 * time.Second}},
+
+		Code:         guesses,
+		Password:     guesses,
+		ForgetNobody: 30 * day,
+		UserRequests: Volume{{N: 20, Per: 5 * time.Second}},
+
+		AddressMails: Volume{{N: 5, Per: 15 * time.Minute}, {N: 10, Per: time.Hour}, {N: 20, Per: day}},
+
+		SourceWrong:     Volume{{N: 60, Per: time.Hour}},
+		SourceMails:     Volume{{N: 30, Per: time.Hour}},
+		SourceAddresses: Distinct{N: 10, Per: time.Hour},
+		OpenFlows:       Volume{{N: 600, Per: flowLife}},
+		SignUps:         Volume{{N: 20, Per: time.Hour}},
+		UserCodes:       Volume{{N: 5, Per: 15 * time.Minute}},
+
+		Spray: Guard{Per: 5 * time.Minute, Floor: 1000, Mean: time.Hour, Factor: 20, Hold: time.Hour},
+	}
+}
+
+// DevelopmentRules are the defaults without any limit across flows and without a
+// wait before a resend (decision D27). A password policy's own attempts hold
+// still, by Guesses.Policy.
+func DevelopmentRules() Rules {
+	d := DefaultRules()
+	return Rules{
+		CodeTries:      d.CodeTries,
+		KilledCodes:    d.KilledCodes,
+		Resends:        d.Resends,
+		HandleRequests: d.HandleRequests,
+		ForgetNobody:   d.ForgetNobody,
+	}
+}
+
+// ResendWait is the time that must have passed since the last mail of a flow,
+// of which n were sent so far (SEC S-10).
+func (r Rules) ResendWait(n int) time.Duration {
+	if len(r.ResendAfter) == 0 || n < 1 {
+		return 0
+	}
+	return r.ResendAfter[min(n, len(r.ResendAfter))-1]
+}
