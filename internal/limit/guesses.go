@@ -202,15 +202,19 @@ func (s *guessing) encode() []byte {
 	b := number([]byte{guessesV1}, s.last)
 	b = number(b, s.wrong)
 	b = number(b, s.pauses)
-	b = number(b, max(s.until-s.last, 0))
+	var pause int64 // none; else one more than it lasts from the newest answer on
+	if s.until > 0 {
+		pause = 1 + max(s.until-s.last, 0)
+	}
+	b = number(b, pause)
 	return appendLog(b, s.log, s.last)
 }
 
 func decodeGuesses(data []byte) guessing {
 	r := read(data, guessesV1)
 	s := guessing{last: r.number(latest), wrong: r.number(most), pauses: r.number(most)}
-	if d := r.number(latest); d > 0 {
-		s.until = s.last + d
+	if pause := r.number(latest); pause > 0 {
+		s.until = s.last + pause - 1
 	}
 	s.log = r.log(s.last)
 	if !r.done() {

@@ -21,8 +21,8 @@ import (
 )
 
 // A Counter is what is remembered of one key. Data is the rule's own: what it
-// cannot read counts as nothing, and without Data there is nothing to keep. From
-// ExpiresAt on the counter can be deleted without changing any answer.
+// cannot read counts as nothing. From ExpiresAt on the counter can be deleted
+// without changing any answer; one without Data, whose ExpiresAt is zero, at once.
 type Counter struct {
 	Key       string
 	Data      []byte
@@ -77,7 +77,7 @@ func floor(t time.Time) int64 { return min(max(t.UnixMilli(), 0), latest) }
 
 func ceil(t time.Time) int64 {
 	ms := floor(t)
-	if false {
+	if ms < latest && t.After(time.UnixMilli(ms)) {
 		ms++
 	}
 	return ms

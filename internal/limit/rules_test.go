@@ -1,0 +1,87 @@
+package limit
+
+import (
+	"reflect"
+	"testing"
+	"time"
+)
+
+// The numbers of the specification's policy block, again.
+func TestSEC_U_DefaultRules(t *testing.T) {
+	g := Guesses{
+		Windows:  []Window{{10, 15 * time.Minute}, {30, 24 * time.Hour}},
+		CoolDown: time.Minute, CoolDownMax: 60 * time.Minute, Consecutive: 100,
+	}
+	want := Rules{
+		CodeTries: 5, KilledCodes: 3, Resends: 5,
+		ResendAfter:     []time.Duration{30 * time.Second, 60 * time.Second},
+		HandleRequests:  Volume{{10, 5 * time.Second}},
+		Code:            g,
+		Password:        g,
+		ForgetNobody:    30 * 24 * time.Hour,
+		UserRequests:    Volume{{20, 5 * time.Second}},
+		AddressMails:    Volume{{5, 15 * time.Minute}, {10, time.Hour}, {20, 24 * time.Hour}},
+		SourceWrong:     Volume{{60, time.Hour}},
+		SourceMails:     Volume{{30, time.Hour}},
+		SourceAddresses: Distinct{10, time.Hour},
+		OpenFlows:       Volume{{600, time.Hour}},
+		SignUps:         Volume{{20, time.Hour}},
+		UserCodes:       Volume{{5, 15 * time.Minute}},
+		Spray:           Guard{5 * time.Minute, 1000, time.Hour, 20, time.Hour},
+	}
+	if got := DefaultRules(); !reflect.DeepEqual(got, want) {
+		t.Fatalf("\n%+v, want\n%+v", got, want)
+	}
+}
+
+func TestDevelopmentHasNoLimitAcrossFlows(t *testing.T) {
+	r := DevelopmentRules()
+	if r.CodeTries != 5 || r.KilledCodes != 3 || r.Resends != 5 || r.HandleRequests.Off() {
+		t.Errorf("a flow's own limits are off: %+v", r)
+	}
+	if r.ResendWait(1) != 0 {
+		t.Error("a resend has to wait")
+	}
+	if !r.Code.Off() || !r.Password.Off() || !r.SourceAddresses.Off() || !r.Spray.Off() {
+		t.Error("guessing across flows is limited")
+	}
+	for _, v := range []Volume{r.UserRequests, r.AddressMails, r.SourceWrong, r.SourceMails, r.OpenFlows, r.SignUps, r.UserCodes} {
+		if !v.Off() {
+			t.Errorf("%v holds", v)
+		}
+	}
+
+	// What is off admits everything and keeps nothing.
+	c := Counter{Key: "k"}
+	for range 1000 {
+		var ok, paused bool
+		if c, paused = r.Code.Wrong(c, epoch); paused {
+			t.Fatal("paused")
+		}
+		if c, _, ok = r.AddressMails.Spend(c, epoch); !ok {
+			t.Fatal("refused")
+		}
+		if c, _, ok = r.SourceAddresses.Spend(c, epoch, 1); !ok {
+			t.Fatal("refused")
+		}
+		if c, paused = r.Spray.Wrong(c, epoch); paused {
+			t.Fatal("alarm")
+		}
+		c = r.OpenFlows.Return(c, epoch)
+	}
+	if _, open := r.Code.Open(c, epoch); !open || len(c.Data) != 0 || r.AddressMails.Left(c, epoch) != -1 {
+		t.Fatalf("kept %x", c.Data)
+	}
+	if _, alarmed := r.Spray.Alarmed(c, epoch); alarmed {
+		t.Fatal("alarmed")
+	}
+}
+
+func TestSEC_S10_ResendWait(t *testing.T) {
+	r := DefaultRules()
+	for n, want := range []time.Duration{0, 30 * time.Second, time.Minute, time.Minute, time.Minute} {
+		if got := r.ResendWait(n); got != want {
+			t.Errorf("after %d mails %v, want %v", n, got, want)
+		}
+	}
+}
