@@ -16,6 +16,7 @@ import (
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/mail"
 	"github.com/stile-id/stile/internal/oauth"
+	"github.com/stile-id/stile/internal/orgfile"
 	"github.com/stile-id/stile/internal/policy"
 )
 
@@ -45,6 +46,7 @@ type settings struct {
 	dir         string
 	logger      *slog.Logger
 	servers     []oauth.AuthorizationServer
+	err         error
 }
 
 // Require makes authenticators required beside the email: "okta_password".
@@ -61,6 +63,19 @@ func Disclose() Option { return func(s *settings) { s.org.Enumeration = policy.D
 
 // SignUpClosed switches self-service sign-up off.
 func SignUpClosed() Option { return func(s *settings) { s.org.CloseSignUp() } }
+
+// Org sets the organisation's policies, in the YAML of `stile apply`
+// (docs/policies.md). What it leaves out is the default's.
+func Org(yaml string) Option {
+	return func(s *settings) {
+		file, err := orgfile.Parse([]byte(yaml))
+		if err != nil {
+			s.err = err
+			return
+		}
+		s.org = file.Org
+	}
+}
 
 // RedirectURI sets where both clients are sent back to, and mailed links lead.
 // The default is http://localhost:8080/login/callback.
@@ -102,6 +117,9 @@ func Start(tb testing.TB, options ...Option) *Engine {
 	}
 	for _, o := range options {
 		o(&s)
+	}
+	if s.err != nil {
+		tb.Fatalf("stiletest: %v", s.err)
 	}
 	if s.dir == "" {
 		s.dir = tb.TempDir()

@@ -20,6 +20,8 @@ import (
 	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/oauth"
+	"github.com/stile-id/stile/internal/orgfile"
+	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -32,6 +34,21 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	org, err := c.Policy()
 	if err != nil {
 		return err
+	}
+	overlay := c.Overlay
+	if c.Org != "" {
+		data, err := os.ReadFile(c.Org)
+		if err != nil {
+			return fmt.Errorf("--org: %w", err)
+		}
+		file, err := orgfile.Parse(data)
+		if err != nil {
+			return fmt.Errorf("--org: %s: %w", c.Org, err)
+		}
+		overlay = func(org *policy.Org) {
+			*org = file.Org
+			c.Overlay(org)
+		}
 	}
 	// Both addresses are taken before anything is written: a port in use is the
 	// commonest mistake.
@@ -50,7 +67,7 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: devLevel()}))
 	a, err := New(ctx, Config{
-		Dir: c.Data, PublicURL: c.PublicURL, Policy: org, Overlay: c.Overlay, Limits: flow.DevelopmentLimits(), SMTP: c.SMTP, Inbox: true, KeepInbox: true, Logger: logger,
+		Dir: c.Data, PublicURL: c.PublicURL, Policy: org, Overlay: overlay, Limits: flow.DevelopmentLimits(), SMTP: c.SMTP, Inbox: true, KeepInbox: true, Logger: logger,
 	})
 	if err != nil {
 		return err

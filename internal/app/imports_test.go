@@ -40,7 +40,7 @@ var rules = []rule{
 		why: "the pages are a customer"},
 	{packages: "examples/...", std: true, may: []string{"idx", "signin"},
 		why: "an example is what a customer would write"},
-	{packages: "stiletest", std: true, may: []string{"idx", "internal/app", "internal/flow", "internal/mail/...", "internal/oauth", "internal/policy"},
+	{packages: "stiletest", std: true, may: []string{"idx", "internal/app", "internal/flow", "internal/mail/...", "internal/oauth", "internal/orgfile", "internal/policy"},
 		why: "the test kit is an engine and its inbox"},
 	{packages: "cmd/stile", may: []string{"internal/app", "internal/config"},
 		why: "the command parses arguments and runs the app"},
@@ -49,6 +49,7 @@ var rules = []rule{
 	{packages: "internal/keyring", std: true, may: none, why: "everybody imports it"},
 	{packages: "internal/policy", std: true, may: none, never: wires, why: "values"},
 	{packages: "internal/audit", std: true, may: []string{"internal/keyring", "internal/problem"}, never: wires, why: "the log and its seals, on a port"},
+	{packages: "internal/orgfile", may: []string{"internal/oauth", "internal/policy"}, never: wires, why: "a file is values"},
 	{packages: "internal/config", std: true, may: []string{"internal/policy"}, why: "settings are values"},
 	{packages: "internal/directory", may: none, never: wires, why: "a domain knows no edge"},
 

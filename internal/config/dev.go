@@ -26,6 +26,7 @@ type Dev struct {
 	SPAClientID     string   `name:"spa-client-id" env:"STILE_SPA_CLIENT_ID" placeholder:"ID" help:"Id of the public single-page app. Default: made at first start, kept."`
 	SPARedirectURIs []string `name:"spa-redirect-uri" env:"STILE_SPA_REDIRECT_URIS" placeholder:"URL" help:"Where it may be sent back to; repeatable. Default: http://localhost:8081/login/callback."`
 
+	Org         string   `env:"STILE_ORG" placeholder:"FILE" help:"Policies of this start, in place of those that stile apply has stored."`
 	Enumeration string   `env:"STILE_ENUMERATION" default:"protect" enum:"protect,disclose" help:"Whether sign-in and sign-up tell that an address has an account: protect or disclose (${default})."`
 	Require     []string `name:"require-authenticators" env:"STILE_REQUIRE_AUTHENTICATORS" placeholder:"KEY" help:"Authenticators that everybody must set up beside the email, for example okta_password; repeatable."`
 }
