@@ -104,7 +104,7 @@ func TestClientEvents(t *testing.T) {
 
 // What is stopped is sealed, and the log holds.
 func TestREL_I9_SealedAtClose(t *testing.T) {
-	e, dir := startIn(t)
+	e, dir := startIn(t, limits())
 	for i := range 3 {
 		if _, err := e.signUp(t.Context(), fmt.Sprintf("p%d@example.com", i)); err != nil {
 			t.Fatal(err)
