@@ -365,6 +365,10 @@ func TestSilentSignIn(t *testing.T) {
 			t.Errorf("%s: %s", name, v.last.Stage)
 		}
 	}
+	row := r.store.sessions[strings.Split(got.Cookie, ".")[1]]
+	if !row.IdleUntil.Equal(r.clock().Add(2*time.Hour)) || !row.SeenAt.Equal(r.clock()) {
+		t.Fatalf("SEC_S65: used now, idle until %v", row.IdleUntil)
+	}
 	r.pass(90 * time.Minute) // the policy asks anew after two hours
 	if v := r.beginWith(start); v.last.Stage != Identify {
 		t.Fatalf("an old proof: %s", v.last.Stage)
@@ -395,6 +399,36 @@ func TestSEC_S64_NewSessionAtEachProof(t *testing.T) {
 	}
 	if len(r.store.sessions) != 2 || live != 1 {
 		t.Fatalf("%d sessions, %d live", len(r.store.sessions), live)
+	}
+}
+
+func TestSEC_S65_AtMostTwentySessions(t *testing.T) {
+	org := policy.PasswordOptional()
+	org.Session[0].Max = 3
+	r := newRig(t, org)
+	r.signUpOnly(ada)
+	for range 5 {
+		v := r.begin()
+		v.browser.Keeps = true
+		v.answer("identify", "identifier", ada)
+		v.prove(r.code(ada))
+		r.pass(20 * time.Minute)
+	}
+	live, err := r.store.Sessions(context.Background(), r.account(ada).ID)
+	if err != nil || len(live) != 3 {
+		t.Fatalf("%d sessions, want 3 (%v)", len(live), err)
+	}
+}
+
+func TestSEC_S57_AMR(t *testing.T) {
+	r := newRig(t, twoFactors())
+	r.withPassword(ada)
+	v := r.begin()
+	v.answer("identify", "identifier", ada)
+	v.prove(r.code(ada))
+	v.choose(passwordKey)
+	if got := amr(r, v.prove(right)); got != "otp pwd mfa" {
+		t.Fatalf("amr %q", got)
 	}
 }
 
