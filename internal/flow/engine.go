@@ -284,7 +284,9 @@ func (e *Engine) turn(ctx context.Context, h Handle, b Browser, act func(context
 			return nil, err
 		}
 		err = t.commit(ctx)
-		if limit, ok := isOver(err); ok && over == (overLimit{}) {
+		if limit, ok := isOver(err); ok && limit.source > 0 {
+			return nil, errTooMany(limit.source)
+		} else if ok && over == (overLimit{}) {
 			over = limit
 			continue
 		}
@@ -435,6 +437,9 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	if t.guessedWrong {
+		t.e.sprayed(ctx, t.now)
 	}
 	if t.pauseBegan {
 		t.tellOfPause(ctx)

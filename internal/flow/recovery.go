@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
@@ -19,6 +20,8 @@ func recoverPassword(_ context.Context, t *Turn, _ Input) error {
 		return nil
 	}
 	t.tx.Recovering, t.tx.Open, t.tx.Aside = true, nil, nil
+	// What a session brought along is too old for this (SEC S-56).
+	t.tx.Proofs = slices.DeleteFunc(t.tx.Proofs, func(p Proof) bool { return p.At.Before(t.tx.CreatedAt) })
 	t.move()
 	return nil
 }
