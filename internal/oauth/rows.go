@@ -18,6 +18,8 @@ type Client struct {
 	PostLogoutRedirectURIs []string `json:"postLogoutRedirectUris,omitempty"`
 	EmailCallbackURI       string   `json:"emailCallbackUri,omitempty"` // where mailed links lead (IDX §3.4)
 	SignUpURI              string   `json:"signUpUri,omitempty"`        // the app's sign-up page, for mails to people without an account
+	ActivationURI          string   `json:"activationUri,omitempty"`    // the page that takes activationToken, for mailed invitations
+	RecoveryURI            string   `json:"recoveryUri,omitempty"`      // the page that takes recoveryToken, for mails of an operator
 	TrustedOrigins         []string `json:"trustedOrigins,omitempty"`   // for CORS, beyond those of RedirectURIs
 	GrantTypes             []string `json:"grantTypes"`
 	IDTokenAlg             string   `json:"idTokenAlg,omitempty"`    // "" is RS256

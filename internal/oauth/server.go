@@ -146,8 +146,10 @@ type Config struct {
 	Interactions Interactions
 	Servers      []AuthorizationServer // default: DefaultServer and OrgServer
 	Cookie       edge.SessionCookie
-	Now          func() time.Time
-	Logger       *slog.Logger
+	// TrustedOrigins are those of the organisation, beside those of clients; nil: none (SEC S-70).
+	TrustedOrigins func() []string
+	Now            func() time.Time
+	Logger         *slog.Logger
 }
 
 // A Server is the OAuth core of one process, safe for concurrent use.
@@ -158,6 +160,7 @@ type Server struct {
 	keyring      *keyring.Keyring
 	interactions Interactions
 	cookie       edge.SessionCookie
+	origins      func() []string // of the organisation
 	now          func() time.Time
 	log          *slog.Logger
 
@@ -192,6 +195,9 @@ func New(c Config) (*Server, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.TrustedOrigins == nil {
+		c.TrustedOrigins = func() []string { return nil }
+	}
 	if c.Servers == nil {
 		c.Servers = []AuthorizationServer{{ID: DefaultServer}, {ID: OrgServer}}
 	}
@@ -199,7 +205,7 @@ func New(c Config) (*Server, error) {
 	inTx := func(ctx context.Context, fn func(Tx) error) error { return unavailable(c.InTx(ctx, fn)) }
 	s := &Server{
 		publicURL: c.PublicURL, store: store, inTx: inTx, keyring: c.Keyring,
-		interactions: c.Interactions, cookie: c.Cookie, now: c.Now, log: c.Logger,
+		interactions: c.Interactions, cookie: c.Cookie, origins: c.TrustedOrigins, now: c.Now, log: c.Logger,
 		clients: &registry{load: store.Clients, now: c.Now},
 		keys:    &keys{store: store, inTx: inTx, keyring: c.Keyring, now: c.Now},
 	}
@@ -351,11 +357,15 @@ func (s *Server) CORS(next http.Handler) http.Handler {
 	return edge.CORS{Trusts: s.TrustsOrigin, Refuse: refuse}.Handler(next)
 }
 
-// TrustsOrigin reports whether an origin is a trusted origin of any client, or
-// that of a redirect URI.
+// TrustsOrigin reports whether an origin is a trusted origin of the organisation
+// or of any client, or that of a redirect URI.
 func (s *Server) TrustsOrigin(ctx context.Context, origin string) bool {
-	return s.clients.trusts(ctx, origin)
+	return slices.Contains(s.origins(), origin) || s.clients.trusts(ctx, origin)
 }
+
+// ForgetClients makes the next request read the clients again: something else
+// than this server has changed them.
+func (s *Server) ForgetClients() { s.clients.forget() }
 
 // Run makes the first signing keys and keeps keys and revocations fresh until
 // ctx ends, whose error it returns. Everything works without it, but slower: what is stale is then read

@@ -53,6 +53,13 @@ func (t *Tx) UpdateClient(c oauth.Client) error {
 	return t.writeClient(store.ErrStale, updateClient, c)
 }
 
+var deleteClient = define("delete client", `DELETE FROM clients WHERE id = $1 AND version = $2`)
+
+// DeleteClient implements [store.Tx].
+func (t *Tx) DeleteClient(id string, version int64) error {
+	return t.write(store.ErrStale, deleteClient, id, version)
+}
+
 var selectKeys = define("read keys", `
 	SELECT id, server, alg, private, created_at, active_from, expires_at
 	FROM signing_keys ORDER BY created_at, id`)
@@ -134,6 +141,9 @@ var (
 	revokeGrant = define("revoke grant", `
 	UPDATE refresh_families SET revoked_at = $2 WHERE grant_id = $1 AND revoked_at = 0`)
 
+	revokeClient = define("revoke refresh families", `
+	UPDATE refresh_families SET revoked_at = $2 WHERE client_id = $1 AND revoked_at = 0`)
+
 	revokeFamilies = define("revoke refresh families", `
 	UPDATE refresh_families SET revoked_at = $3
 	WHERE user_id = $1 AND revoked_at = 0 AND ($2 = '' OR grant_id <> $2)`)
@@ -161,6 +171,12 @@ func (t *Tx) RevokeRefreshFamily(id string, at time.Time) error {
 // RevokeGrant implements [store.Tx].
 func (t *Tx) RevokeGrant(grant string, at time.Time) error {
 	_, err := t.exec(revokeGrant, grant, micros(at))
+	return err
+}
+
+// RevokeClient implements [store.Tx].
+func (t *Tx) RevokeClient(clientID string, at time.Time) error {
+	_, err := t.exec(revokeClient, clientID, micros(at))
 	return err
 }
 

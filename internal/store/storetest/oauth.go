@@ -43,6 +43,21 @@ var oauthTests = []test{
 		same(t, read[[]oauth.Client](t)(s.Clients(ctx)), []oauth.Client{bare, web})
 		refuse(t, s, store.ErrStale, func(tx store.Tx) error { return tx.UpdateClient(web) })
 		refuse(t, s, store.ErrStale, func(tx store.Tx) error { return tx.UpdateClient(oauth.Client{ID: "new", Version: 1}) })
+
+		refuse(t, s, store.ErrStale, func(tx store.Tx) error { return tx.DeleteClient("web", 1) })
+		write(t, s, func(tx store.Tx) error { return tx.DeleteClient("web", 2) })
+		same(t, read[[]oauth.Client](t)(s.Clients(ctx)), []oauth.Client{bare})
+		refuse(t, s, store.ErrStale, func(tx store.Tx) error { return tx.DeleteClient("web", 2) })
+	}},
+
+	{"client revoked", func(t *testing.T, s store.Store) {
+		other := aFamily("b", "b")
+		other.ClientID = "other"
+		insertFamilies(t, s, aFamily("a", "a"), other)
+		write(t, s, func(tx store.Tx) error { return tx.RevokeClient(aFamily("", "").ClientID, later(time.Minute)) })
+		write(t, s, func(tx store.Tx) error { return tx.RevokeClient("nobody", later(time.Minute)) })
+		same(t, read[oauth.RefreshFamily](t)(s.RefreshFamily(ctx, "a")).RevokedAt, later(time.Minute))
+		same(t, read[oauth.RefreshFamily](t)(s.RefreshFamily(ctx, "b")).RevokedAt, time.Time{})
 	}},
 
 	{"key", func(t *testing.T, s store.Store) {
