@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -141,6 +140,7 @@ type plan struct {
 	clients []planned
 	secrets map[string]string
 	events  []audit.Event
+	org     bool // the document changes, and not apps alone
 }
 
 type planned struct {
@@ -248,6 +248,7 @@ func (p *plan) orgEvents(old policy.Org) {
 		}
 	}
 	if len(orgfile.Diff(orgfile.File{Org: old}, orgfile.File{Org: p.file.Org})) > 0 {
+		p.org = true
 		p.events = append(p.events, audit.Event{Type: "policy.lifecycle.update"})
 	}
 }
@@ -260,7 +261,7 @@ func (s *Service) write(ctx context.Context, st state, p plan) error {
 	}
 	now := s.Now()
 	err = s.change(ctx, nil, p.events, func(tx Tx) error {
-		if !bytes.Equal(data, st.raw) {
+		if p.org {
 			if err := tx.ReplaceSetting(OrgSetting, st.raw, data); err != nil {
 				return err
 			}

@@ -251,3 +251,6 @@ func auditRow(ctx context.Context, now time.Time, events ...audit.Event) audit.R
 	}
 	return row
 }
+
+// KnownGrant reports whether a client may have a grant type.
+func KnownGrant(g string) bool { return slices.Contains(knownGrants, g) }

@@ -76,7 +76,7 @@ func Parse(data []byte) (File, error) {
 	if err := exact(data); err != nil {
 		return File{}, fmt.Errorf("org file: %w", err)
 	}
-	return f.completed(), nil
+	return f.Completed(), nil
 }
 
 // exact refuses what the library would bend until it fits: 1.5 as a whole number, 12 as a text.
@@ -95,8 +95,8 @@ func exact(data []byte) error {
 	return nil
 }
 
-// completed fills in what f leaves out.
-func (f File) completed() File {
+// Completed fills in what f leaves out.
+func (f File) Completed() File {
 	def := policy.PasswordOptional()
 	if f.Version == 0 {
 		f.Version = Version
