@@ -201,7 +201,7 @@ type Tx interface {
 	RevokeFamilies(userID, except string, at time.Time) error
 	// RevokeClient ends all live families of a client; it looks at every family.
 	RevokeClient(clientID string, at time.Time) error
-	Revoke(oauth.Revocation) error // repeating it changes nothing
+	Revoke(oauth.Revocation) error // of two for one id the later holds
 
 	SetSetting(name string, value []byte) error
 	// ReplaceSetting writes value if the setting is still old, byte by byte, else
