@@ -19,6 +19,9 @@ type linkWords struct {
 
 func (s *Server) linkPage(w http.ResponseWriter, l flow.Link) {
 	words := linkWords{PageHead: edge.PageHead{App: l.Client.Name}}
+	if words.App == "" {
+		words.App = s.brand()
+	}
 	status := http.StatusBadRequest
 	switch l.State {
 	case flow.LinkGood:
