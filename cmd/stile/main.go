@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -10,14 +11,19 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/stile-id/stile/internal/admincli"
 	"github.com/stile-id/stile/internal/app"
 	"github.com/stile-id/stile/internal/config"
 )
 
 var cli struct {
-	Dev     config.Dev   `cmd:"" help:"Run the engine, a mail inbox and a demo app on this machine, for development only."`
-	Audit   config.Audit `cmd:"" help:"Read and check the audit log of a data folder, also while the engine runs."`
-	Version struct{}     `cmd:"" help:"Print the version."`
+	Dev     config.Dev     `cmd:"" help:"Run the engine, a mail inbox and a demo app on this machine, for development only."`
+	Apply   config.Apply   `cmd:"" help:"Make policies, groups and apps what a file says, after showing what changes."`
+	Export  config.Export  `cmd:"" help:"Write policies, groups and apps as a file for stile apply."`
+	Users   config.Users   `cmd:"" help:"Look after people."`
+	Clients config.Clients `cmd:"" help:"Look after apps."`
+	Audit   config.Audit   `cmd:"" help:"Read and check the audit log of a data folder, also while the engine runs."`
+	Version struct{}       `cmd:"" help:"Print the version."`
 }
 
 func main() {
@@ -25,19 +31,28 @@ func main() {
 	defer stop()
 	k := kong.Parse(&cli, kong.Name("stile"), kong.UsageOnError(),
 		kong.Description("Sign-up and sign-in without a password."))
-	var err error
-	switch k.Command() {
-	case "dev":
-		err = app.Dev(ctx, cli.Dev, os.Stdout, os.Stderr)
-	case "audit verify":
-		err = app.AuditVerify(ctx, cli.Audit.Verify, os.Stdout)
-	case "audit tail":
-		err = app.AuditTail(ctx, cli.Audit.Tail, os.Stdout)
-	case "version":
-		fmt.Println(app.Version())
+	err := run(ctx, k.Command())
+	var exit *admincli.Exit
+	if errors.As(err, &exit) {
+		os.Exit(exit.Status)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "stile:", err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context, command string) error {
+	switch command {
+	case "dev":
+		return app.Dev(ctx, cli.Dev, os.Stdout, os.Stderr)
+	case "audit verify":
+		return app.AuditVerify(ctx, cli.Audit.Verify, os.Stdout)
+	case "audit tail":
+		return app.AuditTail(ctx, cli.Audit.Tail, os.Stdout)
+	case "version":
+		fmt.Println(app.Version())
+		return nil
+	}
+	return operate(ctx, command)
 }

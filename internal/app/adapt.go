@@ -69,7 +69,8 @@ func (s outboxStore) SettleOutbox(ctx context.Context, messages []outbox.Message
 
 // flowClients shows the flow engine what it must know of OAuth clients.
 type flowClients struct {
-	clients func(ctx context.Context, id string) (oauth.Client, error)
+	clients  func(ctx context.Context, id string) (oauth.Client, error)
+	policies func() *policy.Org
 }
 
 func (f *flowClients) FlowClient(ctx context.Context, id string) (flow.Client, bool, error) {
@@ -80,11 +81,15 @@ func (f *flowClients) FlowClient(ctx context.Context, id string) (flow.Client, b
 	if err != nil {
 		return flow.Client{}, false, err
 	}
+	look := branded(f.policies().Brand, said(c), c.LogoURI)
 	out := flow.Client{
-		ID: c.ID, Name: c.Name, Confidential: !c.Public(), LogoURI: c.LogoURI,
+		ID: c.ID, Name: look.Name, Confidential: !c.Public(), LogoURI: look.LogoURL,
 		EmailCallback: c.EmailCallbackURI, SignUpURI: c.SignUpURI,
 		SignUp: policy.SignUp(c.SignUp), Enumeration: policy.Enumeration(c.Enumeration),
 		Access: c.AccessPolicy, Profile: c.ProfilePolicy,
+	}
+	if out.Name == "" {
+		out.Name = c.Name
 	}
 	return out, true, nil
 }
@@ -134,6 +139,7 @@ func (i interactions) Finished(ctx context.Context, code string) (oauth.Interact
 		ID: r.Transaction, ClientID: r.Request.ClientID, Server: r.Request.Server, UserID: r.UserID,
 		Scopes: r.Request.Scopes, RedirectURI: r.Request.RedirectURI, Nonce: r.Request.Nonce,
 		CodeChallenge: r.Request.CodeChallenge, ACR: r.Request.ACR, AuthTime: r.AuthTime, AMR: r.AMR,
+		IssuedAt: r.IssuedAt, IP: r.Request.IP, UserAgent: r.Request.UserAgent, Session: r.Session,
 		Redeemed: r.Redeemed, Row: r,
 	}, nil
 }
@@ -143,7 +149,10 @@ func (i interactions) Spend(tx oauth.Tx, x oauth.Interaction) error {
 }
 
 // mailer makes the flow's outgoing mail into messages of the outbox.
-type mailer struct{ *outbox.Outbox }
+type mailer struct {
+	*outbox.Outbox
+	policies func() *policy.Org
+}
 
 // noAccountLife is how long the mail to an address without an account is of use; it has no code that ends.
 const noAccountLife = 15 * time.Minute
@@ -155,7 +164,7 @@ func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
 	msg := mail.Message{
 		Template: mail.Template(o.Mail.Template), To: o.Mail.To, FirstName: o.Mail.FirstName,
 		Code: o.Mail.Code, Link: o.Mail.Link, ExpiresAt: o.Mail.ExpiresAt,
-		App:    mail.App{Name: o.Client.Name, LogoURL: o.Client.LogoURI},
+		App:    branded(m.policies().Brand, o.Client.Name, o.Client.LogoURI),
 		Method: o.Mail.Method, Address: o.Mail.Address, Date: o.Mail.Date, Count: o.Mail.Count,
 		Origin: mail.NewOrigin(o.Request.UserAgent, o.Request.IP, o.At),
 		Locale: o.Request.Locale, Void: o.Void,

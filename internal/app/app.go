@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stile-id/stile/internal/admin"
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/authenticator/email"
@@ -62,6 +63,9 @@ type App struct {
 	Engine *flow.Engine
 	Inbox  *mail.Inbox // nil without
 	Sender string      // From of mails
+
+	admin        *admin.Service
+	adminHandler http.Handler
 
 	outbox   *outbox.Outbox
 	policies *policies
@@ -128,10 +132,10 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	// The OAuth core and the flow engine need each other: the engine asks for
 	// clients, the core for interactions.
-	var clients flowClients
+	clients := flowClients{policies: a.policies.Current}
 	tokens := &signOuts{}
 	a.Engine, err = flow.New(flow.Config{
-		Store: flowStore{db, tokens}, Keys: keys, Clients: &clients, Outbox: mailer{a.outbox},
+		Store: flowStore{db, tokens}, Keys: keys, Clients: &clients, Outbox: mailer{a.outbox, a.policies.Current},
 		Policies: a.policies.Current, Authenticators: []authenticator.Authenticator{codes, words},
 		Limits: c.Limits, Now: c.Now, Logger: c.Logger,
 	})
@@ -141,17 +145,19 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	a.policies.check = a.Engine.Check
 	cookie := edge.SessionCookie{Secure: strings.HasPrefix(c.PublicURL, "https://")}
 	a.OAuth, err = oauth.New(oauth.Config{
-		PublicURL: c.PublicURL, Store: db, Keyring: keys, Interactions: interactions{a.Engine}, Cookie: cookie,
+		PublicURL: c.PublicURL, Store: db, Keyring: keys, Interactions: interactions{a.Engine}, Sessions: a.Engine, Cookie: cookie,
 		InTx: func(ctx context.Context, fn func(oauth.Tx) error) error {
 			return db.InTx(ctx, store.Durable, func(tx store.Tx) error { return fn(tx) })
 		},
-		Servers: c.Servers, Now: c.Now, Logger: c.Logger,
+		TrustedOrigins: func() []string { return a.policies.Current().TrustedOrigins },
+		Servers:        c.Servers, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
 	clients.clients = a.OAuth.Client
 	tokens.revocation = a.OAuth.Revocation
+	a.operators(c, keys, tokens)
 	a.handler = a.routes(c, codes.TransactionOf, cookie)
 	return a, nil
 }
@@ -160,11 +166,13 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cookie edge.SessionCookie) http.Handler {
 	idx := idxapi.New(idxapi.Config{
 		Engine: a.Engine, PublicURL: c.PublicURL, LinkTransaction: linkTransaction, Agent: mail.ParseUserAgent,
+		Tickets: a.admin.Landing, Brand: func() string { return a.policies.Current().Brand.Name },
 		Cookie: cookie, Logger: c.Logger,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/idp/idx/", a.OAuth.CORS(idx))
 	mux.Handle("/email/verify/", idx)
+	mux.Handle(admin.TicketPath, idx)
 	if a.Inbox != nil {
 		mux.Handle("/dev/inbox", a.Inbox.Handler())
 		mux.Handle("/dev/inbox/", a.Inbox.Handler())

@@ -84,6 +84,15 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	if err != nil {
 		return err
 	}
+	stopOperators, err := a.serveOperators(ctx, c.Data, c.PublicURL)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := stopOperators(); err != nil {
+			logger.Error("stop", "err", err)
+		}
+	}()
 	servers := []*http.Server{serve(listener, a.Handler(), logger)}
 	if appListener != nil {
 		h, err := demo.New(demo.Config{
@@ -255,12 +264,15 @@ func (a *App) register(ctx context.Context, c oauth.Client, confidential bool) (
 	if problem.KindOf(err) != problem.Conflict {
 		return c.ID, secret, err
 	}
-	stored, err := a.OAuth.Client(ctx, c.ID)
+	// What stile apply has said of it stays; the flags say the rest.
+	stored, err := a.admin.App(ctx, c.ID)
 	if err != nil {
 		return "", "", err
 	}
-	c.Version, c.CreatedAt = stored.Version, stored.CreatedAt
-	return c.ID, secret, a.OAuth.UpdateClient(ctx, c)
+	stored.Secrets, stored.GrantTypes = c.Secrets, c.GrantTypes
+	stored.RedirectURIs, stored.PostLogoutRedirectURIs = c.RedirectURIs, c.PostLogoutRedirectURIs
+	stored.EmailCallbackURI, stored.SignUpURI = c.EmailCallbackURI, c.SignUpURI
+	return c.ID, secret, a.OAuth.UpdateClient(ctx, stored)
 }
 
 func banner(out io.Writer, c config.Dev, clients devClients, issuer string) {

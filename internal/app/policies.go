@@ -10,15 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/stile-id/stile/internal/audit"
-	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/admin"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 	"github.com/stile-id/stile/internal/store"
 )
-
-// orgSetting is where the database keeps the policies, as one document.
-const orgSetting = "org"
 
 // policies holds those in force. Every node reads the document again each
 // second, so that a change reaches all of them without a signal.
@@ -41,7 +37,7 @@ func (p *policies) Current() *policy.Org { return p.current.Load() }
 func (p *policies) load(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	data, err := p.store.Setting(ctx, orgSetting)
+	data, err := p.store.Setting(ctx, admin.OrgSetting)
 	if problem.KindOf(err) == problem.NotFound {
 		data, err = nil, nil
 	}
@@ -69,43 +65,6 @@ func (p *policies) load(ctx context.Context) error {
 	p.read = data
 	p.current.Store(&org)
 	return nil
-}
-
-// stored returns the document as it is kept, without what this process changes of it.
-func (p *policies) stored(ctx context.Context) (policy.Org, error) {
-	data, err := p.store.Setting(ctx, orgSetting)
-	if problem.KindOf(err) == problem.NotFound {
-		return p.initial, nil
-	}
-	var org policy.Org
-	if err == nil {
-		err = json.Unmarshal(data, &org)
-	}
-	return org, err
-}
-
-// save puts a document in force, here at once and on other nodes within a second.
-func (p *policies) save(ctx context.Context, org policy.Org, now time.Time) error {
-	if err := p.check(&org); err != nil {
-		return problem.New(problem.Invalid, "", "%s", err.Error())
-	}
-	data, err := json.Marshal(org)
-	if err != nil {
-		return err
-	}
-	row := audit.Row{ID: directory.NewID("ae"), At: now, Events: []audit.Event{{
-		At: now, Type: "policy.lifecycle.update", Outcome: audit.Success, Actor: audit.System,
-	}}}
-	err = p.store.InTx(ctx, store.Durable, func(tx store.Tx) error {
-		if err := tx.SetSetting(orgSetting, data); err != nil {
-			return err
-		}
-		return tx.Append(row)
-	})
-	if err != nil {
-		return fmt.Errorf("save policies: %w", err)
-	}
-	return p.load(ctx)
 }
 
 // run reads the document again each second until ctx ends.

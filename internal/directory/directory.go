@@ -15,8 +15,10 @@ type Status string
 // proof: no such row exists (SEC S-30).
 const (
 	Active      Status = "ACTIVE"
-	Provisioned Status = "PROVISIONED" // invited: the address is not proven, and nothing signs in
-	Disabled    Status = "SUSPENDED"
+	Staged      Status = "STAGED"        // made by an operator and not invited yet
+	Provisioned Status = "PROVISIONED"   // invited: the address is not proven, and nothing signs in
+	Disabled    Status = "SUSPENDED"     // by an operator, who can take it back
+	Deactivated Status = "DEPROVISIONED" // the step before deletion (SEC S-132); only an invitation leads back
 )
 
 // A User is a person with a proven address, or one who was invited to prove it.

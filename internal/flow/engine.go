@@ -373,6 +373,8 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 			return nil, fmt.Errorf("flow: account: %w", err)
 		case a.Status != directory.Active && !(tx.Activating && a.Status == directory.Provisioned):
 			return nil, errExpired()
+		case tx.proven() && a.SignedOutAt.After(tx.CreatedAt) && !a.SignedOutAt.Equal(tx.SignedOutAt):
+			return nil, errExpired() // what was proven here was ended elsewhere (SEC S-32)
 		}
 		t.account = &a
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
@@ -180,8 +181,10 @@ func (t *Turn) notify(template string, m authenticator.Mail) {
 
 // signOutEverywhere ends every session and token of the person that began before now (SEC S-32, S-104).
 func (t *Turn) signOutEverywhere() {
-	t.changeUser(func(u *directory.User) { u.SignedOutAt = t.now })
-	id, now := t.account.ID, t.now
+	now := t.now.Truncate(time.Microsecond) // as the database keeps it
+	t.changeUser(func(u *directory.User) { u.SignedOutAt = now })
+	t.tx.SignedOutAt = now
+	id := t.account.ID
 	t.writes = append(t.writes, func(tx Tx) error { return tx.SignOut(id, now) })
 	t.durable = true
 }

@@ -2,6 +2,7 @@
 package idxapi
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -23,6 +24,11 @@ type Config struct {
 	PublicURL string // the org URL, without a trailing slash
 	// LinkTransaction finds the transaction that a link's token names.
 	LinkTransaction func(token string) (id string, ok bool)
+	// Tickets finds where a mailed ticket leads; ok is false for one that is of no
+	// use any more. Nil: there are none.
+	Tickets func(ctx context.Context, token string) (target string, ok bool, err error)
+	// Brand is the name on pages that no app is known for; nil: the engine's own.
+	Brand func() string
 	// Agent names the browser and the system of a User-Agent header, in words of a fixed list.
 	Agent  func(userAgent string) (browser, os string)
 	Cookie edge.SessionCookie
@@ -35,6 +41,8 @@ type Server struct {
 	engine          *flow.Engine
 	publicURL       string
 	linkTransaction func(string) (string, bool)
+	tickets         func(context.Context, string) (string, bool, error)
+	brand           func() string
 	agent           func(string) (string, string)
 	cookie          edge.SessionCookie
 	log             *slog.Logger
@@ -46,12 +54,19 @@ type Server struct {
 func New(c Config) *Server {
 	s := &Server{
 		engine: c.Engine, publicURL: c.PublicURL, linkTransaction: c.LinkTransaction, agent: c.Agent, cookie: c.Cookie,
+		tickets: c.Tickets, brand: c.Brand,
 		log: c.Logger, names: map[string][]string{}, mux: http.NewServeMux(),
 	}
 	for _, offer := range slices.Sorted(maps.Keys(paths)) {
 		s.names[paths[offer]] = append(s.names[paths[offer]], offer)
 	}
+	if s.brand == nil {
+		s.brand = func() string { return "" }
+	}
 	s.mux.HandleFunc("/idp/idx/{action...}", s.action)
+	if s.tickets != nil {
+		s.mux.HandleFunc("GET /t/{token}", s.ticket)
+	}
 	s.mux.HandleFunc("GET /email/verify/{token}", s.link)
 	return s
 }

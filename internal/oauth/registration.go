@@ -77,12 +77,25 @@ func NewClient(c Client, confidential bool, now time.Time) (_ Client, secret str
 	return c, secret, nil
 }
 
+// A FieldError is one thing that keeps a client from being registered.
+type FieldError struct {
+	Client, Field string // the field in the words of the stored document
+	Err           error
+}
+
+func (e *FieldError) Error() string {
+	return fmt.Sprintf("oauth: client %q: %s: %v", e.Client, e.Field, e.Err)
+}
+
+// Unwrap returns what is wrong.
+func (e *FieldError) Unwrap() error { return e.Err }
+
 // Validate reports everything that keeps c from being registered (SEC S-75), nil
 // if nothing does.
 func (c *Client) Validate() error {
 	var errs []error
 	fail := func(field, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("oauth: client %q: %s: %w", c.ID, field, fmt.Errorf(format, args...)))
+		errs = append(errs, &FieldError{Client: c.ID, Field: field, Err: fmt.Errorf(format, args...)})
 	}
 	if !clientID.MatchString(c.ID) {
 		fail("id", "must be 1 to 100 letters, digits, dots, hyphens or underscores")
@@ -124,9 +137,14 @@ func (c *Client) Validate() error {
 			fail("emailCallbackUri", "%q %w", c.EmailCallbackURI, err)
 		}
 	}
-	if c.SignUpURI != "" {
-		if err := ValidateRedirectURI(c.SignUpURI, false); err != nil {
-			fail("signUpUri", "%q %w", c.SignUpURI, err)
+	for _, page := range []struct{ field, uri string }{
+		{"signUpUri", c.SignUpURI}, {"activationUri", c.ActivationURI}, {"recoveryUri", c.RecoveryURI},
+	} {
+		if page.uri == "" {
+			continue
+		}
+		if err := ValidateRedirectURI(page.uri, false); err != nil {
+			fail(page.field, "%q %w", page.uri, err)
 		}
 	}
 	if len(c.TrustedOrigins) > maxListed {
@@ -233,3 +251,6 @@ func auditRow(ctx context.Context, now time.Time, events ...audit.Event) audit.R
 	}
 	return row
 }
+
+// KnownGrant reports whether a client may have a grant type.
+func KnownGrant(g string) bool { return slices.Contains(knownGrants, g) }

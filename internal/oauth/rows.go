@@ -18,6 +18,8 @@ type Client struct {
 	PostLogoutRedirectURIs []string `json:"postLogoutRedirectUris,omitempty"`
 	EmailCallbackURI       string   `json:"emailCallbackUri,omitempty"` // where mailed links lead (IDX §3.4)
 	SignUpURI              string   `json:"signUpUri,omitempty"`        // the app's sign-up page, for mails to people without an account
+	ActivationURI          string   `json:"activationUri,omitempty"`    // the page that takes activationToken, for mailed invitations
+	RecoveryURI            string   `json:"recoveryUri,omitempty"`      // the page that takes recoveryToken, for mails of an operator
 	TrustedOrigins         []string `json:"trustedOrigins,omitempty"`   // for CORS, beyond those of RedirectURIs
 	GrantTypes             []string `json:"grantTypes"`
 	IDTokenAlg             string   `json:"idTokenAlg,omitempty"`    // "" is RS256
@@ -71,10 +73,11 @@ type RefreshFamily struct {
 	Session   string // at the engine; empty without
 }
 
-// A Revocation makes a token, or all tokens of a grant, void until they would
-// have ended by themselves. One of a user voids what was issued until RevokedAt.
+// A Revocation makes a token, or all tokens of a grant or a session, void until
+// they would have ended by themselves. One of a user voids what was issued until
+// RevokedAt.
 type Revocation struct {
-	ID        string // a grant's id, a token's jti, or a user's id
+	ID        string // a grant's id, a token's jti, a session's id, or a user's id
 	RevokedAt time.Time
 	ExpiresAt time.Time // may be purged after
 }

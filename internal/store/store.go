@@ -184,6 +184,8 @@ type Tx interface {
 
 	InsertClient(oauth.Client) error
 	UpdateClient(oauth.Client) error // as UpdateUser
+	// DeleteClient removes a client if it has that version, else ErrStale. Its id is free again.
+	DeleteClient(id string, version int64) error
 	InsertKey(oauth.Key) error
 	UpdateKey(oauth.Key) error // ActiveFrom and ExpiresAt only; ErrNotFound
 
@@ -197,9 +199,14 @@ type Tx interface {
 	RevokeGrant(grant string, at time.Time) error
 	// RevokeFamilies ends all live families of a user but those of the grant except; "" excepts none.
 	RevokeFamilies(userID, except string, at time.Time) error
-	Revoke(oauth.Revocation) error // repeating it changes nothing
+	// RevokeClient ends all live families of a client; it looks at every family.
+	RevokeClient(clientID string, at time.Time) error
+	Revoke(oauth.Revocation) error // of two for one id the later holds
 
 	SetSetting(name string, value []byte) error
+	// ReplaceSetting writes value if the setting is still old, byte by byte, else
+	// ErrStale; a nil old is a setting that is not there.
+	ReplaceSetting(name string, old, value []byte) error
 }
 
 // Stats counts work done, for budgets (decision D37) and metrics.

@@ -53,6 +53,13 @@ func (t *Tx) UpdateClient(c oauth.Client) error {
 	return t.writeClient(store.ErrStale, updateClient, c)
 }
 
+var deleteClient = define("delete client", `DELETE FROM clients WHERE id = $1 AND version = $2`)
+
+// DeleteClient implements [store.Tx].
+func (t *Tx) DeleteClient(id string, version int64) error {
+	return t.write(store.ErrStale, deleteClient, id, version)
+}
+
 var selectKeys = define("read keys", `
 	SELECT id, server, alg, private, created_at, active_from, expires_at
 	FROM signing_keys ORDER BY created_at, id`)
@@ -134,6 +141,9 @@ var (
 	revokeGrant = define("revoke grant", `
 	UPDATE refresh_families SET revoked_at = $2 WHERE grant_id = $1 AND revoked_at = 0`)
 
+	revokeClient = define("revoke refresh families", `
+	UPDATE refresh_families SET revoked_at = $2 WHERE client_id = $1 AND revoked_at = 0`)
+
 	revokeFamilies = define("revoke refresh families", `
 	UPDATE refresh_families SET revoked_at = $3
 	WHERE user_id = $1 AND revoked_at = 0 AND ($2 = '' OR grant_id <> $2)`)
@@ -164,6 +174,12 @@ func (t *Tx) RevokeGrant(grant string, at time.Time) error {
 	return err
 }
 
+// RevokeClient implements [store.Tx].
+func (t *Tx) RevokeClient(clientID string, at time.Time) error {
+	_, err := t.exec(revokeClient, clientID, micros(at))
+	return err
+}
+
 // RevokeFamilies implements [store.Tx].
 func (t *Tx) RevokeFamilies(userID, except string, at time.Time) error {
 	_, err := t.exec(revokeFamilies, userID, except, micros(at))
@@ -182,7 +198,9 @@ func (r *Reader) RevocationsSince(ctx context.Context, since time.Time) ([]oauth
 }
 
 var insertRevocation = define("revoke", `
-	INSERT INTO revocations (id, revoked_at, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
+	INSERT INTO revocations (id, revoked_at, expires_at) VALUES ($1, $2, $3)
+	ON CONFLICT (id) DO UPDATE SET revoked_at = excluded.revoked_at, expires_at = excluded.expires_at
+	WHERE excluded.revoked_at > revocations.revoked_at`)
 
 // Revoke implements [store.Tx].
 func (t *Tx) Revoke(v oauth.Revocation) error {

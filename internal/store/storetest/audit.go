@@ -150,6 +150,20 @@ var auditTests = []test{
 		write(t, s, func(tx store.Tx) error { return tx.SetSetting("empty", nil) })
 		same(t, len(read[[]byte](t)(s.Setting(ctx, "empty"))), 0)
 	}},
+
+	{"setting replaced", func(t *testing.T, s store.Store) {
+		replace := func(old, value []byte) func(store.Tx) error {
+			return func(tx store.Tx) error { return tx.ReplaceSetting("name", old, value) }
+		}
+		refuse(t, s, store.ErrStale, replace([]byte("first"), []byte("second")))
+		write(t, s, replace(nil, []byte("first")))
+		refuse(t, s, store.ErrStale, replace(nil, []byte("second")))
+		refuse(t, s, store.ErrStale, replace([]byte("First"), []byte("second")))
+		same(t, string(read[[]byte](t)(s.Setting(ctx, "name"))), "first")
+		write(t, s, replace([]byte("first"), []byte{}))
+		write(t, s, replace([]byte{}, []byte("\x00\xff")))
+		same(t, string(read[[]byte](t)(s.Setting(ctx, "name"))), "\x00\xff")
+	}},
 }
 
 func aSeal(number, first, last int64) audit.Seal {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -43,6 +44,21 @@ var oauthTests = []test{
 		same(t, read[[]oauth.Client](t)(s.Clients(ctx)), []oauth.Client{bare, web})
 		refuse(t, s, store.ErrStale, func(tx store.Tx) error { return tx.UpdateClient(web) })
 		refuse(t, s, store.ErrStale, func(tx store.Tx) error { return tx.UpdateClient(oauth.Client{ID: "new", Version: 1}) })
+
+		refuse(t, s, store.ErrStale, func(tx store.Tx) error { return tx.DeleteClient("web", 1) })
+		write(t, s, func(tx store.Tx) error { return tx.DeleteClient("web", 2) })
+		same(t, read[[]oauth.Client](t)(s.Clients(ctx)), []oauth.Client{bare})
+		refuse(t, s, store.ErrStale, func(tx store.Tx) error { return tx.DeleteClient("web", 2) })
+	}},
+
+	{"client revoked", func(t *testing.T, s store.Store) {
+		other := aFamily("b", "b")
+		other.ClientID = "other"
+		insertFamilies(t, s, aFamily("a", "a"), other)
+		write(t, s, func(tx store.Tx) error { return tx.RevokeClient(aFamily("", "").ClientID, later(time.Minute)) })
+		write(t, s, func(tx store.Tx) error { return tx.RevokeClient("nobody", later(time.Minute)) })
+		same(t, read[oauth.RefreshFamily](t)(s.RefreshFamily(ctx, "a")).RevokedAt, later(time.Minute))
+		same(t, read[oauth.RefreshFamily](t)(s.RefreshFamily(ctx, "b")).RevokedAt, time.Time{})
 	}},
 
 	{"key", func(t *testing.T, s store.Store) {
@@ -138,7 +154,9 @@ var oauthTests = []test{
 
 		again := all[0]
 		again.RevokedAt, again.ExpiresAt = later(time.Hour), later(2*time.Hour)
-		write(t, s, func(tx store.Tx) error { return tx.Revoke(again) })
-		same(t, read[[]oauth.Revocation](t)(s.RevocationsSince(ctx, time.Time{})), all)
+		earlier := all[1]
+		earlier.RevokedAt = earlier.RevokedAt.Add(-time.Second)
+		write(t, s, func(tx store.Tx) error { return errors.Join(tx.Revoke(again), tx.Revoke(earlier)) })
+		same(t, read[[]oauth.Revocation](t)(s.RevocationsSince(ctx, time.Time{})), append(all[1:], again))
 	}},
 }

@@ -1,0 +1,438 @@
+package adminapi
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stile-id/stile/internal/admin"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/policy"
+)
+
+// A User is the resource of that name (MGMT §3).
+type User struct {
+	ID              string          `json:"id"`
+	Status          string          `json:"status"`
+	Created         Time            `json:"created"`
+	Activated       Time            `json:"activated"`
+	StatusChanged   Time            `json:"statusChanged"`
+	LastLogin       Time            `json:"lastLogin"`
+	LastUpdated     Time            `json:"lastUpdated"`
+	PasswordChanged Time            `json:"passwordChanged"`
+	Type            TypeOf          `json:"type"`
+	Profile         map[string]any  `json:"profile"`
+	Credentials     Credentials     `json:"credentials"`
+	Embedded        *Embedded       `json:"_embedded,omitempty"`
+	Links           map[string]Link `json:"_links"`
+}
+
+// TypeOf is the type of a user.
+type TypeOf struct {
+	ID string `json:"id"`
+}
+
+// Credentials tell what a user signs in with.
+type Credentials struct {
+	Password *struct{} `json:"password,omitempty"` // there is one
+	Emails   []Email   `json:"emails,omitempty"`
+	Provider Provider  `json:"provider"`
+}
+
+// An Email is an address of a user.
+type Email struct {
+	Value  string `json:"value"`
+	Status string `json:"status"`
+	Type   string `json:"type"`
+}
+
+// A Provider is who knows a user's credentials.
+type Provider struct {
+	Type string `json:"type"`
+	Name string `json:"name"`
+}
+
+// Embedded is what was asked for beside a user.
+type Embedded struct {
+	Groups     []string    `json:"groups"`
+	Activation *Activation `json:"activation,omitempty"`
+}
+
+// An Activation is a ticket as the wire has it.
+type Activation struct {
+	Token     string `json:"activationToken,omitempty"`
+	URL       string `json:"activationUrl,omitempty"`
+	ExpiresAt Time   `json:"expiresAt"`
+}
+
+// A Reset is a ticket to a new password.
+type Reset struct {
+	Token     string `json:"recoveryToken,omitempty"`
+	URL       string `json:"resetPasswordUrl,omitempty"`
+	ExpiresAt Time   `json:"expiresAt"`
+}
+
+// A Factor is one way to sign in that a user has.
+type Factor struct {
+	ID            string          `json:"id"`
+	FactorType    string          `json:"factorType"`
+	Provider      string          `json:"provider"`
+	VendorName    string          `json:"vendorName"`
+	Status        string          `json:"status"`
+	Authenticator string          `json:"authenticator"` // its key, as policies name it
+	Created       Time            `json:"created"`
+	LastUpdated   Time            `json:"lastUpdated"`
+	Links         map[string]Link `json:"_links"`
+}
+
+func (s *server) users() map[string]endpoint {
+	done := func(do func(ctx context.Context, id string) (directory.Account, error)) endpoint {
+		return func(_ http.ResponseWriter, r *http.Request) (any, error) {
+			_, err := do(r.Context(), r.PathValue("user"))
+			return struct{}{}, err
+		}
+	}
+	return map[string]endpoint{
+		"GET /users":                s.listUsers,
+		"POST /users":               s.addUser,
+		"GET /users/{user}":         s.getUser,
+		"PUT /users/{user}":         s.replaceUser,
+		"POST /users/{user}":        s.updateUser,
+		"DELETE /users/{user}":      s.deleteUser,
+		"GET /users/{user}/groups":  s.groupsOfUser,
+		"GET /users/{user}/factors": s.listFactors,
+		"DELETE /users/{user}/sessions": func(_ http.ResponseWriter, r *http.Request) (any, error) {
+			tokens, err := flag(r, "oauthTokens", false)
+			if err != nil {
+				return nil, err
+			}
+			return nil, s.admin.EndSessions(r.Context(), r.PathValue("user"), tokens)
+		},
+		"DELETE /users/{user}/factors/{factor}": func(_ http.ResponseWriter, r *http.Request) (any, error) {
+			return nil, s.admin.DropMethod(r.Context(), r.PathValue("user"), r.PathValue("factor"))
+		},
+		"POST /users/{user}/lifecycle/activate":       s.invite(s.admin.Activate),
+		"POST /users/{user}/lifecycle/reactivate":     s.invite(s.admin.Reactivate),
+		"POST /users/{user}/lifecycle/deactivate":     done(s.admin.Deactivate),
+		"POST /users/{user}/lifecycle/suspend":        done(s.admin.Suspend),
+		"POST /users/{user}/lifecycle/unsuspend":      done(s.admin.Unsuspend),
+		"POST /users/{user}/lifecycle/reset_password": s.resetPassword,
+	}
+}
+
+func (s *server) user(a directory.Account, org *policy.Org) User {
+	self := s.base + "/users/" + a.ID
+	u := User{
+		ID: a.ID, Status: string(a.Status), Created: Time(a.CreatedAt), Activated: Time(a.EmailVerifiedAt), LastUpdated: Time(a.UpdatedAt),
+		Type: TypeOf{"oty1"},
+		Profile: map[string]any{
+			"firstName": text(a.FirstName), "lastName": text(a.LastName), "login": a.Email, "email": a.Email,
+			"mobilePhone": nil, "secondEmail": nil,
+		},
+		Credentials: Credentials{Provider: Provider{"OKTA", "OKTA"}},
+		Links:       map[string]Link{"self": {Href: self}},
+	}
+	if a.Locale != "" {
+		u.Profile["locale"] = a.Locale
+	}
+	for name, value := range a.Attributes {
+		u.Profile[name] = typed(org, name, value)
+	}
+	email := Email{a.Email, "UNVERIFIED", "PRIMARY"}
+	if !a.EmailVerifiedAt.IsZero() {
+		email.Status = "VERIFIED"
+	}
+	u.Credentials.Emails = []Email{email}
+	last := time.Time{}
+	for _, e := range a.Enrollments {
+		if e.LastUsedAt.After(last) {
+			last = e.LastUsedAt
+		}
+		if e.Authenticator == "okta_password" {
+			u.Credentials.Password, u.PasswordChanged = &struct{}{}, Time(e.CreatedAt)
+		}
+	}
+	u.LastLogin = Time(last)
+	verbs := map[directory.Status][]string{
+		directory.Staged:      {"activate", "deactivate"},
+		directory.Provisioned: {"reactivate", "deactivate"},
+		directory.Active:      {"suspend", "reset_password", "deactivate"},
+		directory.Disabled:    {"unsuspend", "deactivate"},
+		directory.Deactivated: {"activate"},
+	}
+	for _, v := range verbs[a.Status] {
+		name, rest, _ := strings.Cut(v, "_")
+		if rest != "" {
+			name += strings.ToUpper(rest[:1]) + rest[1:]
+		}
+		u.Links[name] = Link{self + "/lifecycle/" + v, http.MethodPost}
+	}
+	return u
+}
+
+func text(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+// typed is a value as its attribute has it.
+func typed(org *policy.Org, name, value string) any {
+	a, _ := admin.Attribute(org, name)
+	switch a.Type {
+	case "number":
+		if f, err := strconv.ParseFloat(value, 64); err == nil {
+			return f
+		}
+	case "boolean":
+		return value == "true"
+	}
+	return value
+}
+
+func (s *server) answer(ctx context.Context, a directory.Account) (any, error) {
+	d, err := s.admin.Document(ctx)
+	return s.user(a, &d.Org), err
+}
+
+func (s *server) getUser(_ http.ResponseWriter, r *http.Request) (any, error) {
+	a, err := s.admin.User(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return nil, err
+	}
+	return s.answer(r.Context(), a)
+}
+
+// A userBody is what is read of a user; the rest of the resource is ours to say.
+type userBody struct {
+	Profile     map[string]any `json:"profile"`
+	GroupIDs    []string       `json:"groupIds"`
+	Credentials struct {
+		Password map[string]any `json:"password"`
+	} `json:"credentials"`
+}
+
+func readUser(w http.ResponseWriter, r *http.Request) (userBody, error) {
+	var b userBody
+	if err := read(w, r, &b); err != nil {
+		return b, err
+	}
+	if len(b.Credentials.Password) > 0 { // an empty one is that of a resource that was read (MGMT T1)
+		return b, &admin.Invalid{Causes: []string{"password: an operator does not pick it (SEC S-62); the person does, with an activation or recovery token"}}
+	}
+	return b, nil
+}
+
+// put writes a profile of the wire into one of the directory. Missing members stay, null ones go.
+func put(p *admin.Profile, profile map[string]any) error {
+	var wrong []string
+	for name, v := range profile {
+		var value string
+		switch v := v.(type) {
+		case nil:
+		case string:
+			value = v
+		case bool:
+			value = strconv.FormatBool(v)
+		case float64:
+			value = strconv.FormatFloat(v, 'f', -1, 64)
+		default:
+			wrong = append(wrong, name+": must be a text, a number or a boolean")
+			continue
+		}
+		switch name {
+		case "email":
+			p.Email = value
+		case "login":
+			if _, ok := profile["email"]; !ok {
+				p.Email = value
+			} else if e, _ := profile["email"].(string); value != "" && !sameAddress(e, value) {
+				wrong = append(wrong, "login: must be the email address")
+			}
+		case "firstName":
+			p.FirstName = value
+		case "lastName":
+			p.LastName = value
+		case "locale":
+			p.Locale = value
+		default:
+			if p.Attributes == nil {
+				p.Attributes = map[string]string{}
+			}
+			delete(p.Attributes, name)
+			if value != "" {
+				p.Attributes[name] = value
+			}
+		}
+	}
+	if len(wrong) > 0 {
+		slices.Sort(wrong)
+		return &admin.Invalid{Causes: wrong}
+	}
+	return nil
+}
+
+func sameAddress(a, b string) bool {
+	x, err := directory.ParseAddress(a)
+	y, err2 := directory.ParseAddress(b)
+	return err == nil && err2 == nil && x.Canonical == y.Canonical
+}
+
+func (s *server) addUser(w http.ResponseWriter, r *http.Request) (any, error) {
+	b, err := readUser(w, r)
+	if err != nil {
+		return nil, err
+	}
+	var p admin.Profile
+	if err := put(&p, b.Profile); err != nil {
+		return nil, err
+	}
+	activate, err := flag(r, "activate", true)
+	if err != nil {
+		return nil, err
+	}
+	vouched, err := flag(r, "emailVerified", false)
+	if err != nil {
+		return nil, err
+	}
+	by, show, err := delivery(r)
+	if err != nil {
+		return nil, err
+	}
+	begins := admin.Stage
+	switch {
+	case vouched && activate:
+		begins = admin.Vouched
+	case activate:
+		begins = admin.Invite
+	}
+	a, ticket, err := s.admin.AddUser(r.Context(), p, b.GroupIDs, begins, by)
+	if err != nil {
+		return nil, err
+	}
+	d, err := s.admin.Document(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	u := s.user(a, &d.Org)
+	if show && ticket.Token != "" {
+		u.Embedded = &Embedded{Groups: a.Groups, Activation: &Activation{ticket.Token, ticket.URL, Time(ticket.ExpiresAt)}}
+	}
+	return u, nil
+}
+
+// delivery says whether a ticket is mailed, and whether the answer has it. On
+// the field's wire it is one or the other; returnToken is ours.
+func delivery(r *http.Request) (by admin.Delivery, show bool, err error) {
+	by.Client = r.URL.Query().Get("client")
+	if by.Mail, err = flag(r, "sendEmail", true); err != nil {
+		return by, false, err
+	}
+	show, err = flag(r, "returnToken", !by.Mail)
+	return by, show, err
+}
+
+func (s *server) replaceUser(w http.ResponseWriter, r *http.Request) (any, error) {
+	b, err := readUser(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return s.saveUser(r, b, func(p *admin.Profile) { *p = admin.Profile{Email: p.Email, Locale: p.Locale} })
+}
+
+func (s *server) updateUser(w http.ResponseWriter, r *http.Request) (any, error) {
+	b, err := readUser(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return s.saveUser(r, b, func(*admin.Profile) {})
+}
+
+func (s *server) saveUser(r *http.Request, b userBody, first func(*admin.Profile)) (any, error) {
+	if err := put(&admin.Profile{}, b.Profile); err != nil {
+		return nil, err
+	}
+	a, err := s.admin.UpdateUser(r.Context(), r.PathValue("user"), func(p *admin.Profile) {
+		first(p)
+		_ = put(p, b.Profile) // was looked at above
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.answer(r.Context(), a)
+}
+
+// deleteUser takes the two steps one by one (SEC S-132).
+func (s *server) deleteUser(_ http.ResponseWriter, r *http.Request) (any, error) {
+	a, err := s.admin.User(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return nil, err
+	}
+	if a.Status != directory.Deactivated {
+		_, err := s.admin.Deactivate(r.Context(), a.ID)
+		return nil, err
+	}
+	return nil, s.admin.Delete(r.Context(), a.ID)
+}
+
+func (s *server) invite(do func(context.Context, string, admin.Delivery) (directory.Account, admin.Ticket, error)) endpoint {
+	return func(_ http.ResponseWriter, r *http.Request) (any, error) {
+		by, show, err := delivery(r)
+		if err != nil {
+			return nil, err
+		}
+		_, t, err := do(r.Context(), r.PathValue("user"), by)
+		if err != nil {
+			return nil, err
+		}
+		if !show {
+			return struct{}{}, nil
+		}
+		return Activation{t.Token, t.URL, Time(t.ExpiresAt)}, nil
+	}
+}
+
+func (s *server) resetPassword(_ http.ResponseWriter, r *http.Request) (any, error) {
+	by, show, err := delivery(r)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.admin.Reset(r.Context(), r.PathValue("user"), by)
+	if err != nil {
+		return nil, err
+	}
+	if !show {
+		return struct{}{}, nil
+	}
+	return Reset{t.Token, t.URL, Time(t.ExpiresAt)}, nil
+}
+
+// factorTypes are the field's words for authenticators.
+var factorTypes = map[string]string{
+	"okta_email": "email", "okta_password": "password", "google_otp": "token:software:totp", "webauthn": "webauthn",
+	"phone_number": "sms", "security_question": "question",
+}
+
+func (s *server) listFactors(_ http.ResponseWriter, r *http.Request) (any, error) {
+	a, err := s.admin.User(r.Context(), r.PathValue("user"))
+	if err != nil {
+		return nil, err
+	}
+	out := []Factor{}
+	for _, e := range a.Enrollments {
+		kind := factorTypes[e.Authenticator]
+		if kind == "" {
+			kind = e.Authenticator
+		}
+		out = append(out, Factor{
+			ID: e.ID, FactorType: kind, Provider: "OKTA", VendorName: "OKTA", Status: "ACTIVE", Authenticator: e.Authenticator,
+			Created: Time(e.CreatedAt), LastUpdated: Time(e.CreatedAt),
+			Links: map[string]Link{"self": {Href: s.base + "/users/" + a.ID + "/factors/" + e.ID}},
+		})
+	}
+	return out, nil
+}

@@ -1,0 +1,39 @@
+package flow
+
+import (
+	"errors"
+
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+)
+
+// Knows reports whether an authenticator is installed.
+func (e *Engine) Knows(key string) bool { return e.authenticators[key] != nil }
+
+// NameOf is what people know an authenticator as, its key if it is not installed.
+func (e *Engine) NameOf(key string) string {
+	if a := e.authenticators[key]; a != nil {
+		return a.Info().Name
+	}
+	return key
+}
+
+// Vouch makes the enrollment of a user's address, which an operator says is
+// theirs (SEC S-40). Nothing is written.
+func (e *Engine) Vouch(u directory.User) (directory.Enrollment, error) {
+	a := e.authenticators[emailKey]
+	v, ok := a.(authenticator.Voucher)
+	if !ok {
+		return directory.Enrollment{}, errors.New("flow: the address cannot be enrolled")
+	}
+	c, err := v.Vouch(authenticator.Subject{UserID: u.ID, Login: u.Email, Address: u.Email})
+	if err != nil {
+		return directory.Enrollment{}, err
+	}
+	now := e.now()
+	en := directory.Enrollment{
+		ID: directory.NewID(a.Info().EnrollmentPrefix), UserID: u.ID, Version: 1, Authenticator: emailKey, CreatedAt: now,
+	}
+	en.Credential = e.sealCredential(en.ID, c)
+	return en, nil
+}
