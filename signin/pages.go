@@ -219,6 +219,8 @@ func (p *Pages) table(callback string) map[string]route {
 	return map[string]route{
 		p.prefix:                {show: p.showSignIn, act: p.signIn, keep: doublePress},
 		p.prefix + "sign-up":    {show: p.showSignUp, act: p.signUp, keep: doublePress},
+		p.prefix + "recover":    {show: p.showRecover, act: p.recover, keep: doublePress},
+		p.prefix + "unlock":     {show: p.showUnlock, act: p.unlock, keep: doublePress},
 		p.prefix + "step":       {show: p.showStep, act: p.step, keep: doublePress},
 		p.prefix + callback:     {show: p.showCallback, act: p.callback, keep: doublePress},
 		p.prefix + "sign-out":   {show: p.showSignOut, act: p.signOut, keep: doublePress},
@@ -266,6 +268,7 @@ func (p *Pages) act(v *visit, at route) *answer {
 	if err := v.r.ParseForm(); err != nil {
 		return p.refuse(v, http.StatusBadRequest, "error.bad_form")
 	}
+	p.knowDevice(v)
 	h := sha256.New()
 	for _, s := range []string{v.r.URL.Path, v.r.URL.RawQuery, v.r.PostForm.Encode(), v.ownCookies()} {
 		fmt.Fprintf(h, "%d:%s", len(s), s)
