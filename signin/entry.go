@@ -99,6 +99,9 @@ func (p *Pages) entry(v *visit, form string, fields func(*offer, *flow) []*field
 	if s != nil {
 		e.Again = s.identity().Email
 	}
+	if form == signInForm && f.Typed["identifier"] == "" && len(f.Notes) == 0 && e.Again != "" {
+		f.Typed = map[string]string{"identifier": e.Again}
+	}
 
 	pg := p.page(v, formPages[form], f)
 	pg.Data = e

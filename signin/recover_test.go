@@ -154,7 +154,7 @@ func TestUnlock(t *testing.T) {
 		v = v.press("next", "identifier", ada, "password", "not it at all").is("sign-in")
 	}
 	v = v.press("next", "identifier", ada, "password", right).is("sign-in").says("The email or the password is not right.")
-	v = v.follow("Unlock your password").is("unlock").says("After too many wrong tries a password rests.")
+	v = v.follow("Unlock your password").is("unlock").says("After too many wrong tries a password stops working for a while.")
 	v = v.press("next", "identifier", "").is("unlock").says("Enter an email address")
 	v = v.press("next", "identifier", ada).is("email-code").says("If there is an account for ada@example.com")
 	v = v.press("continue", "verificationCode", "000000").is("email-code").says("That code is not right.")

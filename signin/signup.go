@@ -161,6 +161,9 @@ func (p *Pages) describe(v *visit, in idx.InputField) *field {
 		}
 	case len(in.Options) > 0:
 		fd.Type = "select"
+		if in.Value == nil || in.Value == "" { // nothing is chosen for anybody
+			fd.Options = append(fd.Options, choice{Label: v.words.T("field.choose")})
+		}
 		for _, o := range in.Options {
 			fd.Options = append(fd.Options, choice{Value: o.Value, Label: o.Label})
 		}
