@@ -101,12 +101,14 @@ func (c *Client) Start(ctx context.Context, o StartOptions) (*Transaction, error
 // Register begins a sign-up. With the zero Profile it stops at enroll-profile and
 // shows what that asks for; with a profile it goes on to the step after, the
 // proof of the address as a rule. Attributes that the form does not ask for are
-// not sent. The error is ErrRegistrationClosed where sign-up is not offered.
+// not sent. With an ActivationToken it begins as the person who was invited, whose
+// address is proven, and nothing else of the profile is sent. The error is
+// ErrRegistrationClosed where sign-up is not offered.
 //
 // To sign up on a transaction in hand, use Proceed with Input.Profile.
 func (c *Client) Register(ctx context.Context, p Profile) (*Transaction, error) {
-	tx, err := c.Start(ctx, StartOptions{})
-	if err != nil || tx.Status != StatusPending {
+	tx, err := c.Start(ctx, StartOptions{ActivationToken: p.ActivationToken})
+	if err != nil || tx.Status != StatusPending || p.ActivationToken != "" {
 		return tx, err
 	}
 	if !tx.HasFeature(FeatureRegistration) {
@@ -182,7 +184,8 @@ func (c *Client) identifyToRecover(ctx context.Context, tx *Transaction, who val
 func (t *Transaction) goesOn() bool { return t.Status == StatusPending && len(t.Messages) == 0 }
 
 // UnlockAccount begins the unlocking of a locked account and stops where the
-// engine asks for the identifier and a way to prove it. An engine that asks for
+// engine asks for the identifier and a way to prove it: answer with Input.Username
+// and Input.Authenticator. An engine that asks for
 // the identifier alone first has its answer in cr.Username; without one the
 // result's NextStep is unlock-account, to be named in Input.Step. The error is
 // ErrNotOffered where unlocking is not offered.

@@ -104,6 +104,7 @@ func (e *CallbackError) Format(f fmt.State, verb rune) { redact(f, e.Error()) }
 const (
 	keySessionExpired     = "idx.session.expired"
 	keyRegistrationClosed = "oie.registration.is.not.enabled"
+	keyUnsatisfiable      = "oie.assurance.unsatisfiable"
 )
 
 // failure makes an error of an answer in any of the three error shapes: OAuth

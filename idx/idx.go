@@ -55,8 +55,8 @@ type Feature string
 // Features, as the protocol's public clients spell them.
 const (
 	FeatureRegistration    Feature = "enroll-profile"
-	FeaturePasswordRecover Feature = "recover-password"
-	FeatureAccountUnlock   Feature = "unlock-account"
+	FeaturePasswordRecover Feature = "recover-password" // Proceed with Input.Step "recover" begins it
+	FeatureAccountUnlock   Feature = "unlock-account"   // Proceed with Input.Step "unlock-account" begins it
 	FeatureSocialIDP       Feature = "redirect-idp"
 )
 
@@ -193,6 +193,9 @@ type Profile struct {
 
 	Password   string // only where the sign-up form asks for it
 	Attributes map[string]string
+
+	// ActivationToken is of an invitation; Register then needs nothing else.
+	ActivationToken string
 }
 
 // Credentials identify a person who comes back.
@@ -209,6 +212,7 @@ type StartOptions struct {
 	Nonce     string // default: random
 	LoginHint string
 	MaxAge    *time.Duration // how old the last proof may be; nil: any age
+	ACRValues []string       // assurances to ask for, the most wanted first: urn:okta:loa:2fa:any, …
 
 	ActivationToken, RecoveryToken string
 }
@@ -218,7 +222,7 @@ type Input struct {
 	Step             string // a remediation's name; default: the one that the values fit
 	VerificationCode string
 	Authenticator    string // an authenticator's key, from NextStep.Options
-	Password         string // also a new password
+	Password         string // also a new one, of whatever step asks for it
 	Skip             bool
 	Username         string
 	Profile          *Profile
@@ -229,6 +233,10 @@ type Input struct {
 // client so that the engine sees them instead of the app's server.
 type Device struct {
 	IP, UserAgent, AcceptLanguage string
+
+	// DeviceToken is a secret that the browser keeps, 16 to 32 of A-Z a-z 0-9 . _ ~ -;
+	// the engine knows by it a browser that the person has signed in on before.
+	DeviceToken string
 }
 
 type deviceKey struct{}

@@ -22,7 +22,7 @@ func TestInteract(t *testing.T) {
 	e := serve(t, script{"/idp/idx/introspect": {ok("introspect"), ok("introspect")}})
 	c := e.client(t)
 	for range 2 {
-		_, err := c.Start(t.Context(), idx.StartOptions{LoginHint: "john@example.org", MaxAge: &age, ActivationToken: "a", RecoveryToken: "r"})
+		_, err := c.Start(t.Context(), idx.StartOptions{LoginHint: "john@example.org", MaxAge: &age, ACRValues: []string{"x", "y"}, ActivationToken: "a", RecoveryToken: "r"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +30,7 @@ func TestInteract(t *testing.T) {
 	got := e.interactions[0]
 	want := url.Values{
 		"client_id": {clientID}, "scope": {"openid profile email"}, "redirect_uri": {redirect}, "code_challenge_method": {"S256"},
-		"login_hint": {"john@example.org"}, "max_age": {"300"}, "activation_token": {"a"}, "recovery_token": {"r"},
+		"login_hint": {"john@example.org"}, "max_age": {"300"}, "acr_values": {"x y"}, "activation_token": {"a"}, "recovery_token": {"r"},
 	}
 	random := []string{"state", "nonce", "code_challenge"}
 	for _, name := range random {
@@ -105,16 +105,16 @@ func TestPathsAreDerivedFromTheIssuer(t *testing.T) {
 }
 
 func TestDevice(t *testing.T) {
-	d := idx.Device{IP: "2001:db8::7", UserAgent: "Firefox/150", AcceptLanguage: "de-CH, en;q=0.5"}
-	odd := idx.Device{IP: "not an address", UserAgent: "a\r\nX-Evil: 1", AcceptLanguage: "\x00"}
+	d := idx.Device{IP: "2001:db8::7", UserAgent: "Firefox/150", AcceptLanguage: "de-CH, en;q=0.5", DeviceToken: "a-device.of~16_chars"}
+	odd := idx.Device{IP: "not an address", UserAgent: "a\r\nX-Evil: 1", AcceptLanguage: "\x00", DeviceToken: "short"}
 	for name, tt := range map[string]struct {
 		change func(*idx.Config)
 		device idx.Device
-		want   []string // X-Forwarded-For, User-Agent, Accept-Language at interact
+		want   []string // X-Forwarded-For, User-Agent, Accept-Language, X-Device-Token at interact
 	}{
-		"confidential": {func(*idx.Config) {}, d, []string{"2001:db8::7", "Firefox/150", "de-CH, en;q=0.5"}},
-		"public":       {public, d, []string{"", "Go-http-client/1.1", "de-CH, en;q=0.5"}},
-		"odd":          {func(*idx.Config) {}, odd, []string{"", "Go-http-client/1.1", ""}},
+		"confidential": {func(*idx.Config) {}, d, []string{"2001:db8::7", "Firefox/150", "de-CH, en;q=0.5", "a-device.of~16_chars"}},
+		"public":       {public, d, []string{"", "Go-http-client/1.1", "de-CH, en;q=0.5", ""}},
+		"odd":          {func(*idx.Config) {}, odd, []string{"", "Go-http-client/1.1", "", ""}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := serve(t, script{"/idp/idx/introspect": {ok("introspect")}})
@@ -122,7 +122,7 @@ func TestDevice(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := []string{}
-			for _, h := range []string{"X-Forwarded-For", "User-Agent", "Accept-Language"} {
+			for _, h := range []string{"X-Forwarded-For", "User-Agent", "Accept-Language", "X-Device-Token"} {
 				got = append(got, e.headers[0].Get(h))
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {

@@ -14,7 +14,8 @@ const maxSteps = 10
 // Proceed answers a step. Without Input.Step it posts the first remediation that
 // the values fit, and goes on while values are left that fit the step after: a
 // chosen authenticator and its password take one call. With Input.Step it posts
-// that remediation or action, with whatever values there are, and nothing more.
+// that remediation or action, with whatever values there are, and nothing more;
+// "recover" is the action of that name of whichever authenticator has it.
 //
 // What the engine refuses comes back as the same step with Messages and no
 // error. The errors are ErrNotOffered where nothing fits, and then no request
@@ -214,7 +215,7 @@ func (c *Client) next(ctx context.Context, st *state, res *response) (*Transacti
 		tx = d.transaction(st)
 	default:
 		tx = last.refused(st, messages)
-		if res.status == http.StatusForbidden || res.status == http.StatusNotFound {
+		if res.status == http.StatusForbidden || res.status == http.StatusNotFound || hasKey(messages, keyUnsatisfiable) {
 			tx.Status, tx.NextStep = StatusTerminal, nil
 		}
 	}
@@ -222,10 +223,14 @@ func (c *Client) next(ctx context.Context, st *state, res *response) (*Transacti
 	return tx, nil
 }
 
-// named finds an action by the name that AvailableSteps gives it.
+// named finds an action by the name that AvailableSteps gives it, or by that alone
+// which it has inside an authenticator.
 func (d *document) named(name string) *form {
 	if i := slices.IndexFunc(d.actions, func(a *form) bool { return a.name == name }); i >= 0 {
 		return d.actions[i]
+	}
+	if name == "recover" {
+		return d.action(name)
 	}
 	return nil
 }

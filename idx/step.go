@@ -78,7 +78,7 @@ func interval(f *form) time.Duration {
 
 func (d *document) features() []Feature {
 	var on []Feature
-	if slices.ContainsFunc(d.actions, func(a *form) bool { return a.name == "currentAuthenticator-recover" }) {
+	if d.action("recover") != nil {
 		on = append(on, FeaturePasswordRecover)
 	}
 	for _, o := range []struct {

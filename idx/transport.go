@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -156,7 +157,7 @@ func device(ctx context.Context) (Device, bool) {
 	return d, ok
 }
 
-// forward passes the person's address and agent on. An engine believes them only
+// forward passes the person's address, agent and device on. An engine believes them only
 // from a client that has proven its secret, so others do not send them.
 func (c *Client) forward(req *http.Request) {
 	d, ok := device(req.Context())
@@ -169,7 +170,13 @@ func (c *Client) forward(req *http.Request) {
 	if headerSafe(d.UserAgent) {
 		req.Header.Set("User-Agent", d.UserAgent)
 	}
+	if deviceToken.MatchString(d.DeviceToken) {
+		req.Header.Set("X-Device-Token", d.DeviceToken)
+	}
 }
+
+// deviceToken is what engines take for one.
+var deviceToken = regexp.MustCompile(`^[0-9A-Za-z._~-]{16,32}$`)
 
 // headerSafe refuses what came from a browser and net/http would not send.
 func headerSafe(s string) bool {

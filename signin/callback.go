@@ -100,12 +100,17 @@ func (p *Pages) showLink(v *visit, l link) *answer {
 		return p.tooOld(v, nil)
 	}
 	pg := p.page(v, "link-elsewhere", nil)
-	pg.Data = elsewhere{Code: l.Code, Began: l.began(v)}
+	pg.Data = elsewhere{Code: l.Code, Long: len(l.Code) > 10, Began: l.began(v)}
 	return p.render(v, pg)
 }
 
-// elsewhere is what the page in another browser shows.
-type elsewhere struct{ Code, Began string }
+// elsewhere is what the page in another browser shows. A link may have an answer of
+// its own, of 52 letters.
+type elsewhere struct {
+	Code  string
+	Long  bool
+	Began string
+}
 
 // callback goes on with the link in the browser that began the flow.
 func (p *Pages) callback(v *visit) *answer {
@@ -135,6 +140,9 @@ func (p *Pages) callback(v *visit) *answer {
 		return v.redirect(p.stepPage(v, f))
 	}
 	if err != nil {
+		return p.failure(v, f, err)
+	}
+	if next, err = p.narrow(v, next); err != nil {
 		return p.failure(v, f, err)
 	}
 	v.remove(linkCookie)

@@ -303,3 +303,15 @@ func (e *engine) answer(tx *transaction, passcode string) int {
 	}
 	return 200
 }
+
+// lastTransaction is the one that the newest mail belongs to.
+func (e *engine) lastTransaction() *transaction {
+	state := e.mails[len(e.mails)-1].state
+	for _, tx := range e.flows {
+		if tx.state == state {
+			return tx
+		}
+	}
+	e.t.Fatal("no transaction")
+	return nil
+}

@@ -19,7 +19,9 @@ func (p *Pages) failure(v *visit, f *flow, err error) *answer {
 	case errors.Is(err, idx.ErrExpired), errors.Is(err, idx.ErrNoTransaction), errors.Is(err, idx.ErrInvalidGrant):
 		return p.tooOld(v, f)
 	case errors.Is(err, idx.ErrRegistrationClosed):
-		return p.closed(v)
+		return p.closed(v, signUpForm)
+	case errors.Is(err, idx.ErrNotOffered) && f != nil && f.Form != signInForm && f.Tx == "":
+		return p.closed(v, f.Form)
 	case errors.As(err, &r) && r.Status == http.StatusTooManyRequests:
 		return p.limited(v, f, r.RetryAfter)
 	}
@@ -123,6 +125,9 @@ func (p *Pages) ended(v *visit, f *flow, tx *idx.Transaction) *answer {
 	if len(said) == 0 {
 		said = f.Notes
 	}
+	if name, ok := ends[keyOf(said)]; ok {
+		return p.endedAs(v, f, name)
+	}
 	n := notice{
 		Heading: v.words.T("ended.heading"), Text: v.words.H("ended.text"), Reference: reference(), Alert: true,
 		Primary: &press{Label: v.words.T("too_old.again"), Post: p.to("step", "flow", f.ID), Action: "restart"},
@@ -137,6 +142,35 @@ func (p *Pages) ended(v *visit, f *flow, tx *idx.Transaction) *answer {
 	p.opt.Logger.LogAttrs(v.ctx, slog.LevelInfo, "signin: the engine ended the flow",
 		slog.String("reference", n.Reference), slog.Any("messages", keys))
 	return p.notice(v, http.StatusOK, "error", n)
+}
+
+// ends are those that have a page of their own, by the engine's message.
+var ends = map[string]string{
+	"idx.recovery.completed":      "recovery-completed",
+	"oie.assurance.unsatisfiable": "not-enough",
+	"security.access_denied":      "denied",
+}
+
+func keyOf(all []note) string {
+	if len(all) == 0 {
+		return ""
+	}
+	return all[0].Key
+}
+
+// endedAs is the page of an end that leads nowhere but to the beginning.
+func (p *Pages) endedAs(v *visit, f *flow, name string) *answer {
+	n := notice{
+		Heading: v.words.T(name + ".heading"), Text: v.words.H(name+".text", "app", p.opt.AppName),
+		Primary: &press{Label: v.words.T(name + ".again"), Link: p.to("", "login_hint", f.address(), "return_to", f.ReturnTo)},
+	}
+	status := http.StatusOK
+	if name != "recovery-completed" {
+		status, n.Alert, n.Reference = http.StatusForbidden, true, reference()
+		p.opt.Logger.LogAttrs(v.ctx, slog.LevelInfo, "signin: the engine lets nobody in this way",
+			slog.String("reference", n.Reference), slog.String("end", name))
+	}
+	return p.notice(v, status, name, n)
 }
 
 // refuse is the page for requests that our own pages never make.

@@ -11,12 +11,20 @@ import (
 	"github.com/stile-id/stile/idx"
 )
 
-// A flow is one run of sign-in or sign-up in one browser tab. It lives in a sealed
+// The forms that a flow begins with; they are at these addresses below the prefix.
+const (
+	signInForm  = ""
+	signUpForm  = "sign-up"
+	recoverForm = "recover"
+	unlockForm  = "unlock"
+)
+
+// A flow is one run of a form and its steps in one browser tab. It lives in a sealed
 // cookie of its own; addresses name it by its id, so tabs do not meet (UX G52).
 type flow struct {
 	ID string `json:"-"`
 
-	SignUp   bool              `json:"u,omitempty"`
+	Form     string            `json:"k,omitempty"`
 	Begun    int64             `json:"b"`           // Unix seconds
 	Ends     int64             `json:"e,omitempty"` // of the engine's transaction
 	ReturnTo string            `json:"r,omitempty"`
@@ -29,7 +37,12 @@ type flow struct {
 	Notes  []note `json:"m,omitempty"` // to show on the next page
 	At     string `json:"a,omitempty"` // the step that Notes belong to; empty: any
 	Resent int64  `json:"d,omitempty"` // Unix seconds of the last resend
+	Coded  bool   `json:"c,omitempty"` // a mailed code is waited for
 	Done   bool   `json:"f,omitempty"` // signed in
+
+	Filled   map[string]string `json:"i,omitempty"` // what was typed at the step, to be shown again with what is wrong
+	Remember bool              `json:"p,omitempty"` // the address is to be filled in next time (UX P1.7)
+	Asks     asks              `json:"q,omitzero"`  // what the app asks of the proof
 }
 
 const (
@@ -86,8 +99,10 @@ func (v *visit) flowOf(state string) *flow {
 // save keeps f, and lets the oldest go where there are too many.
 func (v *visit) save(f *flow) error {
 	f.Turn++
-	for name, s := range f.Typed {
-		f.Typed[name] = clip(s, maxTyped)
+	for _, values := range []map[string]string{f.Typed, f.Filled} {
+		for name, s := range values {
+			values[name] = clip(s, maxTyped)
+		}
 	}
 	if err := v.put("f-"+f.ID, f, flowLife); err != nil {
 		return err
@@ -99,9 +114,9 @@ func (v *visit) save(f *flow) error {
 	return nil
 }
 
-// begin gives the flow that a sign-in or sign-up form belongs to: the one it
-// names, or a new one under the id that the form was made with.
-func (v *visit) begin(signUp bool) *flow {
+// begin gives the flow that a form belongs to: the one it names, or a new one under
+// the id that the form was made with.
+func (v *visit) begin(form string) *flow {
 	id := v.form("flow")
 	f, ok := v.flow(id)
 	if !ok || f.Done {
@@ -110,7 +125,7 @@ func (v *visit) begin(signUp bool) *flow {
 		}
 		f = &flow{ID: id, Begun: v.now.Unix()}
 	}
-	f.SignUp, f.Lang = signUp, v.words.Lang
+	f.Form, f.Lang, f.Asks = form, v.words.Lang, asksOf(v.r.PostForm)
 	if to := v.form("return_to"); localPath(to) {
 		f.ReturnTo = to
 	}
@@ -130,6 +145,7 @@ func (f *flow) follow(tx *idx.Transaction, now time.Time) error {
 		return err
 	}
 	f.Tx, f.State = string(text), tx.State()
+	f.Coded = tx.NextStep != nil && kindOf(tx.NextStep) == codeStep
 	f.Ends = tx.ExpiresAt.Unix()
 	if tx.ExpiresAt.IsZero() {
 		f.Ends = now.Add(time.Hour).Unix()
@@ -139,12 +155,12 @@ func (f *flow) follow(tx *idx.Transaction, now time.Time) error {
 
 // abandon forgets the engine's transaction and keeps what was typed.
 func (f *flow) abandon() {
-	f.Tx, f.State, f.Ends, f.Resent, f.Notes, f.At = "", "", 0, 0, nil, ""
+	f.Tx, f.State, f.Ends, f.Resent, f.Notes, f.At, f.Coded, f.Filled = "", "", 0, 0, nil, "", false, nil
 }
 
 // address is the one that was typed, however the form called it.
 func (f *flow) address() string {
-	if f.SignUp {
+	if f.Form == signUpForm {
 		return f.Typed["email"]
 	}
 	return f.Typed["identifier"]
@@ -153,7 +169,7 @@ func (f *flow) address() string {
 // formPage and stepPage are where the flow's form and its next step are. at lets
 // a page that finds no cookie know whether it was refused just now (UX G53).
 func (p *Pages) formPage(v *visit, f *flow) string {
-	return p.to(forms[f.SignUp], "flow", f.ID, "at", strconv.FormatInt(v.now.Unix(), 36))
+	return p.to(f.Form, append(f.Asks.query(), "flow", f.ID, "at", strconv.FormatInt(v.now.Unix(), 36))...)
 }
 
 func (p *Pages) stepPage(v *visit, f *flow) string {

@@ -42,7 +42,7 @@ func (v *view) lint() {
 	if !strings.HasSuffix(title, " · Acme") || strings.HasPrefix(title, " ") {
 		fail("UX_G20", "title %q", title)
 	}
-	wrong := strings.Contains(v.html, `class="error"`) || strings.Contains(v.html, `class="alert"`)
+	wrong := strings.Contains(v.html, `class="error"`) || strings.Contains(v.html, `role="alert"`)
 	if wrong != strings.HasPrefix(title, "Error: ") && v.page() != "error" {
 		fail("UX_G20", "title %q of a page with mistakes: %v", title, wrong)
 	}

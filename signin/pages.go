@@ -1,6 +1,6 @@
-// Package signin is the pages that people see: sign-in, sign-up, the code from the
-// mail, more ways to sign in, sign-out. They are one http.Handler on package idx,
-// and work in browsers without script.
+// Package signin is the pages that people see: sign-in by code, link or password,
+// sign-up, recovery, more ways to sign in, sign-out. They are one http.Handler on
+// package idx, and work in browsers without script.
 //
 //	client, err := idx.New(idx.Config{Issuer: …, ClientID: …, ClientSecret: …, RedirectURI: uri})
 //	pages, err := signin.New(client, signin.Options{RedirectURI: uri, AppName: "Acme"})
@@ -12,8 +12,11 @@
 // All pages lie under one prefix, the directory of the redirect URI's path: with
 // https://app.example/login/callback it is /login/, and mounts there.
 //
-//	/login/           sign-in; takes return_to, login_hint, ui_locales, lang, prompt=create
+//	/login/           sign-in; takes return_to, login_hint, ui_locales, lang, prompt=create,
+//	                  max_age and acr_values (what Require asks for)
 //	/login/sign-up    sign-up; takes the same
+//	/login/recover    forgotten password; takes the same
+//	/login/unlock     password that is paused; takes the same
 //	/login/step       the step that is next: code, list, password, any other form
 //	/login/callback   where mailed links and the engine send the browser
 //	/login/sign-out   POST signs out; GET shows the button
@@ -24,24 +27,43 @@
 //
 // # Hooks for tests
 //
-// These do not change. <main data-page> is one of sign-in, sign-up, email-code,
-// select-authenticator, set-password, form, link-continue, link-elsewhere,
-// already-signed-in, sign-out, signed-out, too-old, error. A field's name is its id:
-// identifier (sign-in), firstName, lastName, email (sign-up), verificationCode,
-// authenticator (radio buttons; the value is the authenticator's key, the id
-// authenticator-KEY), password. On a page of the kind form, fields have the names
-// that the engine gave them. Submit buttons have name="action" and one of these values:
+// These do not change. <main data-page> is one of sign-in, sign-up, recover, unlock,
+// email-code, password, choose-authenticator, select-authenticator, set-password,
+// reset-password, password-expired, password-expiring, profile-update, form,
+// link-continue, link-elsewhere, already-signed-in, sign-out, signed-out,
+// recovery-completed, not-enough, denied, too-old, error. A field's name is its id:
+// identifier (sign-in, recover, unlock), remember (a box to tick at sign-in),
+// firstName, lastName, email (sign-up), verificationCode, authenticator (radio
+// buttons; the value is the authenticator's key, the id authenticator-KEY), password,
+// newPassword (password-expired, password-expiring). On pages of the kinds form and
+// profile-update, fields have the names that the engine gave them. Submit buttons
+// have name="action" and one of these values:
 //
-//	sign-in               next
+//	sign-in               next; its links send sign-up, recover, unlock where there is script
 //	sign-up               create
-//	email-code            continue, resend, check (I opened the link), change
+//	recover, unlock       next
+//	email-code            continue, resend, check (I opened the link), change, instead
+//	password              continue, instead (Send me a code instead), recover, change, cancel
+//	choose-authenticator  submit, cancel
 //	select-authenticator  submit, skip, cancel
 //	set-password, form    continue, skip, cancel
+//	reset-password        continue, skip (Go on without a password), cancel
+//	password-expired      continue, cancel
+//	password-expiring     continue, skip, cancel
+//	profile-update        continue, skip, cancel
 //	link-continue         continue
 //	already-signed-in     continue is a link; switch (Use another account)
 //	sign-out              sign-out
 //	too-old               restart
 //	error                 resend (Send a new one), where a mailed link was too old
+//
+// # What stays in the browser
+//
+// Sealed, or random and of no use elsewhere; set by POST alone: the session with its
+// tokens, until the browser ends; each flow, a day; the address of those who ticked
+// Remember my email, and a secret by which the engine knows the browser again
+// (idx.Device), a year. There is no box to stay signed in: how long a session of the
+// engine's lasts says nothing of this one.
 package signin
 
 import (
@@ -219,6 +241,8 @@ func (p *Pages) table(callback string) map[string]route {
 	return map[string]route{
 		p.prefix:                {show: p.showSignIn, act: p.signIn, keep: doublePress},
 		p.prefix + "sign-up":    {show: p.showSignUp, act: p.signUp, keep: doublePress},
+		p.prefix + "recover":    {show: p.showRecover, act: p.recover, keep: doublePress},
+		p.prefix + "unlock":     {show: p.showUnlock, act: p.unlock, keep: doublePress},
 		p.prefix + "step":       {show: p.showStep, act: p.step, keep: doublePress},
 		p.prefix + callback:     {show: p.showCallback, act: p.callback, keep: doublePress},
 		p.prefix + "sign-out":   {show: p.showSignOut, act: p.signOut, keep: doublePress},
@@ -266,6 +290,7 @@ func (p *Pages) act(v *visit, at route) *answer {
 	if err := v.r.ParseForm(); err != nil {
 		return p.refuse(v, http.StatusBadRequest, "error.bad_form")
 	}
+	p.knowDevice(v)
 	h := sha256.New()
 	for _, s := range []string{v.r.URL.Path, v.r.URL.RawQuery, v.r.PostForm.Encode(), v.ownCookies()} {
 		fmt.Fprintf(h, "%d:%s", len(s), s)

@@ -334,8 +334,26 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"sign-in", "sign-up", "email-code", "select-authenticator", "set-password", "form", "link-continue", "link-elsewhere"} {
+	for _, name := range []string{
+		"sign-in", "sign-up", "recover", "unlock", "email-code", "select-authenticator", "choose-authenticator", "password",
+		"set-password", "reset-password", "password-expired", "password-expiring", "profile-update", "form", "link-continue", "link-elsewhere",
+	} {
 		used["title."+name] = true
+	}
+	for _, name := range []string{"set-password", "reset-password", "password-expired", "password-expiring"} {
+		used[name+".lead"], used[name+".submit"] = true, true
+	}
+	for _, name := range []string{"sign-up", "recover", "unlock"} {
+		used["closed."+name+".heading"], used["closed."+name+".text"] = true, true
+	}
+	for _, name := range []string{"denied", "not-enough", "recovery-completed"} {
+		used[name+".heading"], used[name+".text"], used[name+".again"] = true, true, true
+	}
+	for _, key := range []string{
+		"recover.lead", "unlock.lead", "reset-password.skip", "password-expiring.skip", "password-expiring.heading",
+		"instead.okta_email", "instead.okta_password",
+	} {
+		used[key] = true
 	}
 	for _, rule := range []string{"minLength", "minLowerCase", "minUpperCase", "minNumber", "minSymbol"} {
 		used["password."+rule] = true
@@ -351,7 +369,7 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 	for key := range known {
 		plain[strings.TrimSuffix(strings.TrimSuffix(key, ".one"), ".other")] = true
 	}
-	notKeys := regexp.MustCompile(`\.(css|js|svg|html|json)$|^(idx|errors|api|main)\.|^(error\.first_name|error\.last_name|error\.field)\.$`)
+	notKeys := regexp.MustCompile(`\.(css|js|svg|html|json)$|^(idx|errors|api|main|oie|security)\.|^password\.passwordRequirementsNotMet$|^(error\.first_name|error\.last_name|error\.field)\.$`)
 	for key := range used {
 		if !plain[key] && known[key] == "" && !notKeys.MatchString(key) {
 			t.Errorf("%q is used and not in en.json", key)

@@ -35,22 +35,28 @@ func User(ctx context.Context) (Identity, bool) {
 
 // Require lets signed-in people through to next, and refreshes their tokens. To
 // others it answers GET and HEAD with 303 to sign-in, which leads back here, and
-// other methods with 401.
-func (p *Pages) Require(next http.Handler) http.Handler {
+// other methods with 401. With asks it lets those through whose sign-in brings all
+// of them; others sign in again, and methods other than GET and HEAD get 403.
+//
+//	mux.Handle("/delete", pages.Require(remove, signin.MaxAge(5*time.Minute)))
+func (p *Pages) Require(next http.Handler, asks ...Ask) http.Handler {
+	need := newAsks(asks)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := p.visit(r)
 		s, err := p.session(v)
+		back := strings.ReplaceAll(r.URL.RequestURI(), "@", "%40")
+		if !localPath(back) || back == p.opt.Home {
+			back = ""
+		}
 		switch get := r.Method == http.MethodGet || r.Method == http.MethodHead; {
 		case err != nil:
 			p.failure(v, nil, err).write(w)
+		case s != nil && !need.metBy(s, v.now):
+			p.askAgain(v, s, need, back).write(w)
 		case s != nil:
 			next.ServeHTTP(w, s.into(v, w, r))
 		case get:
-			back := strings.ReplaceAll(r.URL.RequestURI(), "@", "%40")
-			if !localPath(back) || back == p.opt.Home {
-				back = ""
-			}
-			v.redirect(p.to("", "return_to", back)).write(w)
+			v.redirect(p.to("", append(need.query(), "return_to", back)...)).write(w)
 		default:
 			a := v.answer(http.StatusUnauthorized)
 			a.header.Set("Content-Type", "text/plain; charset=utf-8")
@@ -92,6 +98,8 @@ type session struct {
 	ID      string   `json:"i,omitempty"`
 	IDEnds  int64    `json:"x,omitempty"`
 	Refresh string   `json:"r,omitempty"`
+	Proven  int64    `json:"p,omitempty"` // Unix seconds of the proof; refreshing makes it no newer
+	ACR     string   `json:"c,omitempty"` // assurance that was asked for and given
 }
 
 const sessionCookie = "s"
@@ -103,6 +111,8 @@ func newSession(t *idx.Tokens) (*session, error) {
 	s := &session{Access: t.AccessToken.Value, Ends: t.AccessToken.ExpiresAt.Unix(), Scopes: t.AccessToken.Scopes}
 	if t.IDToken != nil {
 		s.ID, s.IDEnds = t.IDToken.Value, t.IDToken.ExpiresAt.Unix()
+		s.Proven = t.IDToken.Claims.AuthTime.Unix()
+		s.ACR, _ = t.IDToken.Claims.All["acr"].(string)
 	}
 	if t.RefreshToken != nil {
 		s.Refresh = t.RefreshToken.Value
@@ -181,6 +191,7 @@ func (p *Pages) session(v *visit) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	fresh.Proven, fresh.ACR = s.Proven, s.ACR
 	if fresh.ID == "" {
 		fresh.ID, fresh.IDEnds = s.ID, s.IDEnds
 	}
@@ -207,6 +218,9 @@ func (p *Pages) finish(v *visit, f *flow, t *idx.Tokens) *answer {
 	s, err := newSession(t)
 	if err == nil {
 		err = v.put(sessionCookie, s, 0)
+	}
+	if err == nil {
+		err = v.remember(f)
 	}
 	if err != nil {
 		return p.failure(v, f, err)

@@ -24,7 +24,7 @@ func (o *offer) asked() []idx.InputField {
 }
 
 func (p *Pages) showSignUp(v *visit) *answer {
-	return p.entry(v, true, func(o *offer, f *flow) []*field {
+	return p.entry(v, signUpForm, func(o *offer, f *flow) []*field {
 		var all []*field
 		for _, in := range o.asked() {
 			fd := p.describe(v, in)
@@ -49,13 +49,13 @@ func (p *Pages) showSignUp(v *visit) *answer {
 // not show in what comes next (decision D8).
 func (p *Pages) signUp(v *visit) *answer {
 	if v.form("action") == "sign-in" {
-		return p.carry(v, false, normalAddress(v.form("email")))
+		return p.carry(v, signInForm, normalAddress(v.form("email")))
 	}
 	o, err := p.offered(v)
 	if err != nil {
 		return p.failure(v, nil, err)
 	}
-	f := v.begin(true)
+	f := v.begin(signUpForm)
 	typed, secret := map[string]string{}, ""
 	var wrong []note
 	for _, in := range o.asked() {
@@ -136,7 +136,14 @@ func (p *Pages) startSignUp(v *visit, f *flow, password string) *answer {
 			profile.Attributes[name] = value
 		}
 	}
-	tx, err := p.client.Register(v.ctx, profile)
+	tx, err := p.client.Start(v.ctx, p.startOptions(f))
+	switch {
+	case err != nil || tx.Status != idx.StatusPending:
+	case !tx.HasFeature(idx.FeatureRegistration):
+		err = idx.ErrRegistrationClosed
+	default:
+		tx, err = p.client.Proceed(v.ctx, tx, idx.Input{Profile: &profile})
+	}
 	return p.started(v, f, tx, err)
 }
 
@@ -154,6 +161,9 @@ func (p *Pages) describe(v *visit, in idx.InputField) *field {
 		}
 	case len(in.Options) > 0:
 		fd.Type = "select"
+		if in.Value == nil || in.Value == "" { // nothing is chosen for anybody
+			fd.Options = append(fd.Options, choice{Label: v.words.T("field.choose")})
+		}
 		for _, o := range in.Options {
 			fd.Options = append(fd.Options, choice{Value: o.Value, Label: o.Label})
 		}

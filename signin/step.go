@@ -14,22 +14,45 @@ import (
 // What kind of page a step is.
 const (
 	codeStep     = "email-code"
-	listStep     = "select-authenticator"
-	passwordStep = "set-password"
+	listStep     = "select-authenticator" // to set one up
+	chooseStep   = "choose-authenticator" // to prove one
+	passwordStep = "password"             // to prove it
+	setStep      = "set-password"
+	resetStep    = "reset-password"
+	expiredStep  = "password-expired"
+	expiringStep = "password-expiring"
+	profileStep  = "profile-update"
 	anyStep      = "form"
 )
 
+// The names of the two lists.
+const (
+	chooseFactor = "select-authenticator-authenticate"
+	chooseEnroll = "select-authenticator-enroll"
+)
+
+func asksFor(s *idx.NextStep, name string) bool {
+	return slices.ContainsFunc(s.Inputs, func(in idx.InputField) bool { return in.Name == name })
+}
+
+// passwordSteps are the kinds of the steps that ask for a password.
+var passwordSteps = map[string]string{
+	"challenge-authenticator": passwordStep, "enroll-authenticator": setStep, "reset-authenticator": resetStep,
+	"reenroll-authenticator": expiredStep, "reenroll-authenticator-warning": expiringStep,
+}
+
 func kindOf(s *idx.NextStep) string {
-	asks := func(name string) bool {
-		return slices.ContainsFunc(s.Inputs, func(in idx.InputField) bool { return in.Name == name })
-	}
 	switch {
-	case s.Type == "email" && asks("verificationCode"):
+	case s.Type == "email" && asksFor(s, "verificationCode"):
 		return codeStep
-	case s.Name == "select-authenticator-enroll", s.Name == "select-authenticator-authenticate":
+	case s.Name == chooseEnroll:
 		return listStep
-	case s.Name == "enroll-authenticator" && s.Type == "password" && asks("password"):
-		return passwordStep
+	case s.Name == chooseFactor:
+		return chooseStep
+	case s.Name == "profile-update":
+		return profileStep
+	case s.Type == "password" && (asksFor(s, "password") || asksFor(s, "newPassword")) && passwordSteps[s.Name] != "":
+		return passwordSteps[s.Name]
 	}
 	return anyStep
 }
@@ -57,17 +80,23 @@ func (p *Pages) showStep(v *visit) *answer {
 	case tx.NextStep == nil:
 		return p.ended(v, f, tx)
 	case v.r.URL.Query().Get("view") == "list":
-		if list := tx.Step("select-authenticator-enroll"); list != nil {
-			return p.showList(v, f, tx, list)
+		for _, name := range []string{chooseEnroll, chooseFactor} {
+			if list := tx.Step(name); list != nil {
+				return p.showList(v, f, tx, list)
+			}
 		}
 	}
 	switch step := tx.NextStep; kindOf(step) {
 	case codeStep:
 		return p.showCode(v, f, tx, step)
-	case listStep:
+	case listStep, chooseStep:
 		return p.showList(v, f, tx, step)
 	case passwordStep:
 		return p.showPassword(v, f, tx, step)
+	case setStep, resetStep, expiredStep, expiringStep:
+		return p.showNewPassword(v, f, tx, step)
+	case profileStep:
+		return p.showProfile(v, f, step)
 	default:
 		return p.showForm(v, f, tx, step)
 	}
@@ -134,8 +163,8 @@ func (p *Pages) step(v *visit) *answer {
 	if tx.Status == idx.StatusSuccess {
 		return p.finish(v, f, tx.Tokens)
 	}
-	if tx.NextStep == nil {
-		return v.redirect(p.stepPage(v, f))
+	if name, _, _ := strings.Cut(v.form("step"), " "); tx.NextStep == nil || name != "" && tx.Step(name) == nil {
+		return v.redirect(p.stepPage(v, f)) // made for a step that is past
 	}
 	return p.do(v, f, tx, action)
 }
@@ -154,7 +183,9 @@ func (p *Pages) do(v *visit, f *flow, tx *idx.Transaction, action string) *answe
 		}
 	case action == "skip":
 		next, err = p.client.Proceed(v.ctx, tx, idx.Input{Skip: true})
-	case action == "submit":
+	case action == "recover":
+		next, err = p.forgot(v, f, tx)
+	case action == "submit", action == "instead":
 		next, err = p.choose(v, tx)
 		if errors.Is(err, errNothingChosen) {
 			return p.stay(v, f, step, note{Key: "error.authenticator", Field: "authenticator"})
@@ -162,7 +193,7 @@ func (p *Pages) do(v *visit, f *flow, tx *idx.Transaction, action string) *answe
 	case v.form("step") != placeOf(step):
 		return v.redirect(p.stepPage(v, f)) // made for a step that is past
 	default:
-		in, wrong := p.input(v, step)
+		in, wrong := p.input(v, f, step)
 		if len(wrong) > 0 {
 			return p.stay(v, f, step, wrong...)
 		}
@@ -172,6 +203,9 @@ func (p *Pages) do(v *visit, f *flow, tx *idx.Transaction, action string) *answe
 		return v.redirect(p.stepPage(v, f))
 	}
 	if err != nil {
+		return p.failure(v, f, err)
+	}
+	if next, err = p.narrow(v, next); err != nil {
 		return p.failure(v, f, err)
 	}
 	a := p.advance(v, f, next)
@@ -189,16 +223,18 @@ func (p *Pages) choose(v *visit, tx *idx.Transaction) (*idx.Transaction, error) 
 	if key == "" {
 		return nil, errNothingChosen
 	}
-	name := "select-authenticator-enroll"
+	name := chooseEnroll
 	if tx.Step(name) == nil {
-		name = "select-authenticator-authenticate"
+		name = chooseFactor
 	}
 	return p.client.Proceed(v.ctx, tx, idx.Input{Step: name, Authenticator: key})
 }
 
-// input reads the form of a step, and says what is missing before the engine has to.
-func (p *Pages) input(v *visit, step *idx.NextStep) (idx.Input, []note) {
+// input reads the form of a step, and says what is missing before the engine has
+// to. What may be shown again is kept in f.
+func (p *Pages) input(v *visit, f *flow, step *idx.NextStep) (idx.Input, []note) {
 	in := idx.Input{Step: step.Name, Values: map[string]any{}}
+	f.Filled = map[string]string{}
 	var wrong []note
 	for _, asked := range step.Inputs {
 		value, missing := v.form(asked.Name), "error.field.blank"
@@ -210,7 +246,12 @@ func (p *Pages) input(v *visit, step *idx.NextStep) (idx.Input, []note) {
 		}
 		if asked.Type == "boolean" {
 			in.Values[asked.Name] = value != ""
+			f.Filled[asked.Name] = value
 			continue
+		}
+		if !asked.Secret && asked.Name != "verificationCode" {
+			value = trim(value)
+			f.Filled[asked.Name] = value
 		}
 		if value == "" && asked.Required {
 			wrong = append(wrong, note{Key: missing, Field: asked.Name, Params: []string{labelOf(asked)}})
@@ -228,7 +269,10 @@ func (p *Pages) advance(v *visit, f *flow, tx *idx.Transaction) *answer {
 	if tx.Status == idx.StatusSuccess {
 		return p.finish(v, f, tx.Tokens)
 	}
-	f.Notes, f.At = p.said(v, tx), placeOf(tx.NextStep)
+	f.Notes, f.At, f.Coded = p.said(v, tx), placeOf(tx.NextStep), false
+	if !hasError(tx.Messages) {
+		f.Filled = nil
+	}
 	if tx.Status == idx.StatusPending {
 		// A terminal answer leaves the transaction as it was, for another try.
 		if err := f.follow(tx, v.now); err != nil {
@@ -287,10 +331,17 @@ func (p *Pages) restart(v *visit, f *flow) *answer {
 	switch {
 	case f.address() == "":
 		return p.tooOld(v, f)
-	case f.SignUp:
+	case f.Form == signUpForm:
 		return p.startSignUp(v, f, "")
+	case f.Form == recoverForm:
+		return p.startRecovery(v, f)
+	case f.Form == unlockForm:
+		return p.startUnlock(v, f)
 	}
-	return p.startSignIn(v, f)
+	if o, err := p.offered(v); err == nil && o.password {
+		return p.again(v, f) // the password was not kept
+	}
+	return p.startSignIn(v, f, "")
 }
 
 // A news item is what poll tells the page's script.

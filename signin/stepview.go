@@ -38,6 +38,8 @@ type code struct {
 	Inbox     string // of development
 	PollEvery int    // milliseconds; 0: no polling
 	Delivery  string
+	Change    bool // the address may be changed
+	Instead   *instead
 }
 
 // fastPoll is the shortest wait between two polls; engines allow one in 2 s.
@@ -46,7 +48,10 @@ const fastPoll = 2 * time.Second
 func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
 	pg := p.stepView(v, f, step, codeStep)
 	d, address := deliveryOf(step), p.addressOf(f, tx)
-	c := code{Delivered: d.Status != "refused", CanResend: step.CanResend, Delivery: d.Status}
+	c := code{
+		Delivered: d.Status != "refused", CanResend: step.CanResend, Delivery: d.Status,
+		Change: step.Name != "challenge-authenticator" || !proven(tx), Instead: p.insteadOf(v, f, tx),
+	}
 
 	lead := "code.sent"
 	switch {
@@ -56,7 +61,7 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 		lead = "delivery.delayed"
 	case address == "":
 		lead = "code.sent_unknown"
-	case step.Name == "challenge-authenticator":
+	case step.Name == "challenge-authenticator" && !proven(tx):
 		// Whether there is an account must not show (UX P3.1).
 		lead = "code.sent_if"
 	}
@@ -135,8 +140,8 @@ type list struct {
 }
 
 func (p *Pages) showList(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
-	pg := p.stepView(v, f, step, listStep)
-	l := list{Enroll: step.Name == "select-authenticator-enroll", CanSkip: step.CanSkip}
+	pg := p.stepView(v, f, step, kindOf(step))
+	l := list{Enroll: step.Name == chooseEnroll, CanSkip: step.CanSkip}
 	for _, o := range step.Options {
 		c := choice{Value: o.Value, Label: o.Label, Icon: iconOf(o.Value)}
 		if name, ok := v.words.lookup("authenticator." + o.Value + ".name"); ok && o.Label == "" {
@@ -150,10 +155,9 @@ func (p *Pages) showList(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	if len(l.Options) > 0 {
 		l.Chosen = l.Options[0].Value
 	}
-	if l.Enroll {
-		l.Email = p.addressOf(f, tx)
-	} else {
-		pg.Heading = v.words.T("title.choose")
+	l.Email = p.addressOf(f, tx)
+	if l.Enroll && !l.CanSkip {
+		pg.Heading = v.words.T("select.required")
 	}
 	pg.Fields = []*field{{Name: "authenticator", Value: l.Chosen}}
 	told := f.told(step)
@@ -181,57 +185,21 @@ func iconOf(key string) string {
 	return "shield"
 }
 
-// password is the page to set one.
-type password struct {
-	Rules    []string
-	Min      int
-	Username string
-	Back     string // address of the list, if there is one
-	CanSkip  bool
-}
+// profile is the page that asks for what a profile lacks (UX P7.6).
+type profile struct{ CanSkip bool }
 
-func (p *Pages) showPassword(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
-	pg := p.stepView(v, f, step, passwordStep)
-	complexity, _ := step.Authenticator.Settings["complexity"].(map[string]any)
-	pw := password{Username: p.addressOf(f, tx), Min: number(complexity["minLength"])}
-	pw.Rules = p.rules(v, complexity)
-	if tx.Step("select-authenticator-enroll") != nil {
-		pw.Back = p.to("step", "flow", f.ID, "view", "list")
-	} else {
-		pw.CanSkip = step.CanSkip
-	}
-	pg.Fields = []*field{{
-		Name: "password", Label: v.words.T("password.label"), Type: "password", Autocomplete: "new-password",
-		Secret: true, Required: true, DescribedBy: "rules",
-	}}
-	pg.report(f.told(step))
-	pg.Data = pw
-	return p.render(v, pg)
-}
-
-// rules says in words what the engine demands of a password.
-func (p *Pages) rules(v *visit, c map[string]any) []string {
-	var all []string
-	for _, rule := range []string{"minLength", "minLowerCase", "minUpperCase", "minNumber", "minSymbol"} {
-		if n := number(c[rule]); n > 0 {
-			all = append(all, v.words.N("password."+rule, n))
+func (p *Pages) showProfile(v *visit, f *flow, step *idx.NextStep) *answer {
+	pg := p.stepView(v, f, step, profileStep)
+	for _, in := range step.Inputs {
+		fd := p.describe(v, in)
+		if s, typed := f.Filled[in.Name]; typed {
+			fd.Value, fd.Checked = s, s != ""
 		}
+		pg.Fields = append(pg.Fields, fd)
 	}
-	if n := number(c["maxConsecutiveRepeatingCharacters"]); n > 0 {
-		all = append(all, v.words.T("password.maxConsecutiveRepeatingCharacters", "n", n))
-	}
-	if on, _ := c["excludeUsername"].(bool); on {
-		all = append(all, v.words.T("password.excludeUsername"))
-	}
-	if names, _ := c["excludeAttributes"].([]any); len(names) > 0 {
-		all = append(all, v.words.T("password.excludeAttributes"))
-	}
-	return all
-}
-
-func number(x any) int {
-	n, _ := x.(float64)
-	return int(n)
+	pg.report(f.told(step))
+	pg.Data = profile{CanSkip: step.CanSkip}
+	return p.render(v, pg)
 }
 
 // freeForm is any step that has no page of its own.
@@ -249,6 +217,8 @@ func (p *Pages) showForm(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 			fd.Label, fd.InputMode, fd.Autocomplete, fd.Plain = v.words.T("code.label"), "numeric", "one-time-code", true
 		case in.Name == "newPassword":
 			fd.Autocomplete = "new-password"
+		case !in.Secret && f.Filled[in.Name] != "":
+			fd.Value, fd.Checked = f.Filled[in.Name], true
 		case !in.Secret && f.Typed[in.Name] != "":
 			fd.Value = f.Typed[in.Name]
 		}

@@ -110,7 +110,7 @@ type notice struct {
 	Alert           bool // something went wrong
 }
 
-var pageNames = []string{"entry", "code", "list", "password", "form", "link", "elsewhere", "notice"}
+var pageNames = []string{"entry", "help", "code", "list", "password", "newpassword", "profile", "form", "link", "elsewhere", "notice"}
 
 func parseTemplates() (map[string]*template.Template, error) {
 	all := map[string]*template.Template{}
@@ -126,8 +126,10 @@ func parseTemplates() (map[string]*template.Template, error) {
 
 // templateOf gives the template of each kind of page.
 var templateOf = map[string]string{
-	"sign-in": "entry", "sign-up": "entry", codeStep: "code", listStep: "list", passwordStep: "password",
-	anyStep: "form", "link-continue": "link", "link-elsewhere": "elsewhere",
+	"sign-in": "entry", "sign-up": "entry", "recover": "help", "unlock": "help",
+	codeStep: "code", listStep: "list", chooseStep: "list", passwordStep: "password",
+	setStep: "newpassword", resetStep: "newpassword", expiredStep: "newpassword", expiringStep: "newpassword",
+	profileStep: "profile", anyStep: "form", "link-continue": "link", "link-elsewhere": "elsewhere",
 }
 
 func (p *Pages) page(v *visit, name string, f *flow) *page {
@@ -218,7 +220,7 @@ func (pg *page) focus() {
 		return
 	case wrong != nil:
 		wrong.Autofocus = true
-	case len(pg.Fields) == 1 && pg.Fields[0].Value == "":
+	case len(pg.Fields) == 1 && pg.Fields[0].Value == "" && pg.Fields[0].Type != "checkbox":
 		pg.Fields[0].Autofocus = true
 	}
 	pg.Summary = nil

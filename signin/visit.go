@@ -17,6 +17,7 @@ import (
 type visit struct {
 	r       *http.Request
 	ctx     context.Context // for calls to the engine
+	from    idx.Device      // what ctx tells of the browser
 	now     time.Time
 	words   *words
 	cookies *cookies
@@ -47,11 +48,13 @@ func (p *Pages) visit(r *http.Request) *visit {
 	}
 	// A second press makes the browser give up the first request. Its work must go
 	// on, for the second waits for the result.
-	v.ctx = idx.WithDevice(context.WithoutCancel(r.Context()), idx.Device{
+	v.from = idx.Device{
 		IP:             ip,
 		UserAgent:      clip(r.UserAgent(), 512),
 		AcceptLanguage: v.acceptLanguage(),
-	})
+		DeviceToken:    v.device(),
+	}
+	v.ctx = idx.WithDevice(context.WithoutCancel(r.Context()), v.from)
 	return v
 }
 

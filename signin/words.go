@@ -159,6 +159,9 @@ func (w *words) Dir() string {
 // message gives the words for a note: the catalogue's for its key, else the
 // engine's own.
 func (w *words) message(n note) string {
+	if n.Key == notMet && len(n.Params) == 0 {
+		return w.T("password.not_met")
+	}
 	for _, key := range []string{"engine." + n.Key, n.Key} {
 		if _, ok := w.lookup(key); ok {
 			var args []any
@@ -173,6 +176,10 @@ func (w *words) message(n note) string {
 	}
 	return w.T("error.unknown")
 }
+
+// notMet is the protocol's key for a password that the policy does not take; its
+// parameter is a sentence that says why.
+const notMet = "password.passwordRequirementsNotMet"
 
 // A note is a message kept between a POST and the page that shows it.
 type note struct {

@@ -36,6 +36,9 @@ var titles = map[string]string{
 	"challenge/poll":    "Ask whether the link was opened",
 	"challenge/resend":  "Ask for a new mail",
 	"credential/enroll": "Choose an authenticator to set up",
+	"recover":           "Say that the password is forgotten",
+	"unlock-account":    "Ask for a password that is paused to work again",
+	"enroll/update":     "Send what the profile lacks",
 	"skip":              "Skip the rest",
 	"cancel":            "Cancel",
 	"token":             "Redeem the interaction code for tokens",
@@ -85,8 +88,8 @@ func storyOf(run []exchange) story {
 	switch {
 	case made(run, "enroll/new"):
 		s = signUpStory(run)
-	case made(run, "identify"):
-		s = signInStory()
+	case made(run, "identify"), made(run, "unlock-account"):
+		s = signInStory(run)
 	}
 	later := step{Title: "Since then"}
 	for now, over := 1, s.at == nil; len(run) > 0; run = run[1:] {
@@ -211,8 +214,8 @@ func signUpStep(e exchange, now int) (here, then int) {
 	return now, now
 }
 
-func signInStory() story {
-	return story{kind: "sign-in", at: signInStep, steps: []step{{
+func signInStory(run []exchange) story {
+	s := story{kind: "sign-in", at: signInStep, steps: []step{{
 		Number: 1, Title: "Your app displays sign-in page",
 		Text: "The engine says what may be done. The first is identify, with a field for the address.",
 		Code: "tx, err := client.Start(ctx, idx.StartOptions{})",
@@ -228,6 +231,22 @@ func signInStory() story {
 		Number: 4, Title: "Your app gets the tokens",
 		Text: "The interaction code is redeemed.",
 	}}}
+	proof := &s.steps[2]
+	switch {
+	case made(run, "recover"):
+		proof.Title, proof.Text = "The user verifies their identity and replaces the password",
+			"The code from the mail comes first, then reset-authenticator asks for the new password; skip goes on without one."
+		proof.Code = "tx, err = client.RecoverPassword(ctx, idx.Credentials{Username: address})"
+	case made(run, "challenge"):
+		proof.Title, proof.Text = "The user verifies their identity", "They choose how, and answer with the code or the password."
+		proof.Code = "tx, err = client.Proceed(ctx, tx, idx.Input{Authenticator: key})"
+	}
+	return s
+}
+
+// moreAsked are the steps between the first proof and the tokens.
+var moreAsked = []string{
+	"select-authenticator-authenticate", "reset-authenticator", "reenroll-authenticator", "reenroll-authenticator-warning", "profile-update",
 }
 
 func signInStep(e exchange, now int) (here, then int) {
@@ -240,7 +259,7 @@ func signInStep(e exchange, now int) (here, then int) {
 		}
 		return 2, 2
 	case "introspect", "challenge/poll", "challenge/answer":
-		if now == 3 && e.proven() && e.first() != "select-authenticator-authenticate" {
+		if now == 3 && e.proven() && !slices.Contains(moreAsked, e.first()) {
 			return 3, 4
 		}
 	case "skip", "credential/enroll", "token", "discovery", "keys":

@@ -235,7 +235,15 @@ func (t *Turn) replays(hash []byte, names []string, read int64) bool {
 	if l == nil || !hmac.Equal(l.Hash, hash) || t.now.Sub(l.At) > replayWindow {
 		return false
 	}
-	return !repeatable[names[0]] || (read != 0 && read != t.tx.Version)
+	return !repeatable[names[0]] && !t.asksAfterPassword() || (read != 0 && read != t.tx.Version)
+}
+
+// asksAfterPassword reports whether a new password is asked for because of the one
+// that was proven a moment ago. That one again means it, and is refused as such:
+// to take it for a repetition would show the same page and no reason.
+func (t *Turn) asksAfterPassword() bool {
+	stage, n := t.StageOf(), len(t.tx.Proofs)
+	return (stage == Reenroll || stage == ReenrollSoon) && n > 0 && t.tx.Proofs[n-1].Authenticator == passwordKey
 }
 
 // notOffered refuses what would not be rendered, without change (IDX E25, E19).

@@ -60,9 +60,9 @@ for (const input of document.querySelectorAll("input[data-show]")) {
 
 // How good a new password is, in words: length is what counts.
 const meter = $("meter");
-if (meter && $("password")) {
+if (meter) {
   const min = Number(meter.dataset.min) || 8;
-  $("password").addEventListener("input", (event) => {
+  $(meter.dataset.of).addEventListener("input", (event) => {
     const n = [...event.target.value].length;
     const left = min - n;
     meter.textContent = !n ? "" : left > 0 ? meter.dataset.short.replace("{n}", left) :

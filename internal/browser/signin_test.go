@@ -1,0 +1,165 @@
+package browser_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/stile-id/stile/stiletest"
+)
+
+const password = "correct horse battery staple"
+
+// signUpWithPassword makes an account with a password, and leaves the app again.
+func (p *person) signUpWithPassword(address string) {
+	p.t.Helper()
+	p.enter(p.begin(address).Code).at("select-authenticator").press(action("submit")).at("set-password")
+	p.put("password", password).press(action("continue")).at("home")
+	p.signOut()
+}
+
+// toCode sends the first form of a sign-in, as far as the code page.
+func (p *person) toCode(address string, last ...mail) mail {
+	p.t.Helper()
+	p.open(p.site.home+"/login/").at("sign-in").put("identifier", address).press(action("next")).at("email-code")
+	return p.site.mail(p.t, address, last...)
+}
+
+func TestSignIn_ByCode(t *testing.T) {
+	everyLook(t, func(t *testing.T, l look) {
+		p, address := newPerson(t, shared(t), l), newAddress()
+		p.signUp(address)
+		p.signOut()
+		first := p.site.mail(t, address)
+		p.enter(p.toCode(address, first).Code).at("home")
+		p.isIn(address)
+		p.back() // G54
+		p.at("already-signed-in")
+		p.signOut() // UX P7.7
+		p.open(p.site.home + "/login/sign-out").at("signed-out")
+	})
+}
+
+func TestSignIn_ByLink(t *testing.T) {
+	everyLook(t, func(t *testing.T, l look) {
+		p, address := newPerson(t, shared(t), l), newAddress()
+		p.signUp(address)
+		p.signOut()
+		m := p.toCode(address, p.site.mail(t, address))
+		linked := p.tab()
+		linked.open(m.Link)
+		if l.noScript {
+			linked.at("link-continue").press(action("continue"))
+		}
+		linked.at("home").isIn(address)
+		if l.noScript {
+			p.press(action("check"))
+		}
+		p.at("home").isIn(address) // the page that waits goes on too
+	})
+}
+
+func TestSignIn_ByPassword(t *testing.T) {
+	everyLook(t, func(t *testing.T, l look) {
+		p, address := newPerson(t, shared(t), l), newAddress()
+		p.signUpWithPassword(address)
+		p.toCode(address, p.site.mail(t, address))
+		p.press(action("instead")).at("password").says(address)
+		p.put("password", "not it at all").press(action("continue")).at("password").says("That password is not right")
+		if got := eval[string](p, `document.activeElement.id`); got != "password" {
+			t.Errorf("UX G24: focus is on %q", got)
+		}
+		p.reload()
+		p.at("password").put("password", password)
+		if !l.noScript {
+			eval[bool](p, `(document.querySelector("button.reveal").click(), true)`)
+			if got := eval[string](p, `document.getElementById("password").type`); got != "text" {
+				t.Errorf("Show leaves the field a %s", got)
+			}
+		} else if p.has("button.reveal") {
+			t.Error("there is a button that does nothing without script")
+		}
+		if got := p.value("password"); got != password {
+			t.Errorf("the field holds %q", got)
+		}
+		p.press(action("continue")).at("home").isIn(address)
+	})
+}
+
+func TestSignIn_PasswordOnTheFirstForm(t *testing.T) {
+	org := stiletest.Org("session: [{name: default, primary: password}]")
+	everyLook(t, func(t *testing.T, l look) {
+		p, address := newPerson(t, stage(t, org), l), newAddress()
+		p.signUpWithPassword(address)
+		p.open(p.site.home+"/login/").at("sign-in").put("identifier", address).put("password", "not it at all")
+		p.press(action("next")).at("sign-in").says("The email or the password is not right")
+		if got := p.value("identifier"); got != address {
+			t.Errorf("UX G24: the address is %q", got)
+		}
+		p.put("password", password).press(action("next")).at("home").isIn(address)
+	})
+}
+
+func TestSignIn_TwoFactors(t *testing.T) {
+	org := stiletest.Org("access: [{name: default, rules: [{name: default, factors: 2}]}]")
+	p, address := newPerson(t, stage(t, org), desk), newAddress()
+	p.enter(p.begin(address).Code).at("select-authenticator").press(action("submit")).at("set-password")
+	p.put("password", password).press(action("continue")).at("home")
+	p.signOut()
+	m := p.toCode(address, p.site.mail(t, address))
+	p.enter(m.Code).at("password").put("password", password).press(action("continue")).at("home").isIn(address)
+}
+
+func TestUX_P1_7_RememberedAddress(t *testing.T) {
+	p, address := newPerson(t, shared(t), desk), newAddress()
+	p.signUp(address)
+	p.signOut()
+	for _, ticked := range []bool{false, true} {
+		last := p.site.mail(t, address)
+		p.open(p.site.home+"/login/").at("sign-in").put("identifier", address)
+		eval[bool](p, fmt.Sprintf(`document.getElementById("remember").checked = %v`, ticked))
+		p.press(action("next")).at("email-code").enter(p.site.mail(t, address, last).Code).at("home")
+		p.signOut()
+		want := map[bool]string{true: address}[ticked]
+		if got := p.open(p.site.home + "/login/").at("sign-in").value("identifier"); got != want {
+			t.Errorf("ticked %v: the address is %q, want %q", ticked, got, want)
+		}
+	}
+}
+
+// Closing the tab and coming back goes on where the person was (UX P3.14).
+func TestSignIn_ClosedAndBack(t *testing.T) {
+	p, address := newPerson(t, shared(t), desk), newAddress()
+	p.signUp(address)
+	p.signOut()
+	first := p.site.mail(t, address)
+	var m mail
+	t.Run("a tab that is closed", func(t *testing.T) {
+		away := p.tab()
+		away.t = t
+		m = away.toCode(address, first)
+		if err := away.try(chromedp.Navigate("about:blank")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	back := p.tab()
+	back.open(p.site.home + "/login/").at("sign-in").says("A code for " + address + " is waiting")
+	back.press(".notice a").at("email-code").enter(m.Code).at("home").isIn(address)
+	again := p.tab()
+	again.open(p.site.home + "/").at("home").isIn(address)
+}
+
+// The tab of a password that is too late begins again with the address filled in.
+func TestSignIn_TooLate(t *testing.T) {
+	p, address := newPerson(t, stage(t), desk), newAddress()
+	p.signUpWithPassword(address)
+	p.toCode(address, p.site.mail(t, address))
+	p.press(action("instead")).at("password")
+	p.site.clock.Advance(61 * time.Minute)
+	p.put("password", password).press(action("continue")).at("too-old").press(action("restart")).at("sign-in")
+	if got := p.value("identifier"); got != address {
+		t.Errorf("the address is %q", got)
+	}
+}
