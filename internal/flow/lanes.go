@@ -96,8 +96,7 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 		return nil
 	}
 	account := t.account // a refused answer may take it from the turn
-	source := limit.Key("wrong", t.source())
-	volume := t.e.limits.Rules.SourceWrong
+	source, volume := t.wrongFrom(lane)
 	t.counts = append(t.counts, func(tx Tx) error {
 		c, err := tx.Counter(key)
 		if err != nil {
@@ -105,6 +104,15 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 		}
 		if _, open := rule.Open(c, now); !open && !byLink {
 			return overLimit{paused: true}
+		}
+		var from limit.Counter
+		if source != "" && !byLink {
+			if from, err = tx.Counter(source); err != nil {
+				return err
+			}
+			if _, open := volume.Open(from, now); !open { // right or not, as in a lane
+				return overLimit{paused: true}
+			}
 		}
 		if right {
 			next, changed := rule.Right(c, now)
@@ -119,19 +127,24 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 		next, paused := rule.Wrong(c, now)
 		t.pauseBegan, t.pauseOf, t.pauseKey = paused, account, o.Authenticator
 		t.pauseCount = rule.Standing(next, now).Consecutive
-		if err := putCounter(tx, next); err != nil || t.source() == "" || volume.Off() {
+		if err := putCounter(tx, next); err != nil || from.Key == "" {
 			return err
 		}
-		if c, err = tx.Counter(source); err != nil {
-			return err
-		}
-		next, wait, ok := volume.Spend(c, now)
-		if !ok {
-			return overLimit{paused: true, wait: wait}
-		}
+		next, _, _ = volume.Spend(from, now)
 		return putCounter(tx, next)
 	})
 	return nil
+}
+
+// wrongFrom is the counter of wrong answers that come from the source, over all
+// accounts, and its limit (SEC S-06); "" where there is none. What others do
+// there never stops a browser that has signed this person in before.
+func (t *Turn) wrongFrom(lane limit.Lane) (key string, limits limit.Volume) {
+	limits = t.e.limits.Rules.SourceWrong
+	if lane == limit.Known || limits.Off() || t.source() == "" {
+		return "", nil
+	}
+	return limit.Key("wrong", t.source()), limits
 }
 
 func putCounter(tx Tx, c limit.Counter) error {

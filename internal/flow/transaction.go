@@ -40,6 +40,8 @@ type Transaction struct {
 	Ticket         string `json:"ticket,omitempty"`   // that began it, to be spent
 	Activating     bool   `json:"activating,omitempty"`
 	Session        string `json:"session,omitempty"` // of the browser, once there is one
+	// SignedOutAt is when this transaction signed the person out everywhere else.
+	SignedOutAt time.Time `json:"signedOut,omitzero"`
 
 	Guesses Guesses `json:"guesses,omitzero"`
 	Ended   *Ended  `json:"ended,omitempty"`
@@ -169,6 +171,21 @@ func (e *Engine) unseal(r Row) (*Transaction, error) {
 		return nil, fmt.Errorf("flow: decode transaction %s: %w", r.ID, err)
 	}
 	return tx, nil
+}
+
+// since is when the oldest proof was given; what was proven before the person was
+// signed out everywhere counts no more (SEC S-104), but in the transaction that did it.
+func (tx *Transaction) since() time.Time {
+	var oldest time.Time
+	for i, p := range tx.Proofs {
+		if i == 0 || p.At.Before(oldest) {
+			oldest = p.At
+		}
+	}
+	if tx.SignedOutAt.After(oldest) {
+		return tx.SignedOutAt
+	}
+	return oldest
 }
 
 func (tx *Transaction) proven() bool { return len(tx.Proofs) > 0 }

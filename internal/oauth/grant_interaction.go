@@ -52,6 +52,9 @@ func (s *Server) redeemInteractionCode(c *call, p params) (*issue, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !found.Since.IsZero() && user.SignedOutAt.After(found.Since) {
+			return nil, errCode
+		}
 		i := &issue{
 			user: user, client: c.client, scopes: c.issuer.allowedScopes(c.client, found.Scopes), grant: grant,
 			authTime: found.AuthTime, amr: found.AMR, nonce: found.Nonce, acr: found.ACR,

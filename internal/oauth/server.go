@@ -99,6 +99,7 @@ type Interaction struct {
 	ACR           string // empty: none was requested
 	AuthTime      time.Time
 	AMR           []string
+	Since         time.Time // void if the person was signed out everywhere after it; zero: does not count
 	Redeemed      bool
 	Row           any // the flow's own
 }
