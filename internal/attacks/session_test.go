@@ -205,14 +205,6 @@ func TestSEC_T05_T30_NothingSurvivesRecovery(t *testing.T) {
 			if a := w.refresh(tokens.str("refresh_token")); a.status != 400 {
 				t.Errorf("the old refresh token: %d %s", a.status, a.body)
 			}
-			for what, flow := range map[string]*wire{"proven by the old password": waiting, "begun by the old session": silent} {
-				if a := flow.introspect(); a.code() != "" || a.status != 401 {
-					t.Errorf("a flow %s: %d %s", what, a.status, a.body)
-				}
-				if a := flow.answer("cancel", nil); a.status != 401 {
-					t.Errorf("a flow %s, cancelled: %d %s", what, a.status, a.body)
-				}
-			}
 			for what, c := range map[string]string{"by the old password": held.code(), "by the old session": by.code()} {
 				flow := waiting
 				if what == "by the old session" {
@@ -220,6 +212,14 @@ func TestSEC_T05_T30_NothingSurvivesRecovery(t *testing.T) {
 				}
 				if a := flow.redeem(c, nil); a.status != 400 || a.str("error") != "invalid_grant" {
 					t.Errorf("a code got %s: %d %s", what, a.status, a.body)
+				}
+			}
+			for what, flow := range map[string]*wire{"proven by the old password": waiting, "begun by the old session": silent} {
+				if a := flow.introspect(); a.code() != "" || a.status != 401 {
+					t.Errorf("a flow %s: %d %s", what, a.status, a.body)
+				}
+				if a := flow.answer("cancel", nil); a.status != 401 {
+					t.Errorf("a flow %s, cancelled: %d %s", what, a.status, a.body)
 				}
 			}
 			if _, a := attacker.begin(nil); a.code() != "" {
@@ -232,6 +232,38 @@ func TestSEC_T05_T30_NothingSurvivesRecovery(t *testing.T) {
 				t.Error("the owner's own flow is over too")
 			}
 		})
+	}
+}
+
+// T-05, S-33: a factor that somebody chose for the account before they had proven
+// anything is none, before the owner recovers it and after.
+func TestSEC_T05_TrojanFactor(t *testing.T) {
+	e := stiletest.Start(t)
+	const address = "owner@example.com"
+	begin(t, e).withPassword(address)
+	doors := map[string]*wire{"sign-up": begin(t, e), "sign-in": begin(t, e), "recovery": begin(t, e)}
+	doors["sign-up"].enrolled(address)
+	doors["sign-in"].identify(address)
+	doors["recovery"].recovering(address)
+	plant := func(when string) {
+		t.Helper()
+		for name, w := range doors {
+			for _, a := range []answer{
+				w.answer("credential/enroll", map[string]any{"authenticator": map[string]any{"id": passwordID, "methodType": "password"}}),
+				w.prove("the attacker's own words"), w.answer("skip", nil), w.introspect(),
+			} {
+				if a.code() != "" || a.status >= 500 || a.has("reset-authenticator") {
+					t.Errorf("%s, %s: %d %s", when, name, a.status, a.body)
+				}
+			}
+		}
+	}
+	plant("before")
+	e.Clock.Advance(time.Minute)
+	begin(t, e).recovered(address, otherSecret)
+	plant("after")
+	if signsIn(t, e, address, "the attacker's own words") || !signsIn(t, e, address, otherSecret) {
+		t.Error("the attacker's password is the account's")
 	}
 }
 
