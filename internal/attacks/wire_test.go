@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -27,6 +28,7 @@ type wire struct {
 	interaction string
 	state       string
 	header      http.Header // sent with every request
+	app         url.Values  // of the client, beside what interact and redeem post; nil: the public one's
 }
 
 // An answer is a response with its body decoded.
@@ -48,12 +50,17 @@ func begin(t testing.TB, e *stiletest.Engine) *wire {
 func beginWith(t testing.TB, e *stiletest.Engine, header http.Header) *wire {
 	t.Helper()
 	w := &wire{t: t, e: e, verifier: rand.Text() + rand.Text(), header: header}
-	a := w.interact(nil)
+	return w.begun(w.interact(nil))
+}
+
+// begun goes on with what interact answered.
+func (w *wire) begun(a answer) *wire {
+	w.t.Helper()
 	w.interaction, _ = a.doc["interaction_handle"].(string)
 	first := w.post("introspect", map[string]any{"interactionHandle": w.interaction})
 	w.state, _ = first.doc["stateHandle"].(string)
 	if w.state == "" {
-		t.Fatalf("no transaction: %d %s; %d %s", a.status, a.body, first.status, first.body)
+		w.t.Fatalf("no transaction: %d %s; %d %s", a.status, a.body, first.status, first.body)
 	}
 	return w
 }
@@ -67,6 +74,7 @@ func (w *wire) interact(change func(url.Values)) answer {
 		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
 		"state": {"state-of-the-app"}, "nonce": {"n-0S6_WzA2Mj"},
 	}
+	maps.Copy(v, w.app)
 	if change != nil {
 		change(v)
 	}
@@ -85,6 +93,7 @@ func (w *wire) redeem(code string, change func(url.Values)) answer {
 		"grant_type": {"interaction_code"}, "interaction_code": {code}, "code_verifier": {w.verifier},
 		"client_id": {w.e.PublicClientID}, "redirect_uri": {w.e.RedirectURI},
 	}
+	maps.Copy(v, w.app)
 	if change != nil {
 		change(v)
 	}

@@ -28,6 +28,8 @@ type process struct {
 	binary string
 	data   string
 	listen string
+	args   []string          // more flags
+	read   map[string]string // address -> id of the newest mail that was read
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -49,8 +51,8 @@ const clientID, clientSecret, redirectURI = "web", "a secret of this test alone"
 func (p *process) start() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cmd = exec.Command(p.binary, "dev", "--listen", p.listen, "--app-listen", "off", "--data", p.data,
-		"--client-id", clientID, "--client-secret", clientSecret, "--redirect-uri", redirectURI)
+	p.cmd = exec.Command(p.binary, append([]string{"dev", "--listen", p.listen, "--app-listen", "off", "--data", p.data,
+		"--client-id", clientID, "--client-secret", clientSecret, "--redirect-uri", redirectURI}, p.args...)...)
 	p.cmd.Stderr = os.Stderr
 	if err := p.cmd.Start(); err != nil {
 		p.t.Error(err)
@@ -261,23 +263,30 @@ func (p *process) signUp(ctx context.Context, t *testing.T, j *journal, address 
 
 // code is the newest one in the inbox.
 func (p *process) code(ctx context.Context, address string) (string, error) {
-	r, err := http.NewRequestWithContext(ctx, "GET", "http://"+p.listen+"/dev/inbox/api/messages?wait=3s&to="+address, nil)
+	m, err := p.mail(ctx, address, "")
+	return m.Code, err
+}
+
+// message is what the inbox tells of a mail.
+type message struct{ ID, Code string }
+
+// mail is the newest one that came after another, of the given id.
+func (p *process) mail(ctx context.Context, address, after string) (message, error) {
+	r, err := http.NewRequestWithContext(ctx, "GET", "http://"+p.listen+"/dev/inbox/api/messages?wait=3s&to="+address+"&after="+after, nil)
 	if err != nil {
-		return "", err
+		return message{}, err
 	}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return "", err
+		return message{}, err
 	}
 	defer res.Body.Close()
-	var list struct {
-		Messages []struct{ Code string }
-	}
+	var list struct{ Messages []message }
 	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
-		return "", err
+		return message{}, err
 	}
 	if len(list.Messages) == 0 {
-		return "", errors.New("no mail yet")
+		return message{}, errors.New("no mail yet")
 	}
-	return list.Messages[0].Code, nil
+	return list.Messages[0], nil
 }

@@ -61,7 +61,7 @@ func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) (
 	if err != nil {
 		return nil, fmt.Errorf("flow: account of a session: %w", err)
 	}
-	if account.Status != directory.Active {
+	if account.Status != directory.Active || row.CreatedAt.Before(account.SignedOutAt) {
 		return nil, nil
 	}
 	client, ok, err := e.clients.FlowClient(ctx, s.Request.ClientID)
@@ -101,9 +101,6 @@ func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) (
 // finish is what reaching success writes beside the code, once: the session of
 // the browser, the device that it is, the ticket that began it.
 func (t *Turn) finish(ctx context.Context) error {
-	if t.tx.Code.Serial > 1 {
-		return nil
-	}
 	if t.tx.Activating {
 		if err := t.useTicket(); err != nil {
 			return err

@@ -323,16 +323,25 @@ func (e *Engine) mayAsk(h Handle) error {
 	return nil
 }
 
-// mayAsk limits requests about one person over all transactions (SEC S-29).
+// mayAsk limits requests about one person over all transactions (SEC S-29). Each
+// source has its own limit: who floods what they type of somebody else does not
+// keep that person out (SEC S-108).
 func (t *Turn) mayAsk() error {
 	rule := t.e.limits.Rules.UserRequests
 	if rule.Off() || t.tx.Subject == nil {
 		return nil
 	}
-	if wait, ok := t.e.local.Spend(limit.Key("requests of", t.guessedAt()), rule, t.now); !ok {
+	if wait, ok := t.e.local.Spend(limit.Key("requests of", t.guessedAt(), t.asker()), rule, t.now); !ok {
 		return errTooMany(wait)
 	}
 	return nil
+}
+
+func (t *Turn) asker() string {
+	if s := t.source(); s != "" {
+		return s
+	}
+	return t.tx.Request.Device
 }
 
 func errTooMany(wait time.Duration) error {
@@ -381,8 +390,8 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 			return nil, fmt.Errorf("flow: account: %w", err)
 		case a.Status != directory.Active && !(tx.Activating && a.Status == directory.Provisioned):
 			return nil, errExpired()
-		case tx.proven() && a.SignedOutAt.After(tx.CreatedAt) && !a.SignedOutAt.Equal(tx.SignedOutAt):
-			return nil, errExpired() // what was proven here was ended elsewhere (SEC S-32)
+		case tx.proven() && a.SignedOutAt.After(tx.since()):
+			return nil, errExpired()
 		}
 		t.account = &a
 	}
@@ -393,10 +402,13 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 // hands over the mail that was queued in it.
 func (t *Turn) commit(ctx context.Context) (err error) {
 	if t.StageOf() == Success && t.codeEnded() {
+		first := t.tx.Code.IssuedAt.IsZero()
 		t.tx.Code = Code{Serial: t.tx.Code.Serial + 1, IssuedAt: t.now}
 		t.move()
-		if err := t.finish(ctx); err != nil {
-			return err
+		if first {
+			if err := t.finish(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	if !t.moved {

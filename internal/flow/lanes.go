@@ -101,8 +101,7 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 		return nil
 	}
 	account := t.account // a refused answer may take it from the turn
-	source := limit.Key("wrong", t.source())
-	volume := t.e.limits.Rules.SourceWrong
+	source, volume := t.wrongFrom(lane)
 	t.counts = append(t.counts, func(tx Tx) error {
 		c, err := tx.Counter(key)
 		if err != nil {
@@ -143,6 +142,17 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 		return nil
 	})
 	return nil
+}
+
+// wrongFrom is the counter of wrong answers that come from the source, over all
+// accounts, and its limit (SEC S-06); "" where there is none. What others do
+// there never stops a browser that has signed this person in before.
+func (t *Turn) wrongFrom(lane limit.Lane) (key string, limits limit.Volume) {
+	limits = t.e.limits.Rules.SourceWrong
+	if lane == limit.Known || limits.Off() || t.source() == "" {
+		return "", nil
+	}
+	return limit.Key("wrong", t.source()), limits
 }
 
 func putCounter(tx Tx, c limit.Counter) error {

@@ -42,15 +42,33 @@ func (t *Turn) paused(ctx context.Context, o *Open) (bool, error) {
 	if rule.Off() {
 		return false, nil
 	}
-	c, err := t.e.store.Counter(ctx, limit.GuessKey(t.guessedAt(), o.Authenticator, lane))
-	if problem.KindOf(err) == problem.NotFound {
+	c, err := t.counter(ctx, limit.GuessKey(t.guessedAt(), o.Authenticator, lane))
+	if err != nil {
+		return false, err
+	}
+	if _, open := rule.Open(c, t.now); !open {
+		return true, nil
+	}
+	source, volume := t.wrongFrom(lane)
+	if source == "" {
 		return false, nil
 	}
-	if err != nil {
-		return false, fmt.Errorf("flow: counter: %w", err)
+	if c, err = t.counter(ctx, source); err != nil {
+		return false, err
 	}
-	_, open := rule.Open(c, t.now)
+	_, open := volume.Open(c, t.now)
 	return !open, nil
+}
+
+func (t *Turn) counter(ctx context.Context, key string) (limit.Counter, error) {
+	c, err := t.e.store.Counter(ctx, key)
+	if problem.KindOf(err) == problem.NotFound {
+		return limit.Counter{Key: key}, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("flow: counter: %w", err)
+	}
+	return c, nil
 }
 
 // Link looks a mailed link up. It changes nothing, whoever opens it and however

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
@@ -92,6 +91,7 @@ func changePassword(ctx context.Context, t *Turn, in Input) error {
 	t.signOutEverywhere()
 	t.tx.Changed = true
 	if t.tx.Recovering {
+		t.unpause(passwordKey) // what was guessed at is gone (SEC S-49)
 		t.tx.Reset = true
 		if !t.shows(passwordKey) {
 			t.proved(o) // who has just chosen it knows it
@@ -112,6 +112,7 @@ func withoutPassword(_ context.Context, t *Turn, _ Input) error {
 		t.removeEnrollment(en)
 		t.notify("method-removed", authenticator.Mail{Method: t.e.authenticators[passwordKey].Info().Name})
 	}
+	t.unpause(passwordKey)
 	t.signOutEverywhere()
 	t.tx.Reset = true
 	t.durable = true
@@ -181,10 +182,9 @@ func (t *Turn) notify(template string, m authenticator.Mail) {
 
 // signOutEverywhere ends every session and token of the person that began before now (SEC S-32, S-104).
 func (t *Turn) signOutEverywhere() {
-	now := t.now.Truncate(time.Microsecond) // as the database keeps it
-	t.changeUser(func(u *directory.User) { u.SignedOutAt = now })
-	t.tx.SignedOutAt = now
-	id := t.account.ID
+	t.changeUser(func(u *directory.User) { u.SignedOutAt = t.now })
+	t.tx.SignedOutAt = t.now
+	id, now := t.account.ID, t.now
 	t.writes = append(t.writes, func(tx Tx) error { return tx.SignOut(id, now) })
 	t.durable = true
 }

@@ -35,13 +35,13 @@ type Transaction struct {
 	Unlocking  bool `json:"unlocking,omitempty"`  // a pause of the password is to end
 	Unlocked   bool `json:"unlocked,omitempty"`   // and has
 
-	SignedOutAt time.Time `json:"signedOutAt,omitzero"` // this transaction signed the person out everywhere
-
 	ProfileSkipped bool   `json:"profileSkipped,omitempty"`
 	Remember       bool   `json:"remember,omitempty"` // the person asked to be kept signed in
 	Ticket         string `json:"ticket,omitempty"`   // that began it, to be spent
 	Activating     bool   `json:"activating,omitempty"`
 	Session        string `json:"session,omitempty"` // of the browser, once there is one
+	// SignedOutAt is when this transaction signed the person out everywhere else.
+	SignedOutAt time.Time `json:"signedOut,omitzero"`
 
 	Guesses Guesses `json:"guesses,omitzero"`
 	Ended   *Ended  `json:"ended,omitempty"`
@@ -171,6 +171,21 @@ func (e *Engine) unseal(r Row) (*Transaction, error) {
 		return nil, fmt.Errorf("flow: decode transaction %s: %w", r.ID, err)
 	}
 	return tx, nil
+}
+
+// since is when the oldest proof was given; what was proven before the person was
+// signed out everywhere counts no more (SEC S-104), but in the transaction that did it.
+func (tx *Transaction) since() time.Time {
+	var oldest time.Time
+	for i, p := range tx.Proofs {
+		if i == 0 || p.At.Before(oldest) {
+			oldest = p.At
+		}
+	}
+	if tx.SignedOutAt.After(oldest) {
+		return tx.SignedOutAt
+	}
+	return oldest
 }
 
 func (tx *Transaction) proven() bool { return len(tx.Proofs) > 0 }

@@ -53,7 +53,7 @@ func (s *Server) redeemInteractionCode(c *call, p params) (*issue, error) {
 		if err != nil {
 			return nil, err
 		}
-		if found.IssuedAt.Before(user.SignedOutAt) { // signed out everywhere since (SEC S-32)
+		if !found.Since.IsZero() && user.SignedOutAt.After(found.Since) {
 			return nil, errCode
 		}
 		i := &issue{

@@ -110,10 +110,10 @@ type Interaction struct {
 	ACR           string // empty: none was requested
 	AuthTime      time.Time
 	AMR           []string
-	IssuedAt      time.Time // the code
-	IP            string    // of the person, where they signed in
+	IP            string // of the person, where they signed in
 	UserAgent     string
-	Session       string // of the browser at the engine; empty without
+	Session       string    // of the browser at the engine; empty without
+	Since         time.Time // void if the person was signed out everywhere after it; zero: does not count
 	Redeemed      bool
 	Row           any // the flow's own
 }
