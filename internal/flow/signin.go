@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
@@ -136,10 +137,10 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 	if o := t.tx.Open; o != nil && o.Authenticator == key && !(t.dead() && !o.Sent) {
 		return t.reselect(ctx)
 	}
-	last, aside := t.tx.Open, t.tx.Aside
+	last := t.tx.Open
 	switch {
-	case aside != nil && aside.Authenticator == key && t.now.Before(aside.Prompt.ExpiresAt) && aside.Tries < t.e.limits.Tries:
-		t.tx.Open, t.tx.Aside = aside, nil
+	case t.aside(key):
+		t.tx.Open, t.tx.Aside = t.tx.Aside, nil
 		t.move()
 	default:
 		if err := t.open(ctx, key, false, t.purpose()); err != nil || t.kind != problem.None {
@@ -150,6 +151,13 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 		t.tx.Aside = last
 	}
 	return nil
+}
+
+// aside reports whether the question that was put aside is one of keys, and can
+// be answered still.
+func (t *Turn) aside(keys ...string) bool {
+	a := t.tx.Aside
+	return a != nil && slices.Contains(keys, a.Authenticator) && t.now.Before(a.Prompt.ExpiresAt) && a.Tries < t.e.limits.Tries
 }
 
 // answerChallenge takes the proof for an authenticator that is enrolled already.
@@ -170,6 +178,9 @@ func answerChallenge(ctx context.Context, t *Turn, in Input) error {
 	t.tx.Open = nil
 	if a := t.tx.Aside; a != nil && a.Authenticator == o.Authenticator {
 		t.tx.Aside = nil
+	}
+	if t.StageOf() == ChooseFactor && t.aside(t.factors()...) { // what answers it was sent already
+		t.tx.Open, t.tx.Aside = t.tx.Aside, nil
 	}
 	t.durable = true
 	t.move()

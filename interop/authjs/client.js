@@ -6,12 +6,15 @@ import { Browser } from './person.js';
 
 export const johnDoe = (email) => ({ firstName: 'John', lastName: 'Doe', email });
 
+export const password = 'correct-horse-battery-9';
+export const freshPassword = 'staple-of-a-new-horse-7';
+
 // The guide's list, as far as authenticators exist.
 export const optionalAuthenticators = [{ label: 'Password', value: 'okta_password' }];
 
 // suiteOf binds the suites to one version of the client. `listed` finds the
 // list of authenticators where that version puts it.
-export function suiteOf({ OktaAuth, options = {}, listed }) {
+export function suiteOf({ OktaAuth, version, options = {}, listed }) {
   function connect({ engine = engines.protect, app = web, tab = new Browser().tab(), saveLastResponse = true, ...more } = {}) {
     const { clientId, clientSecret, redirectUri } = app;
     return new OktaAuth({
@@ -49,7 +52,16 @@ export function suiteOf({ OktaAuth, options = {}, listed }) {
     return { ...person, transaction, tokens: transaction.tokens };
   }
 
-  return { connect, signUp, prove, account, listed };
+  // withPassword makes a person who has chosen a password, and tokens where the engine gives any then.
+  async function withPassword(settings) {
+    const person = await prove(settings);
+    await person.auth.idx.proceed({ authenticator: 'okta_password' });
+    const transaction = await person.auth.idx.proceed({ password });
+    assert.ok(transaction.requestDidSucceed !== false, JSON.stringify(transaction.messages));
+    return { ...person, transaction, tokens: transaction.tokens };
+  }
+
+  return { connect, signUp, prove, account, withPassword, listed, version };
 }
 
 // keys lists a transaction's messages by their i18n key.

@@ -7,11 +7,16 @@ function required(name) {
   return value;
 }
 
-// Three engines that differ in one flag each.
+// The engines differ in one thing each: interop/run says in what.
 export const engines = {
-  protect: required('STILE_URL'),
+  protect: required('STILE_PROTECT_URL'),
   disclose: required('STILE_DISCLOSE_URL'),
   requirePassword: required('STILE_REQUIRE_PASSWORD_URL'),
+  passwordFirst: required('STILE_PASSWORD_FIRST_URL'),
+  twoFactors: required('STILE_TWO_FACTORS_URL'),
+  expired: required('STILE_EXPIRED_URL'),
+  expiring: required('STILE_EXPIRING_URL'),
+  profiling: required('STILE_PROFILING_URL'),
 };
 
 export const web = {

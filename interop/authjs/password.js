@@ -2,9 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { engines } from './engine.js';
-import { keys, succeeded } from './client.js';
-
-const good = 'correct-horse-battery-9';
+import { keys, password as good, succeeded } from './client.js';
 
 export function passwordSuite({ prove, listed }) {
   // choose goes to the password's own step.

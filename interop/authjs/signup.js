@@ -46,8 +46,9 @@ export function signUpSuite({ connect, signUp, prove, account, listed }) {
   test('IDX_C34 sign-up is among the features of a fresh transaction', async () => {
     const transaction = await connect().idx.startTransaction();
     assert.equal(transaction.status, 'PENDING');
-    assert.deepEqual(transaction.enabledFeatures, ['enroll-profile']);
-    assert.deepEqual(transaction.availableSteps.map((s) => s.name), ['identify', 'select-enroll-profile', 'cancel']);
+    assert.deepEqual(transaction.enabledFeatures, ['recover-password', 'enroll-profile']);
+    assert.deepEqual(transaction.availableSteps.map((s) => s.name),
+      ['identify', 'select-enroll-profile', 'currentAuthenticator-recover', 'cancel']);
   });
 
   test('IDX_C38 register() with nothing stops at the profile, and goes on from there', async () => {

@@ -3,6 +3,9 @@ import { signUpSuite } from './signup.js';
 import { emailSuite } from './email.js';
 import { passwordSuite } from './password.js';
 import { signInSuite } from './signin.js';
+import { factorSuite } from './factors.js';
+import { recoverySuite } from './recovery.js';
+import { expirySuite } from './expiry.js';
 import { tokenSuite } from './tokens.js';
 import { refusalSuite } from './refusals.js';
 
@@ -11,6 +14,9 @@ export const suites = {
   email: emailSuite,
   password: passwordSuite,
   'sign-in': signInSuite,
+  factors: factorSuite,
+  recovery: recoverySuite,
+  expiry: expirySuite,
   tokens: tokenSuite,
   refusals: refusalSuite,
 };

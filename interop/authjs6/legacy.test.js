@@ -6,6 +6,6 @@ import { suiteOf } from '../authjs/client.js';
 import { suites } from '../authjs/suites.js';
 
 const { OktaAuth } = createRequire(import.meta.url)('@okta/okta-auth-js');
-const suite = suiteOf({ OktaAuth, listed: (nextStep) => nextStep.options });
+const suite = suiteOf({ OktaAuth, version: 6, listed: (nextStep) => nextStep.options });
 
 for (const [name, run] of Object.entries(suites)) describe(`okta-auth-js 6: ${name}`, () => run(suite));

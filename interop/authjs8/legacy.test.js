@@ -6,6 +6,7 @@ import { suites } from '../authjs/suites.js';
 
 const suite = suiteOf({
   OktaAuth,
+  version: 8,
   options: { idx: { enableLegacyMode: true } },
   listed: (nextStep) => nextStep.inputs.find((i) => i.name === 'authenticator').options,
 });

@@ -19,14 +19,15 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// engines differ in one flag each; interop/run starts them.
-var engines struct{ protect, disclose, requirePassword string }
+// engines differ in one thing each; interop/run says in what, and starts them.
+var engines struct{ protect, disclose, requirePassword, passwordFirst, twoFactors string }
 
 var app struct{ id, secret, redirect string }
 
 func TestMain(m *testing.M) {
 	for name, value := range map[string]*string{
-		"STILE_URL": &engines.protect, "STILE_DISCLOSE_URL": &engines.disclose, "STILE_REQUIRE_PASSWORD_URL": &engines.requirePassword,
+		"STILE_PROTECT_URL": &engines.protect, "STILE_DISCLOSE_URL": &engines.disclose, "STILE_REQUIRE_PASSWORD_URL": &engines.requirePassword,
+		"STILE_PASSWORD_FIRST_URL": &engines.passwordFirst, "STILE_TWO_FACTORS_URL": &engines.twoFactors,
 		"STILE_CLIENT_ID": &app.id, "STILE_CLIENT_SECRET": &app.secret, "STILE_REDIRECT_URI": &app.redirect,
 	} {
 		if *value = os.Getenv(name); *value == "" {

@@ -41,10 +41,12 @@ widget.showSignInToGetTokens({ el: '#sign-in' }).then(
 }
 
 // serve answers at `url` until it is closed. Any path but the widget's files is
-// the page; ?generation= chooses the widget.
-export function serve(url, config) {
+// the page; ?generation= chooses the widget, ?engine= the engine, for the visits
+// that come back without, too.
+export function serve(url, engines, config) {
   const { port, hostname } = new URL(url);
   let generation = 2;
+  let engine;
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url, url);
     if (pathname.startsWith('/widget/')) {
@@ -55,8 +57,9 @@ export function serve(url, config) {
       return;
     }
     generation = searchParams.get('generation') ?? generation;
+    engine = searchParams.get('engine') ?? engine;
     response.writeHead(200, { 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': 'no-store' });
-    response.end(html(generation, config));
+    response.end(html(generation, { ...config, issuer: `${engines[engine]}/oauth2/default` }));
   });
   return new Promise((done, fail) => server.once('error', fail).listen(port, hostname, () => done(server)));
 }

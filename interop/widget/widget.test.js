@@ -6,19 +6,22 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { engines, spa, address, mail, wrong } from '../authjs/engine.js';
+import { OktaAuth } from '@okta/okta-auth-js';
+import { freshPassword, password, suiteOf } from '../authjs/client.js';
 import { serve } from './page.js';
 
 const pageURL = process.env.STILE_PAGE_URL;
 const patience = 30_000;
-const password = 'correct-horse-battery-9';
+
+// People whose sign-up is not under test are made by the client alone.
+const { withPassword } = suiteOf({ OktaAuth, options: { idx: { enableLegacyMode: true } } });
 
 let server;
 let browser;
 
 before(async () => {
   assert.ok(pageURL, 'STILE_PAGE_URL is not set: start the suite with interop/run');
-  server = await serve(pageURL, {
-    issuer: `${engines.protect}/oauth2/default`,
+  server = await serve(pageURL, engines, {
     clientId: spa.clientId,
     redirectUri: spa.redirectUri,
     scopes: ['openid', 'profile', 'email'],
@@ -40,11 +43,11 @@ after(async () => {
 
 // visit runs one person's visit in a fresh profile. Nothing but the page's and
 // the engine's origin may be asked for anything.
-async function visit(generation, steps) {
+async function visit(generation, steps, engine = 'protect') {
   const context = await browser.newContext();
   context.setDefaultTimeout(patience);
   const seen = [];
-  const allowed = [new URL(pageURL).origin, engines.protect];
+  const allowed = [new URL(pageURL).origin, engines[engine]];
   await context.route('**', (route) => {
     const { origin, protocol } = new URL(route.request().url());
     if (protocol === 'data:' || protocol === 'blob:' || allowed.includes(origin)) return route.continue();
@@ -54,10 +57,10 @@ async function visit(generation, steps) {
   context.on('weberror', (e) => seen.push(`uncaught: ${e.error()}`));
   const log = [];
   context.on('console', (m) => log.push(`${m.type()}: ${m.text()}`));
-  context.on('response', (r) => r.url().startsWith(engines.protect) && log.push(`${r.status()} ${r.request().method()} ${r.url()}`));
+  context.on('response', (r) => r.url().startsWith(engines[engine]) && log.push(`${r.status()} ${r.request().method()} ${r.url()}`));
   const page = await context.newPage();
   try {
-    await page.goto(`${pageURL}/?generation=${generation}`);
+    await page.goto(home(generation, engine));
     await steps(page, context);
     assert.deepEqual(seen, []);
   } catch (error) {
@@ -69,28 +72,39 @@ async function visit(generation, steps) {
   }
 }
 
+const home = (generation, engine) => `${pageURL}/?generation=${generation}&engine=${engine}`;
+
 const field = (page, name) => page.locator(`input[name="${name}"]`);
 
 // What differs between the two generations. Only the second submits a link's
-// code by itself; the third shows the code's page.
+// code by itself; the third shows the code's page. Only the third shows "Forgot
+// password?" beside a user name alone; the second has it at the password.
 const words = {
   2: {
     submit: (page) => page.locator('input[type=submit]'),
     enterCode: (page) => page.locator('.enter-auth-code-instead-link'),
     skip: (page) => page.locator('.skip-all'),
-    choosePassword: (page) => page.locator('[data-se=okta_password] a, [data-se=okta_password] button').first(),
+    choose: (page, key) => page.locator(`[data-se=${key}] a, [data-se=${key}] button`).first(),
+    other: (page) => page.locator('.js-switchAuthenticator'),
+    forgot: (page) => page.locator('.js-forgot-password'),
+    box: (page) => page.locator('.infobox-error').first(),
     confirmation: (page) => field(page, 'confirmPassword'),
     error: (page) => page.locator('.o-form-input-error').first(),
     submitsLink: true,
+    forgotFirst: false,
   },
   3: {
     submit: (page) => page.locator('[data-type=save], button[type=submit]').first(),
     enterCode: (page) => page.getByRole('button', { name: 'Enter a verification code instead' }),
     skip: (page) => page.getByRole('button', { name: 'Continue', exact: true }),
-    choosePassword: (page) => page.locator('[data-se=okta_password]').first(),
+    choose: (page, key) => page.locator(`[data-se=${key}]`).first(),
+    other: (page) => page.getByRole('link', { name: 'Verify with something else' }),
+    forgot: (page) => page.getByRole('link', { name: 'Forgot password?' }),
+    box: (page) => page.locator('[role=alert]').first(),
     confirmation: (page) => field(page, 'confirmPassword'),
     error: (page) => page.locator('[role=alert], .Mui-error').first(),
     submitsLink: false,
+    forgotFirst: true,
   },
 };
 
@@ -106,6 +120,17 @@ async function register(page, on, email) {
 async function enter(page, on, code) {
   await field(page, 'credentials.passcode').fill(code);
   await on.submit(page).click();
+}
+
+// enterAgain enters after an error: a page that has just shown one may drop what is submitted.
+async function enterAgain(page, on, code) {
+  await field(page, 'credentials.passcode').fill(code);
+  let sent = false;
+  const request = page.waitForRequest(/\/idp\/idx\/(identify|challenge\/answer)$/).then(() => { sent = true; });
+  while (!sent) {
+    await on.submit(page).click();
+    await Promise.race([request, page.waitForTimeout(500)]);
+  }
 }
 
 async function succeeded(page, email) {
@@ -160,7 +185,7 @@ for (const generation of [2, 3]) {
         await on.enterCode(tab).click();
         await enter(tab, on, code);
       }
-      await on.choosePassword(tab).click();
+      await on.choose(tab, 'okta_password').click();
       await field(tab, 'credentials.passcode').fill(password);
       await on.confirmation(tab).fill(password);
       await on.submit(tab).click();
@@ -168,4 +193,85 @@ for (const generation of [2, 3]) {
       // A poll takes the first tab along, to a later step or to the end.
       await on.enterCode(page).waitFor({ state: 'hidden' });
     }));
+
+  const identify = async (page, email) => {
+    await field(page, 'identifier').fill(email);
+    await on.submit(page).click();
+  };
+
+  test(`Sign-In Widget, generation ${generation}, IDX_C53 user name and password on one page, and none of it the second time`, async () => {
+    const engine = 'passwordFirst';
+    const owner = await withPassword({ engine: engines[engine] });
+    await visit(generation, async (page) => {
+      await field(page, 'identifier').fill(owner.email);
+      assert.ok(await on.forgot(page).isVisible());
+      await enter(page, on, 'not-the-password');
+      await on.box(page).waitFor();
+      await enterAgain(page, on, password);
+      await succeeded(page, owner.email);
+      // The engine's cookie is the same site's as the page: nobody is asked again.
+      await page.goto(home(generation, engine));
+      await succeeded(page, owner.email);
+    }, engine);
+  });
+
+  test(`Sign-In Widget, generation ${generation}, IDX_C54 the password where the email goes first`, async () => {
+    const owner = await withPassword();
+    await visit(generation, async (page) => {
+      await field(page, 'identifier').waitFor();
+      assert.equal(await on.forgot(page).isVisible(), on.forgotFirst);
+      assert.equal(await page.locator('input[type=password]').count(), 0, 'the first page has no password field');
+      await identify(page, owner.email);
+      await on.other(page).click();
+      await on.choose(page, 'okta_password').click();
+      await enter(page, on, 'not-the-password');
+      await on.box(page).waitFor();
+      await enterAgain(page, on, password);
+      await succeeded(page, owner.email);
+    });
+  });
+
+  test(`Sign-In Widget, generation ${generation}, IDX_C55 two factors`, async () => {
+    const engine = 'twoFactors';
+    const owner = await withPassword({ engine: engines[engine] });
+    await visit(generation, async (page) => {
+      await identify(page, owner.email);
+      await on.choose(page, 'okta_password').click();
+      await enter(page, on, password);
+      await on.choose(page, 'okta_email').click();
+      const { code } = await mail(engines[engine], owner.email, owner.message);
+      await on.enterCode(page).click();
+      await enter(page, on, code);
+      await succeeded(page, owner.email);
+    }, engine);
+  });
+
+  for (const engine of ['protect', 'passwordFirst']) {
+    test(`Sign-In Widget, generation ${generation}, IDX_C67 a forgotten password, ${engine}`, async () => {
+      const owner = await withPassword({ engine: engines[engine] });
+      await visit(generation, async (page) => {
+        let after = owner.message;
+        const first = engine === 'passwordFirst' || on.forgotFirst;
+        if (!first) {
+          await identify(page, owner.email);
+          after = await mail(engines[engine], owner.email, after);
+          await on.other(page).click();
+          await on.choose(page, 'okta_password').click();
+        }
+        await on.forgot(page).click();
+        if (first) {
+          await page.getByText('Reset your password').waitFor();
+          assert.equal(await page.locator('input[type=password]').count(), 0);
+          await identify(page, owner.email);
+        }
+        await on.choose(page, 'okta_email').click();
+        const { code } = await mail(engines[engine], owner.email, after);
+        await on.enterCode(page).click();
+        await enter(page, on, code);
+        await on.confirmation(page).fill(freshPassword);
+        await enter(page, on, freshPassword);
+        await succeeded(page, owner.email);
+      }, engine);
+    });
+  }
 }
