@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stile-id/stile/internal/account"
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/authenticator/email"
@@ -60,8 +61,10 @@ type App struct {
 	Store  store.Store
 	OAuth  *oauth.Server
 	Engine *flow.Engine
-	Inbox  *mail.Inbox // nil without
-	Sender string      // From of mails
+	// Account is what people change about their own accounts.
+	Account *account.Accounts
+	Inbox   *mail.Inbox // nil without
+	Sender  string      // From of mails
 
 	outbox   *outbox.Outbox
 	policies *policies
@@ -152,6 +155,15 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	clients.clients = a.OAuth.Client
 	tokens.revocation = a.OAuth.Revocation
+	a.Account, err = account.New(account.Config{
+		Store: accountStore{db, tokens}, Keys: keys, Secrets: a.Engine, Apps: &accountApps{a.OAuth.Client},
+		Post: accountPost{mailer{a.outbox}}, Policies: a.policies.Current,
+		Authenticators: []authenticator.Authenticator{codes, words}, Agent: mail.ParseUserAgent,
+		Rules: c.Limits.Rules, PublicURL: c.PublicURL, Now: c.Now, Logger: c.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
 	a.handler = a.routes(c, codes.TransactionOf, cookie)
 	return a, nil
 }
@@ -190,6 +202,7 @@ func (a *App) Start() {
 	})
 	a.workers.Go(func() { a.policies.run(ctx) })
 	a.workers.Go(func() { a.purge(ctx) })
+	a.workers.Go(func() { a.Account.Run(ctx) })
 	a.workers.Go(func() {
 		tick := time.NewTicker(a.sealing)
 		defer tick.Stop()
