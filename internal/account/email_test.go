@@ -31,7 +31,7 @@ func TestAUTH_14_ChangeOfAddress(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	m := w.mail(next)
-	if m.Code == "" || !strings.Contains(m.Text, "v***a@") || !strings.HasPrefix(m.Link, "http://id.example.com/account/email/") || strings.Contains(m.Text, "Vera") {
+	if m.Code == "" || !strings.Contains(m.Text, "v***@") || !strings.HasPrefix(m.Link, "http://id.example.com/account/email/") || strings.Contains(m.Text, "Vera") {
 		t.Errorf("M7: %q %q\n%s", m.Code, m.Link, m.Text)
 	}
 	list := must[[]account.Email](t)(w.Account.Emails(ctx, by))
@@ -62,7 +62,7 @@ func TestAUTH_14_ChangeOfAddress(t *testing.T) {
 		t.Errorf("SEC S-32: %d sessions, %d families are left", s, f)
 	}
 	notice := w.mail(old)
-	if !strings.HasPrefix(notice.Link, "http://id.example.com/account/undo/") || !strings.Contains(notice.Text, "N***w@") || strings.Contains(notice.Text, "New@") {
+	if !strings.HasPrefix(notice.Link, "http://id.example.com/account/undo/") || !strings.Contains(notice.Text, "N***@") || strings.Contains(notice.Text, "New@") {
 		t.Errorf("M8: %s", notice.Text)
 	}
 	if !slices.Contains(w.events(), "user.account.update_primary_email") {
@@ -133,26 +133,34 @@ func TestSEC_S34_NeedsAFreshProof(t *testing.T) {
 }
 
 func TestUX_P7_4_TakenAddressLooksTheSame(t *testing.T) {
-	w := start(t)
+	w := start(t, func(c *app.Config) { c.SealEvery = time.Hour }) // seals would count among the rows
 	w.person("bob@example.com")
 	by := w.fresh(w.person(old))
 	mails := len(w.mails("bob@example.com"))
 	free := must[account.Email](t)(w.Account.ChangeEmail(t.Context(), by, next, true))
 	refused(t, w.Account.VerifyEmail(t.Context(), by, free.ID, free.Challenge, "000000"), problem.Unauthenticated)
 
-	before := w.Store.Stats()
+	rows := func(address string) int64 {
+		t.Helper()
+		if err := w.MailWritten(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		before := w.Store.Stats().RowWrites
+		must[account.Email](t)(w.Account.ChangeEmail(t.Context(), by, address, true))
+		if err := w.MailWritten(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return w.Store.Stats().RowWrites - before
+	}
 	taken := must[account.Email](t)(w.Account.ChangeEmail(t.Context(), by, "BOB@example.com", true))
-	rows := w.Store.Stats().RowWrites - before.RowWrites
 	if len(taken.ID) != len(free.ID) || len(taken.Challenge) != len(free.Challenge) || taken.Verified {
 		t.Errorf("%+v, a free one %+v", taken, free)
 	}
 	if got := len(w.mails("bob@example.com")); got != mails {
 		t.Errorf("%d mails to somebody else's address", got-mails)
 	}
-	before = w.Store.Stats()
-	must[account.Email](t)(w.Account.ChangeEmail(t.Context(), by, "third@example.com", true))
-	if n := w.Store.Stats().RowWrites - before.RowWrites; n != rows {
-		t.Errorf("%d rows for a free address, %d for a taken one", n, rows)
+	if free, taken := rows("third@example.com"), rows("bob@example.com"); free != taken {
+		t.Errorf("%d rows for a free address, %d for a taken one", free, taken)
 	}
 	taken = must[account.Email](t)(w.Account.ChangeEmail(t.Context(), by, "bob@example.com", true))
 	for range 6 {
