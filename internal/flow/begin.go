@@ -12,6 +12,7 @@ import (
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 )
 
 // What Begin refuses: a token that is of no use, or of none any more.
@@ -51,13 +52,14 @@ func (e *Engine) Begin(ctx context.Context, s Start) (string, error) {
 		return "", err
 	}
 	var err error
+	var used *session.Session
 	switch {
 	case s.RecoveryToken != "":
 		err = e.beginByTicket(ctx, tx, directory.Recovery, s.RecoveryToken, ErrRecoveryToken)
 	case s.ActivationToken != "":
 		err = e.beginByTicket(ctx, tx, directory.Activation, s.ActivationToken, ErrActivationToken)
 	default:
-		err = e.beginBySession(ctx, tx, s)
+		used, err = e.beginBySession(ctx, tx, s)
 	}
 	if err != nil {
 		return "", err
@@ -66,7 +68,14 @@ func (e *Engine) Begin(ctx context.Context, s Start) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = e.store.InTx(ctx, false, func(w Tx) error { return w.InsertTransaction(row) })
+	err = e.store.InTx(ctx, false, func(w Tx) error {
+		if used != nil { // two tabs at once: either has seen it
+			if err := w.UpdateSession(*used); err != nil && problem.KindOf(err) != problem.Stale {
+				return err
+			}
+		}
+		return w.InsertTransaction(row)
+	})
 	if err != nil {
 		return "", fmt.Errorf("flow: begin: %w", err)
 	}

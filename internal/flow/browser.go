@@ -37,35 +37,36 @@ func (e *Engine) SessionID(cookie string) (string, bool) {
 
 // beginBySession makes the person of the browser's session the subject, by the
 // proofs that count still. What policy asks for beside is asked for as ever.
-func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) error {
+// It returns the session as used now, nil without one.
+func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) (*session.Session, error) {
 	id, ok := e.SessionID(s.Browser.Cookie)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	now := e.now()
 	row, err := e.store.Session(ctx, id)
 	if problem.KindOf(err) == problem.NotFound {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("flow: session: %w", err)
+		return nil, fmt.Errorf("flow: session: %w", err)
 	}
 	if !row.Live(now) {
-		return nil
+		return nil, nil
 	}
 	account, err := e.store.Account(ctx, row.UserID)
 	if problem.KindOf(err) == problem.NotFound {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("flow: account of a session: %w", err)
+		return nil, fmt.Errorf("flow: account of a session: %w", err)
 	}
 	if account.Status != directory.Active {
-		return nil
+		return nil, nil
 	}
 	client, ok, err := e.clients.FlowClient(ctx, s.Request.ClientID)
 	if err != nil || !ok {
-		return err
+		return nil, err
 	}
 	age := e.policies().AccessFor(client.Access, account.Groups).Reauthenticate.Std()
 	if s.MaxAge != nil {
@@ -77,19 +78,29 @@ func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) e
 		}
 	}
 	if len(tx.Proofs) == 0 {
-		return nil // all of it is too old: they sign in as ever
+		return nil, nil // all of it is too old: they sign in as ever
 	}
 	tx.Subject = &Subject{
 		Kind: KindKnown, ID: account.ID, UserID: account.ID, Login: account.Email, Canonical: account.Canonical,
 		Locale: account.Locale,
 	}
 	tx.Session, tx.Remember = row.ID, row.Remembered
-	return nil
+	p := e.policies().SessionFor(account.Groups)
+	idle := p.Idle
+	if row.Remembered {
+		idle = p.RememberIdle
+	}
+	row.Version++
+	row.SeenAt, row.IdleUntil = now, now.Add(idle.Std())
+	if row.IdleUntil.After(row.ExpiresAt) {
+		row.IdleUntil = row.ExpiresAt
+	}
+	return &row, nil
 }
 
 // finish is what reaching success writes beside the code, once: the session of
 // the browser, the device that it is, the ticket that began it.
-func (t *Turn) finish() error {
+func (t *Turn) finish(ctx context.Context) error {
 	if t.tx.Code.Serial > 1 {
 		return nil
 	}
@@ -98,7 +109,9 @@ func (t *Turn) finish() error {
 			return err
 		}
 	}
-	t.keepSession()
+	if err := t.keepSession(ctx); err != nil {
+		return err
+	}
 	if d := t.tx.Request.Device; d != "" && !t.knownDevice {
 		device := session.Device{
 			UserID: t.account.ID, ID: d, IP: t.tx.Request.IP, UserAgent: t.tx.Request.UserAgent,
@@ -114,19 +127,26 @@ const deviceLife = 365 * 24 * time.Hour
 
 // keepSession gives the browser a session. One that it had is ended and a new id
 // begins wherever something was proven anew (SEC S-64).
-func (t *Turn) keepSession() {
+func (t *Turn) keepSession(ctx context.Context) error {
 	if !t.browser.Keeps {
-		return
+		return nil
 	}
 	fresh := slices.ContainsFunc(t.tx.Proofs, func(p Proof) bool { return !p.At.Before(t.tx.CreatedAt) })
 	if t.tx.Session != "" && !fresh {
-		return
+		return nil
 	}
 	old := []string{t.tx.Session}
 	if id, ok := t.e.SessionID(t.browser.Cookie); ok && id != t.tx.Session {
 		old = append(old, id)
 	}
 	p := t.org.SessionFor(t.account.Groups)
+	live, err := t.e.store.Sessions(ctx, t.account.ID)
+	if err != nil {
+		return fmt.Errorf("flow: sessions: %w", err)
+	}
+	for i := p.Max - 1; i < len(live); i++ { // newest first (SEC S-65)
+		old = append(old, live[i].ID)
+	}
 	idle, life := p.Idle, p.Lifetime
 	if t.tx.Remember {
 		idle, life = p.RememberIdle, p.RememberLifetime
@@ -151,6 +171,7 @@ func (t *Turn) keepSession() {
 		}
 		return tx.InsertSession(row)
 	})
-	t.tx.Session = row.ID
+	t.tx.Session, t.kept = row.ID, &row
 	t.record(audit.Event{Type: "user.session.start", Outcome: audit.Success})
+	return nil
 }

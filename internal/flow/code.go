@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -26,6 +28,8 @@ type Result struct {
 	AuthTime    time.Time // of the newest proof
 	AMR         []string
 	Redeemed    bool
+	IssuedAt    time.Time // the code
+	Session     string    // of the browser at the engine; empty without
 
 	row Row // as it will be once spent
 }
@@ -58,11 +62,23 @@ func (e *Engine) Finished(ctx context.Context, code string) (Result, error) {
 		!now.Before(row.ExpiresAt), !c.Redeemed && !now.Before(c.IssuedAt.Add(codeLife)):
 		return Result{}, errCode
 	}
-	r := Result{Transaction: id, Request: tx.Request, UserID: tx.Subject.UserID, Redeemed: c.Redeemed}
+	r := Result{Transaction: id, Request: tx.Request, UserID: tx.Subject.UserID, IssuedAt: c.IssuedAt, Redeemed: c.Redeemed}
+	var classes []policy.Class
 	for _, p := range tx.Proofs {
-		r.AMR = append(r.AMR, p.AMR)
-		r.AuthTime = p.At
+		if !slices.Contains(r.AMR, p.AMR) {
+			r.AMR = append(r.AMR, p.AMR)
+		}
+		if p.At.After(r.AuthTime) {
+			r.AuthTime = p.At
+		}
+		if a := e.authenticators[p.Authenticator]; a != nil && !slices.Contains(classes, a.Info().Class) {
+			classes = append(classes, a.Info().Class)
+		}
 	}
+	if len(classes) > 1 { // two kinds of evidence, never two of one (SEC S-57)
+		r.AMR = append(r.AMR, "mfa")
+	}
+	r.Session = tx.Session
 	if !c.Redeemed {
 		tx.Code.Redeemed = true
 		tx.Version++

@@ -37,6 +37,7 @@ type Store interface {
 	AccountByAddress(ctx context.Context, canonical string) (directory.Account, error)
 	OutboxMessage(ctx context.Context, id string) (outbox.Message, error)
 	Session(ctx context.Context, id string) (session.Session, error)
+	Sessions(ctx context.Context, userID string) ([]session.Session, error)
 	Ticket(ctx context.Context, id string) (directory.Ticket, error)
 	Device(ctx context.Context, userID, id string) (session.Device, error)
 	Counter(ctx context.Context, key string) (limit.Counter, error)
@@ -54,6 +55,7 @@ type Tx interface {
 	DeleteEnrollment(id string) error
 	SpendTicket(id string, at time.Time) error
 	InsertSession(session.Session) error
+	UpdateSession(session.Session) error
 	EndSession(id string, at time.Time) error
 	SaveDevice(session.Device) error
 	// SignOut ends every session and refresh family of a user, and voids every
@@ -275,11 +277,16 @@ func (e *Engine) turn(ctx context.Context, h Handle, b Browser, act func(context
 			return nil, err
 		}
 		t.browser, t.over = b, over
+		if err := t.mayAsk(); err != nil && over == (overLimit{}) {
+			return nil, err
+		}
 		if err := act(ctx, t); err != nil {
 			return nil, err
 		}
 		err = t.commit(ctx)
-		if limit, ok := isOver(err); ok && over == (overLimit{}) {
+		if limit, ok := isOver(err); ok && limit.source > 0 {
+			return nil, errTooMany(limit.source)
+		} else if ok && over == (overLimit{}) {
 			over = limit
 			continue
 		}
@@ -303,9 +310,25 @@ func (e *Engine) mayAsk(h Handle) error {
 		return nil
 	}
 	if wait, ok := e.local.Spend(limit.Key("requests", id), rule, e.now()); !ok {
-		return &problem.Error{Kind: problem.Throttled, Code: "tooManyRequests", Detail: "Too many requests", RetryAfter: wait}
+		return errTooMany(wait)
 	}
 	return nil
+}
+
+// mayAsk limits requests about one person over all transactions (SEC S-29).
+func (t *Turn) mayAsk() error {
+	rule := t.e.limits.Rules.UserRequests
+	if rule.Off() || t.tx.Subject == nil {
+		return nil
+	}
+	if wait, ok := t.e.local.Spend(limit.Key("requests of", t.guessedAt()), rule, t.now); !ok {
+		return errTooMany(wait)
+	}
+	return nil
+}
+
+func errTooMany(wait time.Duration) error {
+	return &problem.Error{Kind: problem.Throttled, Code: "tooManyRequests", Detail: "Too many requests", RetryAfter: wait}
 }
 
 // load reads a transaction and what its facts are computed from.
@@ -350,6 +373,8 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 			return nil, fmt.Errorf("flow: account: %w", err)
 		case a.Status != directory.Active && !(tx.Activating && a.Status == directory.Provisioned):
 			return nil, errExpired()
+		case tx.proven() && a.SignedOutAt.After(tx.CreatedAt) && !a.SignedOutAt.Equal(tx.SignedOutAt):
+			return nil, errExpired() // what was proven here was ended elsewhere (SEC S-32)
 		}
 		t.account = &a
 	}
@@ -362,7 +387,7 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 	if t.StageOf() == Success && t.codeEnded() {
 		t.tx.Code = Code{Serial: t.tx.Code.Serial + 1, IssuedAt: t.now}
 		t.move()
-		if err := t.finish(); err != nil {
+		if err := t.finish(ctx); err != nil {
 			return err
 		}
 	}
@@ -414,6 +439,9 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	if t.guessedWrong {
+		t.e.sprayed(ctx, t.now)
 	}
 	if t.pauseBegan {
 		t.tellOfPause(ctx)

@@ -191,6 +191,19 @@ func (m *memory) Session(_ context.Context, id string) (session.Session, error) 
 	return s, nil
 }
 
+func (m *memory) Sessions(_ context.Context, userID string) ([]session.Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []session.Session
+	for _, s := range m.sessions {
+		if s.UserID == userID && s.EndedAt.IsZero() {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b session.Session) int { return b.CreatedAt.Compare(a.CreatedAt) })
+	return out, nil
+}
+
 func (m *memory) Ticket(_ context.Context, id string) (directory.Ticket, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -222,6 +235,13 @@ func (m *memory) Counter(_ context.Context, key string) (limit.Counter, error) {
 }
 
 func (w *memoryTx) InsertSession(s session.Session) error {
+	return w.later(func() { w.m.sessions[s.ID] = s })
+}
+
+func (w *memoryTx) UpdateSession(s session.Session) error {
+	if w.m.sessions[s.ID].Version != s.Version-1 {
+		return errStale
+	}
 	return w.later(func() { w.m.sessions[s.ID] = s })
 }
 
@@ -507,7 +527,7 @@ func newRig(tb testing.TB, org policy.Org) *rig {
 		list = append(list, newCoder(key, key, key == emailKey, r.clock))
 	}
 	limits := DefaultLimits()
-	limits.Rules.HandleRequests = nil // the clock stands still
+	limits.Rules.HandleRequests, limits.Rules.UserRequests = nil, nil // the clock stands still
 	r.Engine, err = New(Config{
 		Store: r.store, Keys: keys, Clients: r, Outbox: r.post, Policies: func() *policy.Org { return &org },
 		Authenticators: list, Limits: limits, Now: r.clock,
