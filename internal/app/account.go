@@ -72,3 +72,13 @@ func (p accountPost) Prepare(l account.Letter) (outbox.Message, error) {
 		At:      l.At, Void: l.Void,
 	})
 }
+
+// accountTokens checks the access tokens of MyAccount's requests.
+type accountTokens struct{ oauth *oauth.Server }
+
+func (t accountTokens) CheckAccessToken(ctx context.Context, raw, scope string) (account.Actor, error) {
+	token, err := t.oauth.CheckAccessToken(ctx, raw, scope)
+	return account.Actor{
+		UserID: token.UserID, App: token.ClientID, Grant: token.Grant, Session: token.Session, AuthTime: token.AuthTime, AMR: token.AMR,
+	}, err
+}

@@ -23,6 +23,7 @@ import (
 	"github.com/stile-id/stile/internal/idxapi"
 	"github.com/stile-id/stile/internal/keyring"
 	"github.com/stile-id/stile/internal/mail"
+	"github.com/stile-id/stile/internal/myaccount"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/policy"
@@ -174,7 +175,16 @@ func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cook
 		Engine: a.Engine, PublicURL: c.PublicURL, LinkTransaction: linkTransaction, Agent: mail.ParseUserAgent,
 		Cookie: cookie, Logger: c.Logger,
 	})
+	own := myaccount.New(myaccount.Config{
+		Accounts: a.Account, Tokens: accountTokens{a.OAuth}, PublicURL: c.PublicURL, LinkTicket: linkTransaction, Logger: c.Logger,
+	})
+	cors := edge.CORS{
+		Trusts:  a.OAuth.TrustsOrigin,
+		Methods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
+	}
 	mux := http.NewServeMux()
+	mux.Handle("/idp/myaccount/", cors.Handler(own))
+	mux.Handle("/account/", own.Pages())
 	mux.Handle("/idp/idx/", a.OAuth.CORS(idx))
 	mux.Handle("/email/verify/", idx)
 	if a.Inbox != nil {

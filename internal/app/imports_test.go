@@ -75,6 +75,8 @@ var rules = []rule{
 		why: "the wire format knows no rules"},
 	{packages: "internal/idxapi", std: true, may: []string{"internal/authenticator", "internal/edge", "internal/flow", "internal/ion", "internal/problem"}, never: []string{"database/sql"},
 		why: "an edge translates"},
+	{packages: "internal/myaccount", std: true, may: []string{"internal/account", "internal/audit", "internal/authenticator", "internal/edge", "internal/policy", "internal/problem"}, never: []string{"database/sql"},
+		why: "an edge translates"},
 	{packages: "internal/oauth", may: []string{"internal/audit", "internal/directory", "internal/edge", "internal/keyring", "internal/problem", "internal/session"}, never: []string{"database/sql"},
 		why: "OAuth knows nothing of the flow"},
 
@@ -105,6 +107,7 @@ var importers = map[string][]string{
 	"internal/store/sqlstore":  {"internal/store/sqlite"},
 	"internal/authenticator/*": {"internal/app"},
 	"internal/idxapi":          {"internal/app"},
+	"internal/myaccount":       {"internal/app"},
 	"internal/app":             {"cmd/stile", "stiletest"},
 	"signin":                   {"internal/app", "examples/..."},
 	"examples/...":             {"internal/app", "examples/..."},

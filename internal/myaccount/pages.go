@@ -49,7 +49,7 @@ func (s *Server) page(path string, show func(r *http.Request, act bool) (words, 
 			page, err := show(r, act)
 			if err != nil {
 				s.log.ErrorContext(r.Context(), "page failed", "request", edge.RequestID(r.Context()), "err", err)
-				page = words{Page: "error", Title: "That did not work", Text: []string{"Something went wrong on our side. Try again in a moment."}, status: http.StatusInternalServerError}
+				page = words{PageHead: edge.PageHead{Page: "error", Title: "That did not work", Error: true}, Text: []string{"Something went wrong on our side. Try again in a moment."}, status: http.StatusInternalServerError}
 			}
 			s.write(w, page)
 		}
@@ -59,7 +59,7 @@ func (s *Server) page(path string, show func(r *http.Request, act bool) (words, 
 		http.MethodPost: func(w http.ResponseWriter, r *http.Request) {
 			if !s.own(r) {
 				s.write(w, words{
-					Page: "foreign", Title: "Not from here", status: http.StatusForbidden,
+					PageHead: edge.PageHead{Page: "foreign", Title: "Not from here", Error: true}, status: http.StatusForbidden,
 					Text: []string{"Open the link in your mail, and press the button there."},
 				})
 				return
@@ -79,7 +79,7 @@ func (s *Server) own(r *http.Request) bool {
 }
 
 func undoWords(l account.Link) words {
-	w := words{App: l.App.Name, Page: "undo-" + string(l.State)}
+	w := words{PageHead: edge.PageHead{App: l.App.Name, Page: "undo-" + string(l.State)}}
 	switch l.State {
 	case account.LinkGood:
 		w.Title, w.Button, w.status = "This was not me", "Give my address back", http.StatusOK
@@ -109,7 +109,7 @@ func undoWords(l account.Link) words {
 }
 
 func keepWords(l account.Link) words {
-	w := words{App: l.App.Name, Page: "keep-" + string(l.State)}
+	w := words{PageHead: edge.PageHead{App: l.App.Name, Page: "keep-" + string(l.State)}}
 	switch l.State {
 	case account.LinkGood:
 		w.Title, w.Button, w.status = "Keep my account", "Keep my account", http.StatusOK
@@ -133,17 +133,17 @@ func codeWords(l account.Link) words {
 	switch l.State {
 	case account.LinkGood:
 		return words{
-			Page: "email-code", Title: "Your code", Text: []string{"Enter this code where you are changing your email."},
+			PageHead: edge.PageHead{Page: "email-code", Title: "Your code"}, Text: []string{"Enter this code where you are changing your email."},
 			Code: l.Code, status: http.StatusOK,
 		}
 	case account.LinkUsed:
 		return words{
-			Page: "email-used", Title: "This link no longer works", status: http.StatusOK,
+			PageHead: edge.PageHead{Page: "email-used", Title: "This link no longer works"}, status: http.StatusOK,
 			Text: []string{"The code was entered already, or another one was asked for. Go on where you are changing your email."},
 		}
 	case account.LinkExpired:
 		return words{
-			Page: "email-expired", Title: "This link is too old", status: http.StatusBadRequest,
+			PageHead: edge.PageHead{Page: "email-expired", Title: "This link is too old"}, status: http.StatusBadRequest,
 			Text: []string{"Go back to your profile and ask for a new code."},
 		}
 	}
@@ -152,7 +152,7 @@ func codeWords(l account.Link) words {
 
 func invalidWords(page string) words {
 	return words{
-		Page: page, Title: "This link is not complete", status: http.StatusNotFound,
+		PageHead: edge.PageHead{Page: page, Title: "This link is not complete"}, status: http.StatusNotFound,
 		Text: []string{"Copy all of it from the mail. A link that is long over looks the same, and so does one to an account that is gone."},
 	}
 }
