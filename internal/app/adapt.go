@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/mail"
 	"github.com/stile-id/stile/internal/oauth"
@@ -41,10 +42,12 @@ type signOuts struct {
 	revocation func(id string, at time.Time) oauth.Revocation
 }
 
-// SignOut implements [flow.Tx] (SEC S-104).
+// SignOut implements [flow.Tx] (SEC S-104). A change of address that waits for
+// its proof ends too: it may be somebody else's (SEC S-34).
 func (t flowTx) SignOut(userID string, at time.Time) error {
 	return errors.Join(
-		t.EndSessions(userID, at), t.RevokeFamilies(userID, "", at), t.Revoke(t.signOuts.revocation(userID, at)))
+		t.EndSessions(userID, at), t.RevokeFamilies(userID, "", at), t.Revoke(t.signOuts.revocation(userID, at)),
+		t.SpendTickets(userID, directory.EmailChange, at))
 }
 
 // outboxStore gives the outbox its part.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/stile-id/stile/internal/account"
 	"github.com/stile-id/stile/internal/admin"
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
@@ -23,6 +24,7 @@ import (
 	"github.com/stile-id/stile/internal/idxapi"
 	"github.com/stile-id/stile/internal/keyring"
 	"github.com/stile-id/stile/internal/mail"
+	"github.com/stile-id/stile/internal/myaccount"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/policy"
@@ -61,8 +63,10 @@ type App struct {
 	Store  store.Store
 	OAuth  *oauth.Server
 	Engine *flow.Engine
-	Inbox  *mail.Inbox // nil without
-	Sender string      // From of mails
+	// Account is what people change about their own accounts.
+	Account *account.Accounts
+	Inbox   *mail.Inbox // nil without
+	Sender  string      // From of mails
 
 	admin        *admin.Service
 	adminHandler http.Handler
@@ -158,6 +162,15 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	clients.clients = a.OAuth.Client
 	tokens.revocation = a.OAuth.Revocation
 	a.operators(c, keys, tokens)
+	a.Account, err = account.New(account.Config{
+		Store: accountStore{db, tokens}, Keys: keys, Secrets: a.Engine, Apps: &accountApps{a.OAuth.Client},
+		Post: accountPost{mailer{a.outbox}}, Policies: a.policies.Current,
+		Authenticators: []authenticator.Authenticator{codes, words}, Agent: mail.ParseUserAgent,
+		Rules: c.Limits.Rules, PublicURL: c.PublicURL, Now: c.Now, Logger: c.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
 	a.handler = a.routes(c, codes.TransactionOf, cookie)
 	return a, nil
 }
@@ -169,7 +182,16 @@ func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cook
 		Tickets: a.admin.Landing, Brand: func() string { return a.policies.Current().Brand.Name },
 		Cookie: cookie, Logger: c.Logger,
 	})
+	own := myaccount.New(myaccount.Config{
+		Accounts: a.Account, Tokens: accountTokens{a.OAuth}, PublicURL: c.PublicURL, LinkTicket: linkTransaction, Logger: c.Logger,
+	})
+	cors := edge.CORS{
+		Trusts:  a.OAuth.TrustsOrigin,
+		Methods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
+	}
 	mux := http.NewServeMux()
+	mux.Handle("/idp/myaccount/", cors.Handler(own))
+	mux.Handle("/account/", own.Pages())
 	mux.Handle("/idp/idx/", a.OAuth.CORS(idx))
 	mux.Handle("/email/verify/", idx)
 	mux.Handle(admin.TicketPath, idx)
@@ -198,6 +220,7 @@ func (a *App) Start() {
 	})
 	a.workers.Go(func() { a.policies.run(ctx) })
 	a.workers.Go(func() { a.purge(ctx) })
+	a.workers.Go(func() { a.Account.Run(ctx) })
 	a.workers.Go(func() {
 		tick := time.NewTicker(a.sealing)
 		defer tick.Stop()

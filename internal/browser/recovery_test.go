@@ -18,7 +18,7 @@ func (p *person) forgets(address string) mail {
 
 func TestUX_P7_1_ANewPassword(t *testing.T) {
 	const other = "a sentence nobody knows"
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		p.signUpWithPassword(address)
 		p.enter(p.forgets(address).Code).at("reset-password").says("Go on without a password")
@@ -32,7 +32,7 @@ func TestUX_P7_1_ANewPassword(t *testing.T) {
 }
 
 func TestUX_P7_1_WithoutAPassword(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		p.signUpWithPassword(address)
 		p.toCode(address)

@@ -28,7 +28,7 @@ func (p *person) toCode(address string, last ...mail) mail {
 }
 
 func TestSignIn_ByCode(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		p.signUp(address)
 		p.signOut()
@@ -43,7 +43,7 @@ func TestSignIn_ByCode(t *testing.T) {
 }
 
 func TestSignIn_ByLink(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		p.signUp(address)
 		p.signOut()
@@ -62,7 +62,7 @@ func TestSignIn_ByLink(t *testing.T) {
 }
 
 func TestSignIn_ByPassword(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		p.signUpWithPassword(address)
 		p.toCode(address, p.site.mail(t, address))
@@ -90,7 +90,7 @@ func TestSignIn_ByPassword(t *testing.T) {
 
 func TestSignIn_PasswordOnTheFirstForm(t *testing.T) {
 	org := stiletest.Org("session: [{name: default, primary: password}]")
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		p, address := newPerson(t, stage(t, org), l), newAddress()
 		p.signUpWithPassword(address)
 		p.open(p.site.home+"/login/").at("sign-in").put("identifier", address).put("password", "not it at all")

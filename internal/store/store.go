@@ -106,6 +106,9 @@ type Reader interface {
 	// as bytes, and Search compares by directory.Fold: with Canonical, which is
 	// folded already, FirstName and LastName.
 	Users(ctx context.Context, q directory.Query) ([]directory.User, error)
+	// DueDeletions returns up to limit ids of users whose DeleteAt is not after
+	// now, those that are due the longest first.
+	DueDeletions(ctx context.Context, now time.Time, limit int) ([]string, error)
 	Ticket(ctx context.Context, id string) (directory.Ticket, error)
 	// Tickets returns a user's tickets of a kind, spent ones too, newest first, as
 	// all lists that say so: by CreatedAt, and by id those of one moment.
@@ -115,6 +118,8 @@ type Reader interface {
 	// Sessions returns a user's sessions that have not been ended, newest first.
 	Sessions(ctx context.Context, userID string) ([]session.Session, error)
 	Device(ctx context.Context, userID, id string) (session.Device, error)
+	// Devices returns a user's devices, newest first.
+	Devices(ctx context.Context, userID string) ([]session.Device, error)
 	// RefreshFamilies returns a user's families that have not been revoked, newest first.
 	RefreshFamilies(ctx context.Context, userID string) ([]oauth.RefreshFamily, error)
 
@@ -157,6 +162,8 @@ type Tx interface {
 	// EndSession leaves Version as it is; ended already, or not there, is no error.
 	EndSession(id string, at time.Time) error
 	EndSessions(userID string, at time.Time) error
+	// EndOtherSessions ends all sessions of a user but the one with the id except; "" excepts none.
+	EndOtherSessions(userID, except string, at time.Time) error
 	// SaveDevice inserts a device or writes SeenAt, IP, UserAgent and ExpiresAt over it;
 	// ErrNotFound without its user.
 	SaveDevice(session.Device) error

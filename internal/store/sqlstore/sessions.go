@@ -55,6 +55,9 @@ var (
 	endSession = define("end session", `UPDATE sessions SET ended_at = $2 WHERE id = $1 AND ended_at = 0`)
 
 	endSessions = define("end sessions", `UPDATE sessions SET ended_at = $2 WHERE user_id = $1 AND ended_at = 0`)
+
+	endOtherSessions = define("end sessions", `
+	UPDATE sessions SET ended_at = $3 WHERE user_id = $1 AND ended_at = 0 AND id <> $2`)
 )
 
 // sessionArgs are the values of sessionColumns but the last.
@@ -106,16 +109,34 @@ func (t *Tx) EndSessions(userID string, at time.Time) error {
 	return err
 }
 
+// EndOtherSessions implements [store.Tx].
+func (t *Tx) EndOtherSessions(userID, except string, at time.Time) error {
+	_, err := t.exec(endOtherSessions, userID, except, micros(at))
+	return err
+}
+
 const deviceColumns = `user_id, id, ip, user_agent, created_at, seen_at, expires_at`
 
-var selectDevice = define("read device", `SELECT `+deviceColumns+` FROM devices WHERE user_id = $1 AND id = $2`)
+var (
+	selectDevice = define("read device", `SELECT `+deviceColumns+` FROM devices WHERE user_id = $1 AND id = $2`)
+
+	selectDevices = define("read devices", `
+	SELECT `+deviceColumns+` FROM devices WHERE user_id = $1 ORDER BY created_at DESC, id`)
+)
+
+func scanDevice(rows *sql.Rows) (d session.Device, err error) {
+	err = rows.Scan(&d.UserID, &d.ID, &d.IP, &d.UserAgent, at(&d.CreatedAt), at(&d.SeenAt), at(&d.ExpiresAt))
+	return d, err
+}
 
 // Device implements [store.Reader].
 func (r *Reader) Device(ctx context.Context, userID, id string) (session.Device, error) {
-	return one(ctx, r, selectDevice, func(rows *sql.Rows) (d session.Device, err error) {
-		err = rows.Scan(&d.UserID, &d.ID, &d.IP, &d.UserAgent, at(&d.CreatedAt), at(&d.SeenAt), at(&d.ExpiresAt))
-		return d, err
-	}, userID, id)
+	return one(ctx, r, selectDevice, scanDevice, userID, id)
+}
+
+// Devices implements [store.Reader].
+func (r *Reader) Devices(ctx context.Context, userID string) ([]session.Device, error) {
+	return list(ctx, r, selectDevices, scanDevice, userID)
 }
 
 var (

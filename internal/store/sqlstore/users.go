@@ -97,6 +97,18 @@ func (r *Reader) AccountByAddress(ctx context.Context, canonical string) (direct
 	return r.account(ctx, selectAccountByAddress, canonical)
 }
 
+// "delete_at > 0" names the partial index.
+var dueDeletions = define("look for due deletions", `
+	SELECT id FROM users WHERE delete_at > 0 AND delete_at <= $1 ORDER BY delete_at, id LIMIT $2`)
+
+// DueDeletions implements [store.Reader].
+func (r *Reader) DueDeletions(ctx context.Context, now time.Time, limit int) ([]string, error) {
+	return list(ctx, r, dueDeletions, func(rows *sql.Rows) (id string, err error) {
+		err = rows.Scan(&id)
+		return id, err
+	}, micros(now), limit)
+}
+
 // An id that was somebody's is nobody else's (SEC S-39): that is asked in the
 // statement that inserts, because a sign-up has no read to spare.
 var (

@@ -196,6 +196,28 @@ var accountTests = []test{
 		search("eve", "ada")
 	}},
 
+	{"user/dueDeletions", func(t *testing.T, s store.Store) {
+		due := func(limit int) []string {
+			t.Helper()
+			return read[[]string](t)(s.DueDeletions(ctx, t0, limit))
+		}
+		same(t, due(10), []string(nil))
+		for id, at := range map[string]time.Time{
+			"never": {}, "long": later(-time.Hour), "now": t0, "just": later(-time.Microsecond), "later": later(time.Microsecond),
+		} {
+			u := aUser(id, id+"@example.com")
+			u.DeleteAt = at
+			write(t, s, func(tx store.Tx) error { return tx.InsertUser(u) })
+		}
+		same(t, due(10), []string{"long", "just", "now"})
+		same(t, due(2), []string{"long", "just"})
+		kept := read[directory.Account](t)(s.Account(ctx, "long")).User
+		kept.Version, kept.DeleteAt = 2, time.Time{}
+		write(t, s, func(tx store.Tx) error { return tx.UpdateUser(kept) })
+		write(t, s, func(tx store.Tx) error { return tx.DeleteUser("just", t0) })
+		same(t, due(10), []string{"now"})
+	}},
+
 	{"user/delete", func(t *testing.T, s store.Store) {
 		refuse(t, s, store.ErrNotFound, func(tx store.Tx) error { return tx.DeleteUser("u1", t0) })
 		everything := func(tx store.Tx, id string) error {

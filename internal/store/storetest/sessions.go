@@ -58,6 +58,42 @@ var sessionTests = []test{
 		refuse(t, s, store.ErrNotFound, func(tx store.Tx) error { return tx.InsertSession(aSession("s5", "nobody")) })
 	}},
 
+	{"session/endOthers", func(t *testing.T, s store.Store) {
+		insertUsers(t, s, "u1", "u2")
+		insertSessions(t, s, aSession("s1", "u1"), aSession("s2", "u1"), aSession("s3", "u1"), aSession("s4", "u2"))
+		live := func(user string, want ...string) {
+			t.Helper()
+			ids := []string(nil)
+			for _, v := range read[[]session.Session](t)(s.Sessions(ctx, user)) {
+				ids = append(ids, v.ID)
+			}
+			same(t, ids, want)
+		}
+		same(t, written(t, s, func(tx store.Tx) error { return tx.EndOtherSessions("u1", "s2", later(time.Minute)) }), int64(2))
+		live("u1", "s2")
+		same(t, read[session.Session](t)(s.Session(ctx, "s1")).EndedAt, later(time.Minute))
+		write(t, s, func(tx store.Tx) error { return tx.EndOtherSessions("u1", "s4", later(time.Minute)) })
+		live("u1")
+		write(t, s, func(tx store.Tx) error { return tx.EndOtherSessions("u2", "", later(time.Minute)) })
+		live("u2")
+	}},
+
+	{"device/list", func(t *testing.T, s store.Store) {
+		insertUsers(t, s, "u1", "u2")
+		old, late := aDevice("d1", "u1"), aDevice("d2", "u1")
+		late.CreatedAt = later(time.Second)
+		write(t, s, func(tx store.Tx) error {
+			for _, d := range []session.Device{old, late, aDevice("d1", "u2")} {
+				if err := tx.SaveDevice(d); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		same(t, read[[]session.Device](t)(s.Devices(ctx, "u1")), []session.Device{late, old})
+		same(t, len(read[[]session.Device](t)(s.Devices(ctx, "nobody"))), 0)
+	}},
+
 	{"session/update", func(t *testing.T, s store.Store) {
 		insertUsers(t, s, "u1", "u2")
 		v := aSession("s1", "u1")

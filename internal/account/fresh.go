@@ -1,0 +1,111 @@
+package account
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// How old a proof may be: for what somebody could take an account over by (SEC
+// S-56), and for everything else that is to be written (AUTH §12.2).
+const (
+	Fresh  = 5 * time.Minute
+	Recent = 15 * time.Minute
+)
+
+// StepUp asks for proof anew: no older than MaxAge, and of two classes where the
+// person has two.
+type StepUp struct{ MaxAge time.Duration }
+
+func (s *StepUp) Error() string {
+	return fmt.Sprintf("account: a proof of the last %v is needed", s.MaxAge)
+}
+
+// need refuses what the actor's proofs are too old or too weak for. It asks for
+// what a sign-in with acr_values of "two factors if possible" and this max_age
+// asks for, so that whoever does that is through. more are proofs given here.
+func (c *change) need(ctx context.Context, age time.Duration, more ...string) error {
+	proofs, err := c.proofs(ctx, age)
+	if err != nil {
+		return err
+	}
+	for _, key := range more {
+		proofs = append(proofs, c.asProof(key))
+	}
+	rule := policy.AccessRule{Factors: 1}.With(policy.ACRTwoFactorsIfPossible)
+	enrollment := c.org.EnrollmentFor(c.account.Groups)
+	havingMore := false
+	for _, en := range c.account.Enrollments {
+		if c.a.authenticators[en.Authenticator] == nil || !enrollment.Allows(en.Authenticator) {
+			continue
+		}
+		shown := slices.ContainsFunc(proofs, func(p policy.Proof) bool { return p.Authenticator == en.Authenticator })
+		havingMore = havingMore || !shown && rule.Helps(c.asProof(en.Authenticator), proofs)
+	}
+	if !rule.Satisfied(proofs, havingMore) {
+		return &StepUp{MaxAge: age}
+	}
+	return nil
+}
+
+// proofs are what the actor has shown within age. The token tells the time of
+// the newest proof alone; where the browser has a session, that knows each one's,
+// so that an old password does not pass for a new one beside a new code.
+func (c *change) proofs(ctx context.Context, age time.Duration) ([]policy.Proof, error) {
+	newest := map[string]time.Time{}
+	if c.by.Session != "" {
+		s, err := c.a.Store.Session(ctx, c.by.Session)
+		switch {
+		case problem.KindOf(err) == problem.NotFound:
+		case err != nil:
+			return nil, fmt.Errorf("account: session: %w", err)
+		case s.UserID == c.by.UserID:
+			for _, p := range s.Proofs {
+				if p.At.After(newest[p.Authenticator]) {
+					newest[p.Authenticator] = p.At
+				}
+			}
+		}
+	}
+	var out []policy.Proof
+	for _, key := range slices.Sorted(maps.Keys(c.a.authenticators)) {
+		info := c.a.authenticators[key].Info()
+		if !slices.Contains(c.by.AMR, info.AMR) {
+			continue
+		}
+		at := c.by.AuthTime
+		if p, ok := newest[key]; ok && p.Before(at) {
+			at = p
+		}
+		if c.now.Sub(at) > age {
+			continue
+		}
+		proof := c.asProof(key)
+		proof.At = at
+		out = append(out, proof)
+	}
+	return out, nil
+}
+
+func (c *change) asProof(key string) policy.Proof {
+	info := c.a.authenticators[key].Info()
+	return policy.Proof{
+		Authenticator: key, Type: info.Type, Class: info.Class, PhishingResistant: info.PhishingResistant, At: c.now,
+	}
+}
+
+// allowed reports whether people of the account's groups may have an authenticator.
+func (c *change) allowed(key string) bool {
+	return c.a.authenticators[key] != nil && c.org.EnrollmentFor(c.account.Groups).Allows(key)
+}
+
+func enrollmentID(a *directory.Account, key string) string {
+	en, _ := a.Enrolled(key)
+	return en.ID
+}

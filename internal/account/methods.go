@@ -1,0 +1,133 @@
+package account
+
+import (
+	"context"
+	"time"
+
+	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// A Method is a way to sign in: one that the person has, or may add.
+type Method struct {
+	ID         string // of the enrollment; empty: to be added
+	Info       authenticator.Info
+	Profile    map[string]string // what is shown of it, masked
+	CreatedAt  time.Time
+	LastUsedAt time.Time
+	Kept       Kept // why it cannot be removed; empty: it can
+}
+
+// Kept says why a way to sign in cannot be removed (UX P7.3).
+type Kept string
+
+// The reasons.
+const (
+	// KeptEmail: the address is what the account is found and recovered by. It is
+	// replaced by another, never removed.
+	KeptEmail Kept = "email"
+	// KeptRequired: the organisation asks for it.
+	KeptRequired Kept = "required"
+	// KeptLast: no other that the person has may be used to sign in. As everybody
+	// has the email, that is so only where the organisation does not let people
+	// sign in by it.
+	KeptLast Kept = "last"
+)
+
+var keptWords = map[Kept]string{
+	KeptEmail:    "The email cannot be removed: it is how the account is found and recovered. Change it to another address.",
+	KeptRequired: "It cannot be removed: the organization requires it.",
+	KeptLast:     "It cannot be removed: it is the last way to sign in. Add another one first.",
+}
+
+var errNoMethod = problem.New(problem.NotFound, "method", "there is no such way to sign in")
+
+// Methods lists the ways to sign in that the person has, oldest first, and those
+// that they may add, in the order of the policy.
+func (a *Accounts) Methods(ctx context.Context, by Actor) ([]Method, error) {
+	c, err := a.open(ctx, by)
+	if err != nil {
+		return nil, err
+	}
+	var out []Method
+	for _, en := range c.account.Enrollments {
+		known, ok := a.authenticators[en.Authenticator]
+		if !ok {
+			continue
+		}
+		credential, err := a.Secrets.OpenCredential(en)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Method{
+			ID: en.ID, Info: known.Info(), Profile: credential.Profile,
+			CreatedAt: en.CreatedAt, LastUsedAt: en.LastUsedAt, Kept: c.kept(en),
+		})
+	}
+	for _, key := range c.org.EnrollmentFor(c.account.Groups).Keys("") {
+		if _, has := c.account.Enrolled(key); !has && c.allowed(key) {
+			out = append(out, Method{Info: a.authenticators[key].Info()})
+		}
+	}
+	return out, nil
+}
+
+// kept says why an enrollment must stay.
+func (c *change) kept(en directory.Enrollment) Kept {
+	enrollment := c.org.EnrollmentFor(c.account.Groups)
+	others, same := 0, 0
+	for _, e := range c.account.Enrollments {
+		switch {
+		case e.ID == en.ID:
+		case e.Authenticator == en.Authenticator:
+			same++
+			fallthrough
+		case c.allowed(e.Authenticator):
+			others++
+		}
+	}
+	switch {
+	case en.Authenticator == emailKey:
+		return KeptEmail
+	case enrollment.Need(en.Authenticator) == policy.Required && same == 0:
+		return KeptRequired
+	case others == 0:
+		return KeptLast
+	}
+	return ""
+}
+
+// RemoveMethod removes one way to sign in. Everything else that the person is
+// signed in with ends, since it may have begun by what goes (SEC S-32).
+func (a *Accounts) RemoveMethod(ctx context.Context, by Actor, id string) error {
+	return a.do(ctx, by, func(ctx context.Context, c *change) error {
+		for _, en := range c.account.Enrollments {
+			if en.ID == id && a.authenticators[en.Authenticator] != nil {
+				return c.removeMethod(ctx, en)
+			}
+		}
+		return errNoMethod
+	})
+}
+
+func (c *change) removeMethod(ctx context.Context, en directory.Enrollment) error {
+	if kept := c.kept(en); kept != "" {
+		return problem.New(problem.Forbidden, string(kept), "%s", keptWords[kept])
+	}
+	if err := c.need(ctx, Fresh); err != nil {
+		return err
+	}
+	c.remove(en)
+	if err := c.signOutOthers(ctx); err != nil {
+		return err
+	}
+	return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.authenticators[en.Authenticator].Info().Name})
+}
+
+func (c *change) remove(en directory.Enrollment) {
+	c.write(func(tx Tx) error { return tx.DeleteEnrollment(en.ID) })
+	c.record(audit.Event{Type: "user.mfa.factor.deactivate", Authenticator: en.Authenticator})
+}

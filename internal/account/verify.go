@@ -1,0 +1,153 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// undoLife is how long the old address can be given back (SEC S-34, UX M8).
+const undoLife = 7 * 24 * time.Hour
+
+// undo is what the ticket that gives an address back keeps sealed.
+type undo struct {
+	Email      string    `json:"email"` // the address that was in use
+	Canonical  string    `json:"canonical"`
+	VerifiedAt time.Time `json:"verifiedAt,omitzero"`
+	To         string    `json:"to"`            // the address that came in its place
+	App        string    `json:"app,omitempty"` // client id of where it was changed
+}
+
+// VerifyEmail takes the code that was mailed to a new address, and puts it in the
+// old one's place. Whatever is wrong, the answer is the same: a wrong code, one
+// that is too old, an address that is taken, a change that is not there any more.
+func (a *Accounts) VerifyEmail(ctx context.Context, by Actor, id, challenge, code string) error {
+	if directory.Blank(code) {
+		return problem.New(problem.Invalid, "verificationCode", "verificationCode: This field cannot be left blank")
+	}
+	return a.do(ctx, by, func(ctx context.Context, c *change) error {
+		t, p, err := c.pending(ctx, id)
+		if problem.KindOf(err) == problem.NotFound {
+			return errWrongCode
+		}
+		if err != nil {
+			return err
+		}
+		if p.Challenge == "" || p.Challenge != challenge || p.Tries >= a.tries() {
+			return errWrongCode
+		}
+		credential, err := a.authenticators[emailKey].FinishEnroll(ctx, c.subject(t, p), p.Prompt, authenticator.Input{"passcode": code})
+		if err != nil && !errors.Is(err, authenticator.ErrWrong) {
+			return err
+		}
+		// The guess counts as what it is; what is taken or paused only looks wrong.
+		right := err == nil && !p.Taken && !c.taken && !c.paused
+		c.countGuess(a.Rules.Code, right, c.addressGuesses(p.Canonical)...)
+		if right {
+			return c.replace(ctx, t, p, credential)
+		}
+		p.Tries++
+		t.Version++
+		if err := a.seal(&t, p); err != nil {
+			return err
+		}
+		c.write(func(tx Tx) error { return tx.UpdateTicket(t) })
+		c.record(audit.Event{
+			Type: "user.authentication.auth_via_mfa", Outcome: audit.Failure, Reason: audit.InvalidCredentials, Authenticator: emailKey,
+		})
+		return errWrongCode
+	})
+}
+
+// replace puts the proven address in the old one's place: user, enrollment, the
+// way back and the end of all other sessions in one transaction.
+func (c *change) replace(ctx context.Context, t directory.Ticket, p *pending, credential authenticator.Credential) error {
+	back := directory.Ticket{
+		ID: directory.NewID("tk"), Kind: directory.EmailUndo, UserID: c.account.ID, Version: 1,
+		CreatedAt: c.now, ExpiresAt: c.now.Add(undoLife),
+	}
+	old := undo{
+		Email: c.account.Email, Canonical: c.account.Canonical, VerifiedAt: c.account.EmailVerifiedAt, To: p.Email, App: c.by.App,
+	}
+	if err := c.a.seal(&back, old); err != nil {
+		return err
+	}
+	earlier, err := c.earlier(ctx)
+	if err != nil {
+		return err
+	}
+	// Whoever can give an address back is told of each change that follows.
+	for _, e := range append([]earlierAddress{{Ticket: back, undo: old}}, earlier...) {
+		err := c.mailTo(e.Email, authenticator.Mail{
+			Template: "email-changed", Address: p.Email,
+			Link: c.a.PublicURL + "/account/undo/" + c.a.Secrets.MintTicket(e.Ticket), ExpiresAt: e.ExpiresAt,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	c.write(func(tx Tx) error { return tx.SpendTicket(t.ID, c.now) })
+	c.write(func(tx Tx) error { return tx.InsertTicket(back) })
+	c.move(p.Email, p.Canonical, c.now, credential)
+	c.record(audit.Event{Type: "user.account.update_primary_email", Authenticator: emailKey})
+	return c.signOutOthers(ctx)
+}
+
+// move changes the address and its enrollment with it.
+func (c *change) move(email, canonical string, verifiedAt time.Time, credential authenticator.Credential) {
+	u := &c.account.User
+	u.Email, u.Canonical, u.EmailVerifiedAt, u.UpdatedAt = email, canonical, verifiedAt, c.now
+	en, ok := c.account.Enrolled(emailKey)
+	if ok {
+		en.Version++
+		en.Credential = c.a.Secrets.SealCredential(en.ID, credential)
+		c.write(func(tx Tx) error { return tx.UpdateEnrollment(en) })
+		return
+	}
+	c.enroll(emailKey, credential)
+}
+
+// enroll adds an authenticator to the account.
+func (c *change) enroll(key string, credential authenticator.Credential) directory.Enrollment {
+	en := directory.Enrollment{
+		ID:     directory.NewID(c.a.authenticators[key].Info().EnrollmentPrefix),
+		UserID: c.account.ID, Version: 1, Authenticator: key, CreatedAt: c.now,
+	}
+	en.Credential = c.a.Secrets.SealCredential(en.ID, credential)
+	c.write(func(tx Tx) error { return tx.InsertEnrollment(en) })
+	return en
+}
+
+// An earlierAddress was in use, and can still be given back.
+type earlierAddress struct {
+	directory.Ticket
+	undo
+}
+
+// earlier lists them, those of the last change first.
+func (c *change) earlier(ctx context.Context) ([]earlierAddress, error) {
+	tickets, err := c.a.Store.Tickets(ctx, c.account.ID, directory.EmailUndo)
+	if err != nil {
+		return nil, fmt.Errorf("account: tickets: %w", err)
+	}
+	var out []earlierAddress
+	for _, t := range tickets {
+		if !t.SpentAt.IsZero() || !c.now.Before(t.ExpiresAt) {
+			continue
+		}
+		e := earlierAddress{Ticket: t}
+		if err := c.a.unseal(t, &e.undo); err != nil {
+			return nil, err
+		}
+		if e.Canonical != c.account.Canonical {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}

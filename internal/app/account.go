@@ -1,0 +1,84 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/stile-id/stile/internal/account"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/oauth"
+	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/store"
+)
+
+// accountStore gives the changes of accounts their part of the storage port.
+type accountStore struct {
+	store.Store
+	signOuts *signOuts
+}
+
+func (s accountStore) InTx(ctx context.Context, fn func(account.Tx) error) error {
+	return s.Store.InTx(ctx, store.Durable, func(tx store.Tx) error { return fn(accountTx{flowTx{tx, s.signOuts}}) })
+}
+
+// Grants are the refresh families that can still be used.
+func (s accountStore) Grants(ctx context.Context, userID string) ([]account.Grant, error) {
+	families, err := s.RefreshFamilies(ctx, userID)
+	out := make([]account.Grant, 0, len(families))
+	for _, f := range families {
+		g := account.Grant{
+			ID: f.ID, Grant: f.Grant, App: f.ClientID, Session: f.Session, IP: f.IP, UserAgent: f.UserAgent,
+			Scopes: f.Scopes, CreatedAt: f.CreatedAt, SeenAt: f.RotatedAt, EndsAt: f.IdleUntil,
+		}
+		if f.ExpiresAt.Before(g.EndsAt) {
+			g.EndsAt = f.ExpiresAt
+		}
+		out = append(out, g)
+	}
+	return out, err
+}
+
+// accountTx voids as OAuth does, beside what a flowTx does.
+type accountTx struct{ flowTx }
+
+func (t accountTx) Void(id string, at time.Time) error {
+	return t.Revoke(t.signOuts.revocation(id, at))
+}
+
+// accountApps shows the changes of accounts what they must know of OAuth clients.
+type accountApps struct {
+	clients func(ctx context.Context, id string) (oauth.Client, error)
+}
+
+func (a *accountApps) App(ctx context.Context, id string) (account.App, error) {
+	if id == "" {
+		return account.App{}, nil
+	}
+	c, err := a.clients(ctx, id)
+	if problem.KindOf(err) == problem.Unauthenticated { // unknown, or switched off
+		return account.App{ID: id}, nil
+	}
+	return account.App{ID: id, Name: c.Name, LogoURI: c.LogoURI, Profile: c.ProfilePolicy}, err
+}
+
+// accountPost makes letters into messages of the outbox, as the flow's are made.
+type accountPost struct{ mailer }
+
+func (p accountPost) Prepare(l account.Letter) (outbox.Message, error) {
+	return p.mailer.Prepare(flow.Outgoing{
+		Mail: l.Mail, Client: flow.Client{Name: l.App.Name, LogoURI: l.App.LogoURI},
+		Request: flow.Request{IP: l.Source.IP, UserAgent: l.Source.UserAgent, Locale: l.Locale},
+		At:      l.At, Void: l.Void,
+	})
+}
+
+// accountTokens checks the access tokens of MyAccount's requests.
+type accountTokens struct{ oauth *oauth.Server }
+
+func (t accountTokens) CheckAccessToken(ctx context.Context, raw, scope string) (account.Actor, error) {
+	token, err := t.oauth.CheckAccessToken(ctx, raw, scope)
+	return account.Actor{
+		UserID: token.UserID, App: token.ClientID, Grant: token.Grant, Session: token.Session, AuthTime: token.AuthTime, AMR: token.AMR,
+	}, err
+}
