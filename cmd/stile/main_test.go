@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/stile-id/stile/internal/app"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/oauth"
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"stile": main})
 }
 
 func command(ctx context.Context, args ...string) *exec.Cmd {

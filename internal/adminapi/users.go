@@ -250,7 +250,7 @@ func put(p *admin.Profile, profile map[string]any) error {
 		case "login":
 			if _, ok := profile["email"]; !ok {
 				p.Email = value
-			} else if e, _ := profile["email"].(string); value != "" && !sameAddress(e, value) {
+			} else if e, _ := profile["email"].(string); value != "" && value != e && !sameAddress(e, value) {
 				wrong = append(wrong, "login: must be the email address")
 			}
 		case "firstName":

@@ -66,8 +66,12 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	}
 
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: devLevel()}))
-	a, err := New(ctx, Config{
-		Dir: c.Data, PublicURL: c.PublicURL, Policy: org, Overlay: overlay, Limits: flow.DevelopmentLimits(), SMTP: c.SMTP, Inbox: true, KeepInbox: true, Logger: logger,
+	var a *App
+	err = inTurn(ctx, func() error {
+		a, err = New(ctx, Config{
+			Dir: c.Data, PublicURL: c.PublicURL, Policy: org, Overlay: overlay, Limits: flow.DevelopmentLimits(), SMTP: c.SMTP, Inbox: true, KeepInbox: true, Logger: logger,
+		})
+		return err
 	})
 	if err != nil {
 		return err

@@ -99,8 +99,38 @@ type Operators struct {
 // Close closes what was opened.
 func (o *Operators) Close() error { return o.close() }
 
+// patience is how long an engine and a command wait for each other: a command
+// holds the database for a moment, and so does an engine before it answers.
+const patience = 3 * time.Second
+
+// inTurn tries to open until nobody else has the database open.
+func inTurn(ctx context.Context, open func() error) error {
+	for end := time.Now().Add(patience); ; {
+		err := open()
+		if !errors.Is(err, sqlite.ErrInUse) || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
 // OpenOperators finds the engine of a data folder.
-func OpenOperators(ctx context.Context, dir string) (*Operators, error) {
+func OpenOperators(ctx context.Context, dir string) (o *Operators, err error) {
+	err = inTurn(ctx, func() error {
+		o, err = openOperators(ctx, dir)
+		return err
+	})
+	if errors.Is(err, sqlite.ErrInUse) {
+		err = fmt.Errorf("--data %s: an engine or another command has it open, and no %s answers", dir, socketName)
+	}
+	return o, err
+}
+
+func openOperators(ctx context.Context, dir string) (*Operators, error) {
 	dial := func(ctx context.Context) (c net.Conn, err error) {
 		var d net.Dialer
 		err = inFolder(dir, func(path string) error {
@@ -131,9 +161,6 @@ func OpenOperators(ctx context.Context, dir string) (*Operators, error) {
 		Dir: dir, PublicURL: string(url), Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
 		Logger: slog.New(slog.DiscardHandler),
 	})
-	if errors.Is(err, sqlite.ErrInUse) {
-		return nil, fmt.Errorf("--data %s: an engine or another command has it open, and no %s answers", dir, socketName)
-	}
 	if err != nil {
 		return nil, err
 	}

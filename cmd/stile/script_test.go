@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/stile-id/stile/internal/app"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/policy"
+)
+
+// The scripts run the commands as an operator does: on a data folder whose engine
+// is stopped, and beside a running one.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			l, err := net.Listen("tcp", "localhost:0")
+			if err != nil {
+				return err
+			}
+			e.Setenv("LISTEN", l.Addr().String())
+			e.Setenv("STILE_DATA", filepath.Join(e.WorkDir, "data"))
+			e.Setenv("LONG", strings.Repeat("a-long-name/", 12))
+			return l.Close()
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"folder": folder,
+			"ready":  ready,
+			"keep":   keep,
+		},
+		RequireExplicitExec: true,
+	})
+}
+
+// folder makes a data folder as an engine leaves it.
+func folder(ts *testscript.TestScript, _ bool, args []string) {
+	a, err := app.New(context.Background(), app.Config{
+		Dir: ts.MkAbs(args[0]), PublicURL: "http://localhost:9000", Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
+	})
+	ts.Check(err)
+	ts.Check(a.Close(context.Background()))
+}
+
+// ready waits until the engine of a data folder answers.
+func ready(ts *testscript.TestScript, _ bool, args []string) {
+	for range 100 {
+		o, err := app.OpenOperators(context.Background(), ts.MkAbs(args[0]))
+		if err == nil {
+			ts.Check(o.Close())
+		}
+		if err == nil && o.Running {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	ts.Fatalf("no engine answers in %s", args[0])
+}
+
+// keep puts what stdout has after a text, up to the end of the line, into a variable.
+func keep(ts *testscript.TestScript, _ bool, args []string) {
+	_, rest, ok := strings.Cut(ts.ReadFile("stdout"), args[1])
+	if !ok {
+		ts.Fatalf("stdout has no %q", args[1])
+	}
+	line, _, _ := strings.Cut(rest, "\n")
+	ts.Setenv(args[0], strings.TrimSpace(line))
+}
