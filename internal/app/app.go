@@ -164,7 +164,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	a.operators(c, keys, tokens)
 	a.Account, err = account.New(account.Config{
 		Store: accountStore{db, tokens}, Keys: keys, Secrets: a.Engine, Apps: &accountApps{a.OAuth.Client},
-		Post: accountPost{mailer{a.outbox}}, Policies: a.policies.Current,
+		Post: accountPost{mailer{a.outbox, a.policies.Current}}, Policies: a.policies.Current,
 		Authenticators: []authenticator.Authenticator{codes, words}, Agent: mail.ParseUserAgent,
 		Rules: c.Limits.Rules, PublicURL: c.PublicURL, Now: c.Now, Logger: c.Logger,
 	})

@@ -88,7 +88,7 @@ func (t *Turn) short() bool {
 // same for every address, unless the app discloses.
 func (t *Turn) factors() []string {
 	switch {
-	case t.tx.proven() && t.tx.Recovering && !t.tx.Reset:
+	case t.recovering():
 		return t.recoveryFactors()
 	case t.tx.proven():
 		return t.helpful()
@@ -144,8 +144,11 @@ func (t *Turn) shows(key string) bool {
 }
 
 // recovering: the person has shown who they are, and has not dealt with the
-// password that they have forgotten.
-func (t *Turn) recovering() bool { return t.tx.Recovering && t.tx.proven() && !t.tx.Reset }
+// password that they have forgotten. Whom no policy lets have one has nothing to
+// deal with: they sign in by what they have shown.
+func (t *Turn) recovering() bool {
+	return t.tx.Recovering && t.tx.proven() && !t.tx.Reset && t.enrollment().Allows(passwordKey)
+}
 
 // emailFirst reports whether a sign-in sends its code at once: where everybody
 // has the email and need not have more (decision D29).

@@ -101,7 +101,7 @@ func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) (
 // finish is what reaching success writes beside the code, once: the session of
 // the browser, the device that it is, the ticket that began it.
 func (t *Turn) finish(ctx context.Context) error {
-	if t.tx.Activating {
+	if t.tx.Ticket != "" {
 		if err := t.useTicket(); err != nil {
 			return err
 		}

@@ -395,6 +395,9 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 		}
 		t.account = &a
 	}
+	if o := tx.Open; o != nil && o.Enrolling && t.enrolled(o.Authenticator) && !t.openAuthenticator().Info().EnrollmentProves {
+		tx.Open = nil // set up in another tab meanwhile: what is given here is not it
+	}
 	return t, nil
 }
 

@@ -100,7 +100,7 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 	if rule.Off() {
 		return nil
 	}
-	account := t.account // a refused answer may take it from the turn
+	account, login := t.account, t.tx.Subject.Login // a refused answer may take them from the turn
 	source, volume := t.wrongFrom(lane)
 	t.counts = append(t.counts, func(tx Tx) error {
 		c, err := tx.Counter(key)
@@ -130,8 +130,12 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 			return putCounter(tx, next)
 		}
 		next, paused := rule.Wrong(c, now)
+<<<<<<< HEAD
 		t.guessedWrong = true
 		t.pauseBegan, t.pauseOf, t.pauseKey = paused, account, o.Authenticator
+=======
+		t.pauseBegan, t.pauseOf, t.pauseAt, t.pauseKey = paused, account, login, o.Authenticator
+>>>>>>> attacks2
 		t.pauseCount = rule.Standing(next, now).Consecutive
 		if err := putCounter(tx, next); err != nil || wrongs.Key == "" {
 			return err
@@ -247,13 +251,16 @@ func (e *Engine) sprayed(ctx context.Context, now time.Time) {
 }
 
 // tellOfPause writes to somebody at whose account so many wrong guesses were made
-// that answers are not looked at for a while (UX M11), at most once a day.
+// that answers are not looked at for a while (UX M11), at most once a day. Where
+// there is no account a message that reaches nobody stands for it, or the work
+// would tell (SEC S-42).
 func (t *Turn) tellOfPause(ctx context.Context) {
 	a := t.pauseOf
 	if a == nil {
-		return
+		a = &directory.Account{User: directory.User{Email: t.pauseAt}}
 	}
 	out := Outgoing{
+		Void: t.pauseOf == nil,
 		Mail: authenticator.Mail{
 			Template: "guessing", To: a.Email, FirstName: a.FirstName, Count: t.pauseCount,
 			Method: t.e.authenticators[t.pauseKey].Info().Name,

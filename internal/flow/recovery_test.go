@@ -162,6 +162,37 @@ func TestSEC_S60_RecoveryOfAnother(t *testing.T) {
 	}
 }
 
+// T-28: nobody comes by recovery to a password that their policy does not let them
+// have, nor by one to the assurance that it would give.
+func TestSEC_T28_RecoveryOfWhoMayHaveNoPassword(t *testing.T) {
+	org := twoFactors()
+	org.Groups = []policy.Group{{ID: "guests"}}
+	org.Profile[0].Groups = []string{"guests"}
+	org.Enrollment = append([]policy.Enrollment{{Name: "guests", Groups: []string{"guests"}, Authenticators: []policy.Authenticator{
+		{Key: emailKey, Need: policy.Required},
+	}}}, org.Enrollment...)
+	r := newRig(t, org)
+	v := r.begin()
+	v.signUp(ada)
+	if got := v.answer("enroll-authenticator", "credentials.passcode", r.code(ada)); got.Stage != Terminal {
+		t.Fatalf("one factor is enough: %s", got.Stage)
+	}
+	r.pass(time.Hour)
+	v = r.begin()
+	v.answer("recover")
+	v.answer("identify-recovery", "identifier", ada)
+	v.choose(emailKey)
+	if got := v.prove(r.code(ada)); got.Stage != Terminal || got.Code != "" {
+		t.Fatalf("the code leads to %s, which offers %s", got.Stage, names(got))
+	}
+	if got := v.answer("reset-authenticator", "credentials.passcode", fresh); got.Stage != Terminal {
+		t.Fatalf("a new password leads to %s", got.Stage)
+	}
+	if a := r.account(ada); len(a.Enrollments) != 1 {
+		t.Fatal("there is a password")
+	}
+}
+
 func TestRecoverySwitchedOff(t *testing.T) {
 	org := policy.PasswordOptional()
 	org.Password[0].NoRecovery = true

@@ -201,11 +201,6 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 		err = t.prove(ctx, c)
 	case !t.enrolled(o.Authenticator):
 		err = t.enroll(o.Authenticator, c)
-	case !proves: // set up in another tab meanwhile: what was given here is not it
-		t.tx.Open = nil
-		t.move()
-		t.refuse(problem.Invalid, notOffered())
-		return nil
 	}
 	if err != nil || t.tx.Ended != nil || t.kind != problem.None {
 		return err

@@ -31,6 +31,7 @@ type Turn struct {
 	// A wrong answer that began a pause: whose, of what, after how many.
 	pauseBegan bool
 	pauseOf    *directory.Account
+	pauseAt    string // the address, as typed
 	pauseKey   string
 	pauseCount int
 

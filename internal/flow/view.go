@@ -147,7 +147,7 @@ func (v *View) choose(t *Turn, keys []string) {
 
 // current is the authenticator that the stage is about.
 func (t *Turn) current(ctx context.Context, v *View) *Current {
-	if t.tx.Recovering && !t.tx.Reset && v.Stage != Success {
+	if t.tx.Recovering && v.Stage != Success && (!t.tx.proven() || t.recovering()) {
 		v.Recovery = &Current{Info: t.e.authenticators[passwordKey].Info()}
 	}
 	switch v.Stage {
