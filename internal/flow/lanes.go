@@ -110,12 +110,12 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 		if _, open := rule.Open(c, now); !open && !byLink {
 			return overLimit{paused: true}
 		}
-		var wrongs limit.Counter
-		if t.source() != "" && !volume.Off() {
-			if wrongs, err = tx.Counter(source); err != nil {
+		var from limit.Counter
+		if source != "" && !byLink {
+			if from, err = tx.Counter(source); err != nil {
 				return err
 			}
-			if wait, open := volume.Open(wrongs, now); !open && lane == limit.Unknown && !byLink {
+			if wait, open := volume.Open(from, now); !open { // right or not: a source must not be told of a hit
 				return overLimit{source: wait}
 			}
 		}
@@ -130,20 +130,14 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 			return putCounter(tx, next)
 		}
 		next, paused := rule.Wrong(c, now)
-<<<<<<< HEAD
 		t.guessedWrong = true
-		t.pauseBegan, t.pauseOf, t.pauseKey = paused, account, o.Authenticator
-=======
 		t.pauseBegan, t.pauseOf, t.pauseAt, t.pauseKey = paused, account, login, o.Authenticator
->>>>>>> attacks2
 		t.pauseCount = rule.Standing(next, now).Consecutive
-		if err := putCounter(tx, next); err != nil || wrongs.Key == "" {
+		if err := putCounter(tx, next); err != nil || from.Key == "" {
 			return err
 		}
-		if next, _, ok := volume.Spend(wrongs, now); ok {
-			return putCounter(tx, next)
-		}
-		return nil
+		next, _, _ = volume.Spend(from, now)
+		return putCounter(tx, next)
 	})
 	return nil
 }
