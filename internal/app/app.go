@@ -118,7 +118,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	words, err := password.New(password.Config{})
+	words, err := password.New(password.Config{Now: c.Now})
 	if err != nil {
 		return nil, err
 	}
