@@ -188,7 +188,7 @@ type Authenticator struct {
 	Settings       map[string]any    `json:"settings,omitempty"`
 	Type           string            `json:"type"`
 	Key            string            `json:"key"`
-	ID             string            `json:"id"`
+	ID             string            `json:"id,omitempty"`
 	DisplayName    string            `json:"displayName"`
 	Methods        []Method          `json:"methods"`
 }
