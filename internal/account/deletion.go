@@ -138,16 +138,17 @@ func (a *Accounts) Erase(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("account: due deletions: %w", err)
 	}
 	n := 0
-	for _, id := range ids {
+	var errs []error
+	for _, id := range ids { // one that fails does not keep the others
 		done, err := a.erase(ctx, id)
 		if err != nil {
-			return n, err
+			errs = append(errs, fmt.Errorf("account: erase %s: %w", id, err))
 		}
 		if done {
 			n++
 		}
 	}
-	return n, nil
+	return n, errors.Join(errs...)
 }
 
 func (a *Accounts) erase(ctx context.Context, id string) (done bool, err error) {

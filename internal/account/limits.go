@@ -23,7 +23,7 @@ func (a *Accounts) folded(canonical string) []byte {
 	return mac[:16]
 }
 
-// source is where the request comes from, "" where that is not known.
+// from is where the request comes from, "" where that is not known.
 func (c *change) from() string {
 	ip, err := netip.ParseAddr(c.source.IP)
 	if err != nil {

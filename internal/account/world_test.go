@@ -122,6 +122,7 @@ func (w *world) person(address string) directory.Account {
 // signIn signs in by email, and returns the session of the browser.
 func (w *world) signIn(address string) session.Session {
 	w.t.Helper()
+	w.mails(address) // or a notice that is on its way would be newer than the code
 	v := w.visit()
 	v.answer("identify", flow.Input{"identifier": address})
 	if done := v.answer("challenge-authenticator", flow.Input{"credentials.passcode": w.mail(address).Code}); done.Stage != flow.Success {
