@@ -27,7 +27,7 @@ type Dev struct {
 	SPARedirectURIs []string `name:"spa-redirect-uri" env:"STILE_SPA_REDIRECT_URIS" placeholder:"URL" help:"Where it may be sent back to; repeatable. Default: http://localhost:8081/login/callback."`
 
 	Org         string   `env:"STILE_ORG" placeholder:"FILE" help:"Policies of this start, in place of those that stile apply has stored."`
-	Enumeration string   `env:"STILE_ENUMERATION" default:"protect" enum:"protect,disclose" help:"Whether sign-in and sign-up tell that an address has an account: protect or disclose (${default})."`
+	Enumeration string   `env:"STILE_ENUMERATION" default:"" enum:"protect,disclose," help:"Whether sign-in and sign-up tell that an address has an account: protect or disclose. Default: as stile apply has it, protect before."`
 	Require     []string `name:"require-authenticators" env:"STILE_REQUIRE_AUTHENTICATORS" placeholder:"KEY" help:"Authenticators that everybody must set up beside the email, for example okta_password; repeatable."`
 }
 

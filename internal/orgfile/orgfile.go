@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"regexp"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 
@@ -137,9 +139,31 @@ func plain(err error) error {
 // Write is f as a file, which Parse reads as f again.
 func (f File) Write() ([]byte, error) {
 	var out bytes.Buffer
-	e := yaml.NewEncoder(&out, yaml.Indent(2), yaml.IndentSequence(true), yaml.UseSingleQuote(false))
+	e := yaml.NewEncoder(&out, yaml.Indent(2), yaml.IndentSequence(true), yaml.CustomMarshaler(scalar))
 	if err := e.Encode(f); err != nil {
 		return nil, fmt.Errorf("org file: %w", err)
 	}
 	return out.Bytes(), nil
+}
+
+// bare are texts that are themselves without quotes: they begin with a letter,
+// and have nothing in them that means something in YAML.
+var bare = regexp.MustCompile(`^[A-Za-z](([0-9A-Za-z _./@?=&+,()~-]|:[0-9A-Za-z/])*[0-9A-Za-z/)])?$`)
+
+// scalar writes a text. The library's own way of it does not bring every text back.
+func scalar(s string) ([]byte, error) {
+	switch strings.ToLower(s) {
+	case "null", "true", "false", "yes", "no", "y", "n", "on", "off":
+	default:
+		if bare.MatchString(s) {
+			return []byte(s), nil
+		}
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSpace(out.Bytes()), nil
 }
