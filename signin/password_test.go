@@ -146,7 +146,7 @@ func TestTwoFactors(t *testing.T) {
 	l := live(t, twoFactors)
 	l.account(ada, right)
 	v := l.browser().begin(ada).is("email-code")
-	v = v.press("continue", "verificationCode", l.code(ada)).is("password").says(ada).saysNot("Change", "Forgot", "instead")
+	v = v.press("continue", "verificationCode", l.code(ada)).is("password").says(ada, "Forgot your password?").saysNot("Change", "instead")
 	v = v.press("continue", "password", "not it at all").is("password").says("That password is not right.")
 	v.press("continue", "password", right).isApp("otp")
 

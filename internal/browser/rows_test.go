@@ -307,7 +307,7 @@ func TestUX_P6_2_DeepLink(t *testing.T) {
 			both(t, func(t *testing.T, l look) {
 				p, address := newPerson(t, mounted(t, plain), l), newAddress()
 				const deep = "/reports/7?page=2&of=a%20b"
-				p.open(p.site.home + deep).at("sign-in").press(".under a").at("sign-up")
+				p.open(p.site.home + deep).at("sign-in").press(`.under a[href*="sign-up"]`).at("sign-up")
 				p.put("firstName", "Ada").put("lastName", "Lovelace").put("email", address).press(action("create")).at("email-code")
 				m := p.site.mail(t, address)
 				if how == "link" {

@@ -2,6 +2,3 @@
 
 -- +goose Up
 CREATE INDEX users_deletion ON users (delete_at, id) WHERE delete_at > 0;
-
--- What ends when an app is switched off.
-CREATE INDEX refresh_families_client ON refresh_families (client_id) WHERE revoked_at = 0;
