@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	registryAge  = 5 * time.Second // after which clients are read again
-	registryMiss = time.Second     // at most once in which a miss reads them again
+	registryAge  = time.Second // after which clients are read again: one that is switched off is so everywhere (SEC S-104)
+	registryMiss = time.Second // at most once in which a miss reads them again
 )
 
 // A registry keeps all clients in memory: each request needs one, few ever change.
