@@ -133,7 +133,8 @@ func (i interactions) Finished(ctx context.Context, code string) (oauth.Interact
 	return oauth.Interaction{
 		ID: r.Transaction, ClientID: r.Request.ClientID, Server: r.Request.Server, UserID: r.UserID,
 		Scopes: r.Request.Scopes, RedirectURI: r.Request.RedirectURI, Nonce: r.Request.Nonce,
-		CodeChallenge: r.Request.CodeChallenge, ACR: r.Request.ACR, AuthTime: r.AuthTime, AMR: r.AMR, Since: r.Since,
+		CodeChallenge: r.Request.CodeChallenge, ACR: r.Request.ACR, AuthTime: r.AuthTime, AMR: r.AMR,
+		IssuedAt: r.IssuedAt, IP: r.Request.IP, UserAgent: r.Request.UserAgent, Session: r.Session,
 		Redeemed: r.Redeemed, Row: r,
 	}, nil
 }

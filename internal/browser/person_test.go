@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,10 +12,9 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 )
 
@@ -56,10 +51,13 @@ var looks = func() []look {
 	return all
 }()
 
+// fewLooks are half of them, with every pair of width, scheme and script.
+var fewLooks = []look{{width: 320}, {width: 320, dark: true, noScript: true}, {width: 1280, noScript: true}, {width: 1280, dark: true}}
+
 var desk = look{width: 1280}
 
-// everyLook walks in each look, two at a time.
-func everyLook(t *testing.T, walk func(*testing.T, look)) {
+// inLooks walks in each look.
+func inLooks(t *testing.T, looks []look, walk func(*testing.T, look)) {
 	for _, l := range looks {
 		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
@@ -231,6 +229,27 @@ func (p *person) press(selector string) *person {
 	return p
 }
 
+// click clicks what the selector names and stays on the page.
+func (p *person) click(selector string) *person {
+	p.t.Helper()
+	p.do(chromedp.Click(chromedp.CSS(selector)))
+	return p
+}
+
+// opens clicks what the selector names, and goes to the tab that opens.
+func (p *person) opens(selector string) *person {
+	p.t.Helper()
+	waiting, stop := context.WithTimeout(p.ctx, patience)
+	defer stop()
+	opened := chromedp.WaitNewTarget(waiting, func(*target.Info) bool { return true })
+	p.click(selector)
+	id, ok := <-opened
+	if !ok {
+		p.t.Fatalf("%s opens no tab\n%s", selector, p.where())
+	}
+	return p.in(chromedp.NewContext(p.ctx, chromedp.WithTargetID(id), chromedp.WithListener(p.seen.notice)))
+}
+
 // put fills a field in, in one piece as autofill and paste do.
 func (p *person) put(id, value string) *person {
 	p.t.Helper()
@@ -302,15 +321,22 @@ func (p *person) pressTwice(selector string) *person {
 	return p
 }
 
-// wait waits until an expression holds.
+// wait waits until an expression holds, over new pages and where scripts are off.
 func (p *person) wait(expression string) {
 	p.t.Helper()
-	err := p.try(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(0))(ctx, t)
-		return err
-	}))
-	if err != nil {
-		p.t.Fatalf("%s does not come true: %v\n%s", expression, err, p.where())
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](expression)); err == nil && ok {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			p.t.Fatalf("%s does not come true\n%s", expression, p.where())
+		}
 	}
 }
 
@@ -356,109 +382,4 @@ func (p *person) visited() []string {
 		all = append(all, e.URL)
 	}
 	return all
-}
-
-// where tells of the page at hand, for those who read a failure.
-func (p *person) where() string {
-	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
-	defer cancel()
-	s, err := chromedp.Run(ctx, chromedp.Evaluate[string](
-		`location.href + "\n" + document.title + "\n" + (document.body ? document.body.innerText : "")`))
-	if err != nil {
-		return err.Error()
-	}
-	if len(s) > 1500 {
-		s = s[:1500]
-	}
-	return s
-}
-
-// keep saves a picture of what a failed test had come to.
-func (p *person) keep() {
-	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
-	defer cancel()
-	picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		return
-	}
-	dir, err := os.MkdirTemp("", "stile-failed-")
-	if err != nil {
-		return
-	}
-	file := filepath.Join(dir, "page.png")
-	if os.WriteFile(file, picture, 0o600) == nil {
-		p.t.Logf("picture: %s", file)
-	}
-}
-
-// A record is what a browser did that nobody sees.
-type record struct {
-	own []string // origins that may be asked
-
-	mu      sync.Mutex
-	faults  []string
-	sent    []string // documents and data asked for: method and address
-	offline bool     // the site is being restarted
-}
-
-func (r *record) all() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.faults)
-}
-
-// requests lists what was asked for so far whose method and address start so.
-func (r *record) requests(prefix string) []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var all []string
-	for _, s := range r.sent {
-		if strings.HasPrefix(s, prefix) {
-			all = append(all, s)
-		}
-	}
-	return all
-}
-
-// mayFail lets requests fail, for as long as the site is being restarted.
-func (r *record) mayFail(yes bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.offline = yes
-}
-
-// notice takes the events of a tab (UX G2, G4).
-func (r *record) notice(ev any) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	fault := func(format string, args ...any) { r.faults = append(r.faults, fmt.Sprintf(format, args...)) }
-	switch e := ev.(type) {
-	case *network.EventRequestWillBeSent:
-		r.sent = append(r.sent, e.Request.Method+" "+e.Request.URL)
-		local := strings.HasPrefix(e.Request.URL, "data:") || strings.HasPrefix(e.Request.URL, "about:")
-		if !local && !slices.ContainsFunc(r.own, func(o string) bool { return strings.HasPrefix(e.Request.URL, o+"/") }) {
-			fault("UX G2: asked a stranger for %s", e.Request.URL)
-		}
-	case *network.EventResponseReceived:
-		if e.Response.Status >= 400 && e.Type != network.ResourceTypeDocument {
-			fault("%d for %s", e.Response.Status, e.Response.URL)
-		}
-	case *network.EventLoadingFailed:
-		if !e.Canceled && !r.offline && e.Type != network.ResourceTypeDocument {
-			fault("a %s did not load: %s", e.Type, e.ErrorText)
-		}
-	case *log.EventEntryAdded:
-		// What the network says is taken from its own events above.
-		if e.Entry.Source != log.EntrySourceNetwork && (e.Entry.Level == log.EntryLevelError || e.Entry.Level == log.EntryLevelWarning) {
-			fault("console: %s: %s", e.Entry.Source, e.Entry.Text)
-		}
-	case *runtime.EventConsoleAPICalled:
-		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning || e.Type == runtime.ConsoleAPICalledTypeAssert {
-			fault("console: %s %s", e.Type, e.Args[0].Value)
-		}
-	case *runtime.EventExceptionThrown:
-		fault("script: %s", e.ExceptionDetails.Text)
-	case *page.EventJavascriptDialogOpening:
-		fault("UX G6: a dialog: %s", e.Message)
-	}
 }

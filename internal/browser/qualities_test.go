@@ -1,12 +1,14 @@
 package browser_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -26,29 +28,64 @@ func TestUX_EveryState(t *testing.T) {
 			}
 			p := newPerson(t, newSite(t), desk)
 			s.reach(p)
+			p.pictures(s.name)
 			for _, l := range []look{{width: 320}, {width: 1280, dark: true}} {
 				p.show(l)
 				p.sound()
 				p.accessible()
 			}
-			p.pictures(s.name)
 			p.keyboard()
 		})
 	}
 }
 
-// accessible runs axe on the page at hand.
-func (p *person) accessible() {
+// Every other test asks for reduced motion; here are those who do not, too: that
+// there is something to take away.
+func TestUX_G12_NoMotionWhereItIsReduced(t *testing.T) {
+	t.Parallel()
+	p := newPerson(t, stage(t), desk)
+	check := func(name string) {
+		t.Helper()
+		p.at(name)
+		for _, wish := range []string{"no-preference", "reduce"} {
+			p.do(command(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+				Features: []*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: wish}},
+			}))
+			moving := eval[[]string](p, motion)
+			if (len(moving) > 0) != (wish == "no-preference") {
+				t.Errorf("%s, %s: %q", name, wish, moving)
+			}
+		}
+	}
+	m := p.begin(newAddress())
+	check("email-code")
+	p.enter(m.Code).skip()
+	check("home")
+	p.open(p.site.engine + "/dev/inbox").at("dev-inbox")
+	eval[string](p, `document.querySelector("#messages > li").className = "new"`) // as those that arrive
+	check("dev-inbox")
+}
+
+// accessible runs axe on the page at hand; without rules, with all that it has.
+func (p *person) accessible(rules ...string) {
 	p.t.Helper()
 	script, err := axe()
 	if err != nil {
 		without(p.t, err.Error())
 	}
-	p.do(chromedp.Evaluate[chromedp.Void](script))
-	violations, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]string](`
-		axe.run(document, { resultTypes: ["violations"], iframes: false, preload: false }).then((found) =>
-			found.violations.map((v) => v.id + ": " + v.help + "\n  " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("\n  ")))`,
-		chromedp.EvalAwaitPromise))
+	if !eval[bool](p, `"axe" in window`) {
+		p.do(chromedp.Evaluate[chromedp.Void](script))
+	}
+	how := map[string]any{"resultTypes": []string{"violations"}, "iframes": false, "preload": false}
+	if len(rules) > 0 {
+		how["runOnly"] = rules
+	}
+	options, err := json.Marshal(how)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	violations, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]string](`axe.run(document, `+string(options)+`).then((found) => found.violations.map((v) =>
+		v.id + ": " + v.help + "\n  " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("\n  ")))`, chromedp.EvalAwaitPromise))
 	if err != nil {
 		p.t.Fatalf("axe: %v", err)
 	}
@@ -124,7 +161,9 @@ func (p *person) pictures(name string) {
 	for _, width := range []int64{320, 768, 1280} {
 		for _, dark := range []bool{false, true} {
 			p.show(look{width: width, dark: dark})
-			picture, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
+			// As high as the page is: pictures beyond the window are shifted where text runs to the left.
+			p.do(chromedp.EmulateViewport(width, eval[int64](p, "document.documentElement.scrollHeight")))
+			picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 			if err != nil {
 				p.t.Fatal(err)
 			}

@@ -45,5 +45,20 @@ const soundness = `(() => {
     check(Math.round(box.height) >= need && Math.round(box.width) >= Math.min(need, 24),
       "UX G10: " + name(e) + " is " + Math.round(box.width) + " by " + Math.round(box.height) + " px");
   }
+  // The tests' browsers ask for reduced motion.
+  const moving = ` + motion + `;
+  check(!moving.length, "UX G12: " + moving.slice(0, 3).join(", "));
   return faults;
 })()`
+
+// motion lists what moves or may come to move on the page at hand. What takes no
+// longer than a picture on the screen does not move.
+const motion = `[...document.querySelectorAll("*")].flatMap((e) => [null, "::before", "::after"].flatMap((part) => {
+  const s = getComputedStyle(e, part), name = e.tagName.toLowerCase() + (e.className ? "." + e.className : "") + (part || "");
+  const long = (times) => times.split(",").some((time) => parseFloat(time) > 0.016);
+  const found = [];
+  if (long(s.transitionDuration)) found.push(name + " changes by steps");
+  if (s.animationName !== "none" && (long(s.animationDuration) || s.animationIterationCount !== "1")) found.push(name + " is animated");
+  if (s.scrollBehavior === "smooth") found.push(name + " scrolls by steps");
+  return found;
+}))`

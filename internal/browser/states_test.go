@@ -99,7 +99,7 @@ var states = []state{
 	{name: "code, mail delayed", site: func(t testing.TB) *site { return stage(t, stiletest.SMTP("smtp://"+deadAddress(t))) }, reach: func(p *person) {
 		p.unmailed("has not gone out yet")
 	}},
-	{name: "code, mail refused", site: func(t testing.TB) *site { return stage(t, stiletest.SMTP("smtp://"+refusingSMTP(t))) }, reach: func(p *person) {
+	{name: "code, mail refused", site: func(t testing.TB) *site { return stage(t, stiletest.SMTP("smtp://"+refusingSMTP(t, nil))) }, reach: func(p *person) {
 		p.unmailed("does not accept mail")
 	}},
 
@@ -245,6 +245,9 @@ var states = []state{
 func closed(t testing.TB) *site    { return stage(t, stiletest.SignUpClosed()) }
 func patient(t testing.TB) *site   { return stage(t, stiletest.ProductionLimits()) }
 func requiring(t testing.TB) *site { return stage(t, stiletest.Require("okta_password")) }
+
+// plain leaves an app's settings as they are.
+func plain(*idx.Config, *signin.Options) {}
 
 // unreachable is an app whose engine does not answer.
 func unreachable(t testing.TB) *site {

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// The acceptance walks of UX §11, each in light and dark, with and without
-// script, at 320 and 1280 px.
+// The acceptance walks of UX §11, in light and dark, with and without script, at
+// 320 and 1280 px: the two ways through the six steps in every look, the others in
+// every pair of them.
 
 var people atomic.Int64
 
@@ -78,7 +79,7 @@ func (p *person) oneAccount(address string, mails int) {
 }
 
 func TestUX_Walk1_NewPersonByCode(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, looks, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		p.signUp(address)
 		if p.presses > 4 || p.typed > 4 { // UX P5.3
@@ -95,7 +96,7 @@ func TestUX_Walk1_NewPersonByCode(t *testing.T) {
 }
 
 func TestUX_Walk2_LinkInTheSameBrowser(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, looks, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		m := p.begin(address)
 		linked := p.tab()
@@ -131,7 +132,7 @@ func (p *person) openLink(m mail) {
 }
 
 func TestUX_Walk3_LinkOnAnotherDevice(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		s := shared(t)
 		p, address := newPerson(t, s, l), newAddress()
 		m := p.begin(address)
@@ -149,7 +150,7 @@ func TestUX_Walk3_LinkOnAnotherDevice(t *testing.T) {
 }
 
 func TestUX_Walk4_ScannerFirst(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		s := shared(t)
 		for _, how := range []string{"link", "code"} {
 			t.Run(how, func(t *testing.T) {
@@ -191,7 +192,7 @@ func ask(t testing.TB, method, address string) {
 }
 
 func TestUX_Walk5_WrongAddressChanged(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		p, wrong, right := newPerson(t, shared(t), l), newAddress(), newAddress()
 		void := p.begin(wrong)
 		p.press(action("change")).at("sign-up")
@@ -199,6 +200,10 @@ func TestUX_Walk5_WrongAddressChanged(t *testing.T) {
 			if got := p.value(id); got != want {
 				t.Errorf("%s holds %q, want %q", id, got, want)
 			}
+		}
+		p.wantFocus("P3.10", "email")
+		if !l.noScript {
+			p.wait(`getSelection().toString() === document.getElementById("email").value`)
 		}
 		p.put("email", right).press(action("create")).at("email-code").says(right)
 		m := p.site.mail(t, right)
@@ -214,7 +219,7 @@ func TestUX_Walk5_WrongAddressChanged(t *testing.T) {
 }
 
 func TestUX_Walk6_FirstCodeAfterTwoResends(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		first := p.begin(address)
 		last := first
@@ -229,7 +234,7 @@ func TestUX_Walk6_FirstCodeAfterTwoResends(t *testing.T) {
 }
 
 func TestUX_Walk7_ExistingAccountThroughSignUp(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		subject := p.signUp(address)
 		p.signOut()
@@ -254,7 +259,7 @@ func TestUX_Walk7_ExistingAccountThroughSignUp(t *testing.T) {
 }
 
 func TestUX_Walk8_CodeTooOld(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		p, address := newPerson(t, stage(t), l), newAddress()
 		old := p.begin(address)
 		p.site.clock.Advance(11 * time.Minute)
@@ -269,7 +274,7 @@ func TestUX_Walk8_CodeTooOld(t *testing.T) {
 }
 
 func TestUX_Walk9_BackReloadTwice(t *testing.T) {
-	everyLook(t, func(t *testing.T, l look) {
+	inLooks(t, fewLooks, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		p.open(p.site.home + "/").at("landing").press("#sign-up").at("sign-up")
 		p.reload()

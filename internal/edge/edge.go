@@ -1,5 +1,6 @@
 // Package edge is what every HTTP door does the same: request ids, security
-// headers, cross-origin answers, client addresses, API errors.
+// headers, cross-origin answers, client addresses, API errors, the frame of
+// its pages.
 package edge
 
 import (

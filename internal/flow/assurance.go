@@ -121,9 +121,12 @@ func (t *Turn) helpful() []string {
 	return out
 }
 
-// recoveryFactors lists what somebody who recovers has beside the mailbox that
-// they proved and the password that they have forgotten.
+// recoveryFactors lists what somebody who recovers must show still: the mailbox,
+// then one of what they have beside it and the password that they have forgotten.
 func (t *Turn) recoveryFactors() []string {
+	if !t.shows(emailKey) {
+		return []string{emailKey}
+	}
 	var out []string
 	for _, key := range t.enrollment().Keys("") {
 		if t.enrolled(key) && key != passwordKey && !t.shows(key) {

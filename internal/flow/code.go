@@ -27,9 +27,9 @@ type Result struct {
 	UserID      string
 	AuthTime    time.Time // of the newest proof
 	AMR         []string
-	Since       time.Time // of no use if the person was signed out everywhere after it
 	Redeemed    bool
-	Session     string // of the browser at the engine; empty without
+	IssuedAt    time.Time // the code
+	Session     string    // of the browser at the engine; empty without
 
 	row Row // as it will be once spent
 }
@@ -62,7 +62,7 @@ func (e *Engine) Finished(ctx context.Context, code string) (Result, error) {
 		!now.Before(row.ExpiresAt), !c.Redeemed && !now.Before(c.IssuedAt.Add(codeLife)):
 		return Result{}, errCode
 	}
-	r := Result{Transaction: id, Request: tx.Request, UserID: tx.Subject.UserID, Since: tx.since(), Redeemed: c.Redeemed}
+	r := Result{Transaction: id, Request: tx.Request, UserID: tx.Subject.UserID, IssuedAt: c.IssuedAt, Redeemed: c.Redeemed}
 	var classes []policy.Class
 	for _, p := range tx.Proofs {
 		if !slices.Contains(r.AMR, p.AMR) {

@@ -284,7 +284,9 @@ func (e *Engine) turn(ctx context.Context, h Handle, b Browser, act func(context
 			return nil, err
 		}
 		err = t.commit(ctx)
-		if limit, ok := isOver(err); ok && over == (overLimit{}) {
+		if limit, ok := isOver(err); ok && limit.source > 0 {
+			return nil, errTooMany(limit.source)
+		} else if ok && over == (overLimit{}) {
 			over = limit
 			continue
 		}
@@ -381,7 +383,7 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 		case a.Status != directory.Active && !(tx.Activating && a.Status == directory.Provisioned):
 			return nil, errExpired()
 		case tx.proven() && a.SignedOutAt.After(tx.since()):
-			return nil, errExpired()
+			return nil, errExpired() // what was proven here was ended elsewhere (SEC S-32)
 		}
 		t.account = &a
 	}
@@ -452,6 +454,9 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	if t.guessedWrong {
+		t.e.sprayed(ctx, t.now)
 	}
 	if t.pauseBegan {
 		t.tellOfPause(ctx)

@@ -78,7 +78,7 @@ var (
 
 	// PasswordAsked: it is the password that is asked for, and may be recovered.
 	PasswordAsked = Guard{"password asked", func(t *Turn) bool {
-		return t.tx.Open.Authenticator == passwordKey && t.org.Recovery() && !t.tx.proven()
+		return t.tx.Open.Authenticator == passwordKey && t.org.Recovery()
 	}}
 	PasswordNotRequired = Guard{"password not required", func(t *Turn) bool {
 		return t.enrollment().Need(passwordKey) != policy.Required

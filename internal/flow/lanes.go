@@ -22,10 +22,11 @@ import (
 type overLimit struct {
 	paused bool          // answers are not looked at
 	wait   time.Duration // nothing may be sent before
+	source time.Duration // this source is not heard before
 }
 
 func (o overLimit) Error() string {
-	return fmt.Sprintf("flow: over a limit (paused %v, wait %v)", o.paused, o.wait)
+	return fmt.Sprintf("flow: over a limit (paused %v, wait %v, source %v)", o.paused, o.wait, o.source)
 }
 
 // isOver returns the limit that a commit ran into.
@@ -71,7 +72,11 @@ func (t *Turn) guesses(key string) limit.Guesses {
 	rules := t.e.limits.Rules
 	g := rules.Code
 	if key == passwordKey {
-		p := t.org.PasswordFor(t.groups())
+		groups := t.groups()
+		if t.account != nil { // proven or not: nothing tells how soon a pause begins
+			groups = t.account.Groups
+		}
+		p := t.org.PasswordFor(groups)
 		g = rules.Password.Policy(p.MaxAttempts, p.AutoUnlock.Std())
 	}
 	if t.account == nil {
@@ -105,13 +110,13 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 		if _, open := rule.Open(c, now); !open && !byLink {
 			return overLimit{paused: true}
 		}
-		var from limit.Counter
-		if source != "" && !byLink {
-			if from, err = tx.Counter(source); err != nil {
+		var wrongs limit.Counter
+		if source != "" {
+			if wrongs, err = tx.Counter(source); err != nil {
 				return err
 			}
-			if _, open := volume.Open(from, now); !open { // right or not, as in a lane
-				return overLimit{paused: true}
+			if wait, open := volume.Open(wrongs, now); !open && !byLink {
+				return overLimit{source: wait}
 			}
 		}
 		if right {
@@ -125,13 +130,16 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 			return putCounter(tx, next)
 		}
 		next, paused := rule.Wrong(c, now)
+		t.guessedWrong = true
 		t.pauseBegan, t.pauseOf, t.pauseAt, t.pauseKey = paused, account, login, o.Authenticator
 		t.pauseCount = rule.Standing(next, now).Consecutive
-		if err := putCounter(tx, next); err != nil || from.Key == "" {
+		if err := putCounter(tx, next); err != nil || wrongs.Key == "" {
 			return err
 		}
-		next, _, _ = volume.Spend(from, now)
-		return putCounter(tx, next)
+		if next, _, ok := volume.Spend(wrongs, now); ok {
+			return putCounter(tx, next)
+		}
+		return nil
 	})
 	return nil
 }
@@ -218,6 +226,24 @@ func (t *Turn) sourceMaySignUp() (wait time.Duration, ok bool) {
 		return 0, true
 	}
 	return t.e.local.Spend(limit.Key("sign-ups", t.source()), t.e.limits.Rules.SignUps, t.now)
+}
+
+// sprayed counts a wrong answer of the installation, as far as this node sees it.
+// When there are suddenly very many, over however many accounts and sources, it
+// says so in both logs: somebody may be trying one guess at everybody (SEC S-06).
+func (e *Engine) sprayed(ctx context.Context, now time.Time) {
+	if !e.local.Alarm("wrong answers", e.limits.Rules.Spray, now) {
+		return
+	}
+	e.log.ErrorContext(ctx, "wrong answers at an unusual rate: accounts may be under attack")
+	err := e.store.InTx(ctx, false, func(tx Tx) error {
+		return tx.Append(audit.Row{ID: directory.NewID("ae"), At: now, Events: []audit.Event{{
+			At: now, Type: "security.attack.start", Outcome: audit.Failure, Actor: audit.System, Reason: "SPRAY",
+		}}})
+	})
+	if err != nil {
+		e.log.ErrorContext(ctx, "the alarm is not in the audit log", "err", err)
+	}
 }
 
 // tellOfPause writes to somebody at whose account so many wrong guesses were made

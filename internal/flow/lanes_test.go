@@ -165,6 +165,46 @@ func TestAUTH_8_MaxAttemptsAndUnlock(t *testing.T) {
 	}
 }
 
+// SEC S-06: one guess at each of very many accounts is told in the audit log.
+func TestSEC_S06_Spray(t *testing.T) {
+	r := newRig(t, passwordFirst())
+	for i := range 1100 {
+		r.begin().answer("identify", "identifier", fmt.Sprintf("person%d@example.com", i), "credentials.passcode", "password1")
+	}
+	alarms := 0
+	for _, ev := range r.store.audit {
+		if ev.Type == "security.attack.start" {
+			alarms++
+		}
+	}
+	if alarms != 1 {
+		t.Fatalf("%d alarms", alarms)
+	}
+}
+
+// SEC S-06: one source is stopped after sixty wrong answers an hour, at whatever
+// accounts; a server that does not say for whom it calls is not one source.
+func TestSEC_S06_OneSource(t *testing.T) {
+	for _, c := range []struct {
+		confidential bool
+		want         problem.Kind
+	}{{false, problem.Throttled}, {true, problem.Unauthenticated}} {
+		r := newRig(t, passwordFirst())
+		r.client.Confidential = c.confidential
+		var kind problem.Kind
+		for i := range 61 {
+			v := r.beginWith(Start{Request: Request{ClientID: "0oa1", IP: "192.0.2.7"}})
+			got, err := v.try("identify", "identifier", fmt.Sprintf("person%d@example.com", i), "credentials.passcode", "password1")
+			if kind = problem.KindOf(err); err == nil {
+				kind = got.Kind
+			}
+		}
+		if kind != c.want {
+			t.Errorf("confidential %v: the last answer is %v, want %v", c.confidential, kind, c.want)
+		}
+	}
+}
+
 func TestSEC_S11_MailsToOneAddress(t *testing.T) {
 	r := newRig(t, policy.PasswordOptional())
 	r.signUpOnly(ada)

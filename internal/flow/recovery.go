@@ -3,6 +3,8 @@ package flow
 import (
 	"context"
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
@@ -19,6 +21,8 @@ func recoverPassword(_ context.Context, t *Turn, _ Input) error {
 		return nil
 	}
 	t.tx.Recovering, t.tx.Open, t.tx.Aside = true, nil, nil
+	// What a session brought along is too old for this (SEC S-56).
+	t.tx.Proofs = slices.DeleteFunc(t.tx.Proofs, func(p Proof) bool { return p.At.Before(t.tx.CreatedAt) })
 	t.move()
 	return nil
 }
@@ -179,9 +183,10 @@ func (t *Turn) notify(template string, m authenticator.Mail) {
 
 // signOutEverywhere ends every session and token of the person that began before now (SEC S-32, S-104).
 func (t *Turn) signOutEverywhere() {
-	t.changeUser(func(u *directory.User) { u.SignedOutAt = t.now })
-	t.tx.SignedOutAt = t.now
-	id, now := t.account.ID, t.now
+	now := t.now.Truncate(time.Microsecond) // as the database keeps it
+	t.changeUser(func(u *directory.User) { u.SignedOutAt = now })
+	t.tx.SignedOutAt = now
+	id := t.account.ID
 	t.writes = append(t.writes, func(tx Tx) error { return tx.SignOut(id, now) })
 	t.durable = true
 }

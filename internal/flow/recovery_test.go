@@ -406,6 +406,54 @@ func TestSilentSignIn(t *testing.T) {
 	}
 }
 
+// SEC S-26, T-04: whoever planted a handle in a browser that then signed in gets
+// no session by it, neither by looking nor by the last answer once more.
+func TestSEC_S26_T04_SessionOnlyForTheLastAnswer(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	v := r.begin()
+	v.browser.Keeps = true
+	v.signUp(ada)
+	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+	if got := v.answer("skip"); got.Cookie == "" {
+		t.Fatal("whoever signed in has no session")
+	}
+	planter := &visit{rig: r, handle: v.handle, browser: Browser{Keeps: true}}
+	if got := planter.answer("skip"); got.Stage != Success || got.Cookie != "" {
+		t.Fatalf("the same answer again: %s, cookie %q", got.Stage, got.Cookie)
+	}
+	if got, err := r.Introspect(context.Background(), v.handle, planter.browser); err != nil || got.Cookie != "" {
+		t.Fatalf("looking: %v, cookie %q", err, got.Cookie)
+	}
+}
+
+// Somebody who proved the mailbox, and is asked for the password that they have
+// forgotten, recovers from there; what a session brought along is too old for it.
+func TestRecoveryAtTheSecondFactor(t *testing.T) {
+	r := newRig(t, twoFactors())
+	r.withPassword(ada)
+	v := r.begin()
+	v.answer("identify", "identifier", ada)
+	v.choose(emailKey)
+	v.prove(r.code(ada))
+	v.choose(passwordKey)
+	if got := v.answer("recover"); got.Stage != Reset {
+		t.Fatalf("after the mailbox was proven: %s", got.Stage)
+	}
+
+	r = newRig(t, policy.PasswordOptional())
+	r.withPassword(ada)
+	v = r.begin()
+	v.browser.Keeps = true
+	v.answer("identify", "identifier", ada)
+	cookie := v.prove(r.code(ada)).Cookie
+	r.pass(time.Hour)
+	v = r.beginWith(Start{Request: Request{ClientID: "0oa1", ACR: policy.ACRTwoFactors}, Browser: Browser{Cookie: cookie, Keeps: true}})
+	v.choose(passwordKey)
+	if got := v.answer("recover"); got.Stage != ChooseFactor || got.Choices[0].Key != emailKey {
+		t.Fatalf("SEC_S56: by an old session: %s", got.Stage)
+	}
+}
+
 // SEC S-64: whoever proves themselves anew gets a new session, and the old one ends.
 func TestSEC_S64_NewSessionAtEachProof(t *testing.T) {
 	r := newRig(t, policy.PasswordOptional())

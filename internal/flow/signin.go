@@ -114,9 +114,9 @@ func (t *Turn) identifyByPassword(ctx context.Context, s *Subject, in Input) err
 	o := &Open{ID: directory.NewID("ch"), Authenticator: passwordKey, Purpose: t.purpose()}
 	err := t.verify(ctx, o, answer)
 	if errors.Is(err, authenticator.ErrWrong) {
-		t.tx.Subject = nil
-		defer func() { t.account = nil }()
-		return t.wrong(o, authenticationFailed())
+		err = t.wrong(o, authenticationFailed())
+		t.nobody()
+		return err
 	}
 	if err != nil {
 		return err

@@ -35,13 +35,13 @@ type Transaction struct {
 	Unlocking  bool `json:"unlocking,omitempty"`  // a pause of the password is to end
 	Unlocked   bool `json:"unlocked,omitempty"`   // and has
 
+	SignedOutAt time.Time `json:"signedOutAt,omitzero"` // this transaction signed the person out everywhere
+
 	ProfileSkipped bool   `json:"profileSkipped,omitempty"`
 	Remember       bool   `json:"remember,omitempty"` // the person asked to be kept signed in
 	Ticket         string `json:"ticket,omitempty"`   // that began it, to be spent
 	Activating     bool   `json:"activating,omitempty"`
 	Session        string `json:"session,omitempty"` // of the browser, once there is one
-	// SignedOutAt is when this transaction signed the person out everywhere else.
-	SignedOutAt time.Time `json:"signedOut,omitzero"`
 
 	Guesses Guesses `json:"guesses,omitzero"`
 	Ended   *Ended  `json:"ended,omitempty"`

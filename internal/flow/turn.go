@@ -9,6 +9,7 @@ import (
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 )
 
 // A Turn is one request to a transaction: what was read, and what the handler
@@ -22,9 +23,11 @@ type Turn struct {
 	account *directory.Account // of the subject, nil without one
 	now     time.Time
 
-	userChanged bool
-	over        overLimit // what an earlier try of this answer ran into
-	counts      []func(Tx) error
+	userChanged  bool
+	kept         *session.Session // the session that this turn gives to the browser
+	over         overLimit        // what an earlier try of this answer ran into
+	counts       []func(Tx) error
+	guessedWrong bool
 	// A wrong answer that began a pause: whose, of what, after how many.
 	pauseBegan bool
 	pauseOf    *directory.Account

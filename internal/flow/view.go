@@ -87,10 +87,13 @@ func (t *Turn) view(ctx context.Context) *View {
 		return v
 	case Success:
 		v.Code = t.e.interactionCode(t.tx.ID, t.tx.Code.Serial)
-		if t.browser.Keeps && t.tx.Session != "" {
-			v.Cookie = t.e.sessionToken(t.tx.Session)
-			if t.tx.Remember {
-				v.CookieEnds = t.now.Add(t.org.SessionFor(t.groups()).RememberLifetime.Std())
+		// Whoever gave the last answer has the session, and nobody else who holds
+		// the handle, not even by the same answer again: it signs in without the
+		// verifier that the code needs (SEC S-26).
+		if t.kept != nil {
+			v.Cookie = t.e.sessionToken(t.kept.ID)
+			if t.kept.Remembered {
+				v.CookieEnds = t.kept.ExpiresAt
 			}
 		}
 	}

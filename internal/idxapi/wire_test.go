@@ -60,16 +60,20 @@ func (w *wire) form(path string, v url.Values) answer {
 // interact posts valid parameters, with what change does to them.
 func (w *wire) interact(change func(url.Values)) answer {
 	w.Helper()
-	sum := sha256.Sum256([]byte(verifier))
-	v := url.Values{
-		"client_id": {w.e.PublicClientID}, "scope": {"openid profile email"}, "redirect_uri": {w.e.RedirectURI},
-		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
-		"state": {"state-of-the-app"}, "nonce": {"n-0S6_WzA2Mj"},
-	}
+	v := w.parameters()
 	if change != nil {
 		change(v)
 	}
 	return w.form("/v1/interact", v)
+}
+
+func (w *wire) parameters() url.Values {
+	sum := sha256.Sum256([]byte(verifier))
+	return url.Values{
+		"client_id": {w.e.PublicClientID}, "scope": {"openid profile email"}, "redirect_uri": {w.e.RedirectURI},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+		"state": {"state-of-the-app"}, "nonce": {"n-0S6_WzA2Mj"},
+	}
 }
 
 func (w *wire) post(action string, body map[string]any) answer {

@@ -50,6 +50,18 @@ func (l *Local) SpendDistinct(key string, d Distinct, now time.Time, hash []byte
 	return retryAfter, ok
 }
 
+// Alarm counts one wrong answer, and reports whether it trips the guard.
+func (l *Local) Alarm(key string, g Guard, now time.Time) bool {
+	if g.Off() {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next, tripped := g.Wrong(l.of(key), now)
+	l.put(next, now)
+	return tripped
+}
+
 func (l *Local) of(key string) Counter {
 	c := l.counters[key]
 	c.Key = key

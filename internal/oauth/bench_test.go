@@ -15,7 +15,7 @@ func BenchmarkTokenMint(b *testing.B) {
 			a := e.store.accounts[userID]
 			i := &issue{
 				user: &a.User, client: &Client{ID: spaID, IDTokenAlg: c.id}, scopes: []string{"openid", "profile", "email"},
-				grant: e.server.grantOf("tx"), authTime: start, amr: []string{"otp"}, nonce: "n",
+				grant: e.server.grantOf("tx"), authTime: start, amr: []string{"otp"}, nonce: "n", at: start,
 			}
 			if _, err := e.server.mint(context.Background(), e.server.issuers[0], i); err != nil {
 				b.Fatal(err)

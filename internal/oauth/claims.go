@@ -17,17 +17,45 @@ const (
 	scopeOffline = "offline_access"
 )
 
+// What an app may do to the account of its person (IDX authenticators §14).
+const (
+	ScopeProfileRead    = "okta.myAccount.profile.read"
+	ScopeProfileManage  = "okta.myAccount.profile.manage"
+	ScopeEmailRead      = "okta.myAccount.email.read"
+	ScopeEmailManage    = "okta.myAccount.email.manage"
+	ScopePasswordRead   = "okta.myAccount.password.read"
+	ScopePasswordManage = "okta.myAccount.password.manage"
+	ScopeSessionsManage = "okta.myAccount.sessions.manage"
+)
+
+var knownScopes = []string{
+	scopeOpenID, scopeProfile, scopeEmail, scopeOffline,
+	ScopeProfileRead, ScopeProfileManage, ScopeEmailRead, ScopeEmailManage, ScopePasswordRead, ScopePasswordManage,
+	ScopeSessionsManage,
+}
+
 const (
 	claimsVersion = 1
 	localIDP      = "local" // the idp claim of people who proved themselves here
 )
 
 // The first part of a jti says what kind of token it is, so that one kind never
-// passes for the other even where header and key are the same (SEC S-84).
+// passes for the other even where header and key are the same (SEC S-84). The
+// second part is the grant.
 const (
 	accessPrefix = "AT."
 	idPrefix     = "ID."
 )
+
+// grantIn returns the grant that a jti names.
+func grantIn(jti, prefix string) (grant string, ok bool) {
+	rest, ok := strings.CutPrefix(jti, prefix)
+	if !ok {
+		return "", false
+	}
+	grant, _, ok = strings.Cut(rest, ".")
+	return grant, ok && grant != ""
+}
 
 // accessClaims is the payload of an access token (IDX §1.8, decision D35).
 type accessClaims struct {
@@ -41,6 +69,9 @@ type accessClaims struct {
 	UserID   string   `json:"uid"`
 	Scopes   []string `json:"scp"`
 	AuthTime int64    `json:"auth_time"`
+	AMR      []string `json:"amr,omitempty"` // with acr as RFC 9068 §2.2.1 has them
+	ACR      string   `json:"acr,omitempty"` // only if one was requested, and not after a refresh
+	Session  string   `json:"sid,omitempty"` // that it ends with; empty: with none
 	Subject  string   `json:"sub"`
 	Username string   `json:"preferred_username,omitempty"`
 

@@ -7,8 +7,8 @@ import (
 )
 
 // metadata is what discovery says of an authorization server (RFC 8414 §2, OIDC
-// Discovery §3). It lists what is there: no authorization and no end-session
-// endpoint, and so no response types.
+// Discovery §3). It lists what is there: no authorization endpoint, and so no
+// response types.
 type metadata struct {
 	Issuer                 string   `json:"issuer"`
 	TokenEndpoint          string   `json:"token_endpoint"`
@@ -16,6 +16,7 @@ type metadata struct {
 	JWKSURI                string   `json:"jwks_uri"`
 	IntrospectionEndpoint  string   `json:"introspection_endpoint"`
 	RevocationEndpoint     string   `json:"revocation_endpoint"`
+	EndSessionEndpoint     string   `json:"end_session_endpoint"` // OIDC RP-Initiated Logout §2.1
 	GrantTypes             []string `json:"grant_types_supported"`
 	SubjectTypes           []string `json:"subject_types_supported"`
 	IDTokenAlgs            []string `json:"id_token_signing_alg_values_supported"`
@@ -35,7 +36,7 @@ func (s *Server) discovery(i *issuer) http.HandlerFunc {
 	at := func(name string) string { return s.publicURL + i.endpoint(name) }
 	m := metadata{
 		Issuer: i.URL, TokenEndpoint: at("token"), UserInfoEndpoint: at("userinfo"), JWKSURI: at("keys"),
-		IntrospectionEndpoint: at("introspect"), RevocationEndpoint: at("revoke"),
+		IntrospectionEndpoint: at("introspect"), RevocationEndpoint: at("revoke"), EndSessionEndpoint: at("logout"),
 		GrantTypes: i.Grants, SubjectTypes: []string{"public"}, IDTokenAlgs: []string{algRS256, algES256}, Scopes: i.Scopes,
 		TokenAuthMethods: authMethods, IntrospectAuthMethods: authMethods, RevocationAuthMethods: authMethods,
 		Claims: claimsSupported, CodeChallengeMethods: []string{"S256"},

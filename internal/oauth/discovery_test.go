@@ -68,7 +68,7 @@ func TestSEC_S97_DiscoveryIsTheRouter(t *testing.T) {
 				t.Errorf("%s is not on the public URL: %s", name, raw)
 			}
 			method := http.MethodPost
-			if name == "jwks_uri" || name == "userinfo_endpoint" {
+			if name == "jwks_uri" || name == "userinfo_endpoint" || name == "end_session_endpoint" {
 				method = http.MethodGet
 			}
 			r := e.do(request(method, strings.TrimPrefix(raw, publicURL), ""))
@@ -78,7 +78,7 @@ func TestSEC_S97_DiscoveryIsTheRouter(t *testing.T) {
 			found = append(found, name)
 		}
 		slices.Sort(found)
-		want := []string{"introspection_endpoint", "jwks_uri", "revocation_endpoint", "token_endpoint", "userinfo_endpoint"}
+		want := []string{"end_session_endpoint", "introspection_endpoint", "jwks_uri", "revocation_endpoint", "token_endpoint", "userinfo_endpoint"}
 		if !slices.Equal(found, want) {
 			t.Errorf("endpoints %v, want %v", found, want)
 		}
@@ -89,10 +89,8 @@ func TestSEC_S97_DiscoveryIsTheRouter(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"authorize", "logout"} {
-		if r := e.get("/oauth2/default/v1/" + path); r.Status != http.StatusNotFound {
-			t.Errorf("%s exists (%d) and is not in discovery", path, r.Status)
-		}
+	if r := e.get("/oauth2/default/v1/authorize"); r.Status != http.StatusNotFound {
+		t.Errorf("authorize exists (%d) and is not in discovery", r.Status)
 	}
 }
 
@@ -135,6 +133,7 @@ func TestConfig(t *testing.T) {
 		"long grace":      func(c *Config) { c.Servers = []AuthorizationServer{{ID: "a", RefreshGrace: 61 * time.Second}} },
 		"unknown grant":   func(c *Config) { c.Servers = []AuthorizationServer{{ID: "a", Grants: []string{"password"}}} },
 		"no interactions": func(c *Config) { c.Interactions = nil },
+		"no sessions":     func(c *Config) { c.Sessions = nil },
 	} {
 		c := good
 		edit(&c)

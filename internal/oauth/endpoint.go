@@ -24,6 +24,7 @@ type call struct {
 	w      http.ResponseWriter
 	r      *http.Request
 
+	page          bool    // a person is answered, not a program
 	client        *Client // as identify found it
 	authenticated bool    // with its secret
 	userID        string  // for the log
@@ -46,6 +47,10 @@ func (s *Server) serve(i *issuer, name string, e endpoint) http.HandlerFunc {
 			return
 		}
 		p := refusal(err)
+		if c.page {
+			c.faultPage(p)
+			return
+		}
 		if p.Kind == problem.Unauthenticated && triedBasic(r) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="`+i.URL+`"`) // due to whoever tried it (RFC 6749 §5.2)
 		}

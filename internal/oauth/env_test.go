@@ -40,6 +40,10 @@ const (
 	webCallback = "https://app.example.com/login/callback"
 	spaCallback = "http://localhost:8081/login/callback"
 
+	webSignedOut      = "https://app.example.com/bye"
+	spaSignedOut      = "http://localhost:8081/bye"
+	spaSignedOutQuery = "http://localhost:8081/bye?from=idp"
+
 	userID   = "00uAbCdEfGhIjKlMnOpQrStU"
 	verifier = "dBjftJeZ4CVP-mBgK6MyTQ0lXPxUjU0nCeEiYKqWdOU"
 )
@@ -105,7 +109,7 @@ func newEnv(t testing.TB, edit ...func(*Config)) *env {
 	}}
 	e.flow = &journeys{store: e.store, now: e.clock.Now, finished: map[string]journey{}}
 	e.config = Config{
-		PublicURL: publicURL, Store: e.store, InTx: e.store.inTx, Keyring: e.keyring, Interactions: e.flow, Now: e.clock.Now,
+		PublicURL: publicURL, Store: e.store, InTx: e.store.inTx, Keyring: e.keyring, Interactions: e.flow, Sessions: e.store, Now: e.clock.Now,
 		Logger: slog.New(slog.NewTextHandler(&lockedWriter{w: e.logs}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range edit {
@@ -116,8 +120,8 @@ func newEnv(t testing.TB, edit ...func(*Config)) *env {
 		t.Fatal(err)
 	}
 	e.handler = e.server.Handler()
-	e.addClient(Client{ID: webID, Secrets: [][]byte{HashSecret(webSecret)}, RedirectURIs: []string{webCallback}, TrustedOrigins: []string{"https://admin.example.com"}}, true)
-	e.addClient(Client{ID: spaID, RedirectURIs: []string{spaCallback, "http://127.0.0.1/cb"}}, false)
+	e.addClient(Client{ID: webID, Secrets: [][]byte{HashSecret(webSecret)}, RedirectURIs: []string{webCallback}, PostLogoutRedirectURIs: []string{webSignedOut}, TrustedOrigins: []string{"https://admin.example.com"}}, true)
+	e.addClient(Client{ID: spaID, Name: "Acme", RedirectURIs: []string{spaCallback, "http://127.0.0.1/cb"}, PostLogoutRedirectURIs: []string{spaSignedOut, spaSignedOutQuery}}, false)
 	e.addClient(Client{ID: otherID, RedirectURIs: []string{"https://other.example.net/cb"}}, false)
 	return e
 }

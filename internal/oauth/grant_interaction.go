@@ -25,6 +25,7 @@ func (s *Server) redeemInteractionCode(c *call, p params) (*issue, error) {
 		return nil, err
 	}
 	for range 3 {
+		now := s.now()
 		found, err := s.interactions.Finished(ctx, code)
 		if err != nil {
 			return nil, err
@@ -52,12 +53,13 @@ func (s *Server) redeemInteractionCode(c *call, p params) (*issue, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !found.Since.IsZero() && user.SignedOutAt.After(found.Since) {
+		if found.IssuedAt.Before(user.SignedOutAt) { // signed out everywhere since (SEC S-32)
 			return nil, errCode
 		}
 		i := &issue{
 			user: user, client: c.client, scopes: c.issuer.allowedScopes(c.client, found.Scopes), grant: grant,
 			authTime: found.AuthTime, amr: found.AMR, nonce: found.Nonce, acr: found.ACR,
+			session: found.Session, at: now,
 		}
 		if len(i.scopes) == 0 {
 			return nil, errScope
@@ -65,6 +67,7 @@ func (s *Server) redeemInteractionCode(c *call, p params) (*issue, error) {
 		var family *RefreshFamily
 		if slices.Contains(i.scopes, scopeOffline) {
 			family = c.newFamily(i)
+			family.IP, family.UserAgent, family.Session = found.IP, found.UserAgent, found.Session
 			i.refresh = s.refreshToken(family.ID, family.Generation)
 		}
 		row := s.auditRow(ctx, c.granted(i, found.ID)...)

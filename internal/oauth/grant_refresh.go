@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -55,7 +56,7 @@ func (s *Server) redeemRefreshToken(c *call, p params) (*issue, error) {
 		if state == refreshEnded {
 			return nil, errRefreshToken
 		}
-		user, err := s.activeUser(ctx, f.UserID)
+		user, err := s.holder(ctx, &f)
 		if problem.KindOf(err) == problem.Forbidden {
 			return nil, errRefreshToken
 		}
@@ -63,7 +64,7 @@ func (s *Server) redeemRefreshToken(c *call, p params) (*issue, error) {
 			return nil, err
 		}
 		i := &issue{
-			user: user, client: c.client, grant: f.Grant, authTime: f.AuthTime, amr: f.AMR,
+			user: user, client: c.client, grant: f.Grant, authTime: f.AuthTime, amr: f.AMR, at: now,
 			scopes: c.issuer.allowedScopes(c.client, f.Scopes),
 		}
 		if i.scopes, err = narrow(i.scopes, p["scope"]); err != nil {
@@ -123,8 +124,21 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
+// holder returns the user of a family, if they may go on using it: who is active,
+// and has not been signed out everywhere since it began (SEC S-83, S-104).
+func (s *Server) holder(ctx context.Context, f *RefreshFamily) (*directory.User, error) {
+	user, err := s.activeUser(ctx, f.UserID)
+	if err != nil {
+		return nil, err
+	}
+	if out := user.SignedOutAt; !out.IsZero() && !f.CreatedAt.After(out) {
+		return nil, errNotActive
+	}
+	return user, nil
+}
+
 func (c *call) newFamily(i *issue) *RefreshFamily {
-	now := c.now()
+	now := began(i.at, i.user.SignedOutAt, time.Microsecond) // as exact as databases keep times
 	f := &RefreshFamily{
 		ID: directory.NewID(familyPrefix), Grant: i.grant, ClientID: c.client.ID, UserID: i.user.ID, Server: c.issuer.ID,
 		Scopes: i.scopes, AMR: i.amr, AuthTime: i.authTime, Generation: 1, RotatedAt: now, CreatedAt: now,

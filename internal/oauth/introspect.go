@@ -86,6 +86,11 @@ func (c *call) inspectRefresh(token string) (introspection, error) {
 	if err != nil || (state != refreshCurrent && state != refreshRepeated) {
 		return introspection{}, err
 	}
+	if _, err := c.holder(c.r.Context(), f); problem.KindOf(err) == problem.Forbidden {
+		return introspection{}, nil
+	} else if err != nil {
+		return introspection{}, err
+	}
 	return introspection{
 		Active: true, Scope: strings.Join(f.Scopes, " "), ClientID: f.ClientID, Expiry: f.IdleUntil.Unix(),
 		IssuedAt: f.RotatedAt.Unix(), Subject: f.UserID, Issuer: c.issuer.URL, UserID: f.UserID,

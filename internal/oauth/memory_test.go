@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 )
 
 var (
@@ -35,6 +37,7 @@ type memoryRows struct {
 	clients  map[string]Client
 	keys     map[string]Key
 	families map[string]RefreshFamily
+	sessions map[string]session.Session
 	void     map[string]Revocation
 	audit    []audit.Row
 	spent    map[string]bool
@@ -43,14 +46,14 @@ type memoryRows struct {
 func newMemory() *memory {
 	return &memory{memoryRows: memoryRows{
 		accounts: map[string]directory.Account{}, clients: map[string]Client{}, keys: map[string]Key{},
-		families: map[string]RefreshFamily{}, void: map[string]Revocation{}, spent: map[string]bool{},
+		families: map[string]RefreshFamily{}, sessions: map[string]session.Session{}, void: map[string]Revocation{}, spent: map[string]bool{},
 	}}
 }
 
 func (r memoryRows) clone() memoryRows {
 	return memoryRows{
 		accounts: maps.Clone(r.accounts), clients: maps.Clone(r.clients), keys: maps.Clone(r.keys),
-		families: maps.Clone(r.families), void: maps.Clone(r.void), audit: slices.Clone(r.audit), spent: maps.Clone(r.spent),
+		families: maps.Clone(r.families), sessions: maps.Clone(r.sessions), void: maps.Clone(r.void), audit: slices.Clone(r.audit), spent: maps.Clone(r.spent),
 	}
 }
 
@@ -96,6 +99,31 @@ func (m *memory) RefreshFamily(_ context.Context, id string) (RefreshFamily, err
 		return f, nil
 	})
 }
+
+func (m *memory) RefreshFamilies(_ context.Context, user string) ([]RefreshFamily, error) {
+	return read(m, func() ([]RefreshFamily, error) {
+		var out []RefreshFamily
+		for _, f := range m.families {
+			if f.UserID == user && f.RevokedAt.IsZero() {
+				out = append(out, f)
+			}
+		}
+		return out, nil
+	})
+}
+
+func (m *memory) Session(_ context.Context, id string) (session.Session, error) {
+	return read(m, func() (session.Session, error) {
+		s, ok := m.sessions[id]
+		if !ok {
+			return s, errMemoryNotFound
+		}
+		return s, nil
+	})
+}
+
+// SessionID plays the part of the flow: here a cookie is the session's id after a prefix.
+func (m *memory) SessionID(cookie string) (string, bool) { return strings.CutPrefix(cookie, "sid.") }
 
 func (m *memory) RevocationsSince(_ context.Context, t time.Time) ([]Revocation, error) {
 	return read(m, func() ([]Revocation, error) {
@@ -221,8 +249,17 @@ func (t memoryTx) RevokeGrant(grant string, at time.Time) error {
 
 func (t memoryTx) Revoke(r Revocation) error {
 	t.m.writes++
-	if _, ok := t.m.void[r.ID]; !ok {
+	if old, ok := t.m.void[r.ID]; !ok || old.RevokedAt.Before(r.RevokedAt) {
 		t.m.void[r.ID] = r
+	}
+	return nil
+}
+
+func (t memoryTx) EndSession(id string, at time.Time) error {
+	t.m.writes++
+	if s, ok := t.m.sessions[id]; ok && s.EndedAt.IsZero() {
+		s.EndedAt = at
+		t.m.sessions[id] = s
 	}
 	return nil
 }
@@ -251,6 +288,7 @@ type journeys struct {
 	begun    []InteractionRequest
 	beginErr error
 	finished map[string]journey // by code
+	spending func(memoryTx)     // what happens while a code is redeemed
 }
 
 type journey struct {
@@ -291,5 +329,8 @@ func (j *journeys) Finished(_ context.Context, code string) (Interaction, error)
 }
 
 func (j *journeys) Spend(tx Tx, i Interaction) error {
-	return tx.(interface{ spend(string) error }).spend(i.ID)
+	if j.spending != nil {
+		j.spending(tx.(memoryTx))
+	}
+	return tx.(memoryTx).spend(i.ID)
 }

@@ -21,9 +21,9 @@ const (
 	clockSkew = time.Minute
 )
 
-// revocations is the set of void grants and tokens, kept in memory so that a
-// check of a token costs no query (decision D36). A set that has grown stale is
-// read again by whoever needs it; if that fails so does the check (SEC S-89).
+// revocations is the set of what is void, kept in memory so that a check of a
+// token costs no query (decision D36). A set that has grown stale is read again
+// by whoever needs it; if that fails so does the check (SEC S-89).
 type revocations struct {
 	load      func(context.Context, time.Time) ([]Revocation, error)
 	now       func() time.Time
@@ -31,31 +31,63 @@ type revocations struct {
 
 	reading sync.Mutex // held while loading
 	mu      sync.RWMutex
-	void    map[string]time.Time // until when it matters
-	at      time.Time            // of the last read
+	void    map[string]Revocation
+	at      time.Time // of the last read
 }
 
-// has reports whether any of ids is void.
+// has reports whether any of ids is void: grants, tokens, sessions.
 func (r *revocations) has(ctx context.Context, ids ...string) (bool, error) {
-	if !r.young() {
-		r.reading.Lock()
-		var err error
-		if !r.young() {
-			err = r.read(ctx)
-		}
-		r.reading.Unlock()
-		if err != nil {
-			return false, err
-		}
+	return r.voids(ctx, "", 0, ids...)
+}
+
+// voids reports whether a token is void: because it was issued until its user
+// was signed out everywhere, or as one of ids is.
+func (r *revocations) voids(ctx context.Context, user string, issuedAt int64, ids ...string) (bool, error) {
+	if err := r.renew(ctx); err != nil {
+		return false, err
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	if v, ok := r.void[user]; ok && user != "" && voidSince(v.RevokedAt, issuedAt) {
+		return true, nil
+	}
 	for _, id := range ids {
-		if _, ok := r.void[id]; ok {
+		if _, ok := r.void[id]; ok && id != "" {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// voidSince reports whether a token of a user who was signed out everywhere at a
+// time was issued until then. An iat has no part of a second: what may have been
+// issued before is void (SEC S-104).
+func voidSince(signedOut time.Time, issuedAt int64) bool {
+	return !signedOut.IsZero() && issuedAt <= signedOut.Unix()
+}
+
+// began is the time from which something of a user is in force that begins at
+// t: later than when they were last signed out everywhere, by the least that
+// its own time can tell. Else what follows a sign-out at once, as the sign-in
+// after a new password does, would be void with what was before.
+func began(t, signedOut time.Time, unit time.Duration) time.Time {
+	if next := signedOut.Truncate(unit).Add(unit); !signedOut.IsZero() && t.Before(next) {
+		return next
+	}
+	return t
+}
+
+// renew reads the set again if it is stale.
+func (r *revocations) renew(ctx context.Context) error {
+	if r.young() {
+		return nil
+	}
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	if r.young() { // by whoever had the lock
+		return nil
+	}
+	return r.read(ctx)
 }
 
 func (r *revocations) young() bool {
@@ -83,29 +115,31 @@ func (r *revocations) read(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("oauth: load revocations: %w", err)
 	}
+	r.add(rows...)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.void == nil {
-		r.void = map[string]time.Time{}
-	}
-	for _, row := range rows {
-		r.void[row.ID] = row.ExpiresAt
-	}
-	maps.DeleteFunc(r.void, func(_ string, until time.Time) bool { return now.After(until) })
+	maps.DeleteFunc(r.void, func(_ string, row Revocation) bool { return now.After(row.ExpiresAt) })
 	r.at = now
 	return nil
 }
 
-func (r *revocations) add(row Revocation) {
+// add keeps the latest of an id's revocations: a read may have begun before the
+// newer one was written.
+func (r *revocations) add(rows ...Revocation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.void == nil {
-		r.void = map[string]time.Time{}
+		r.void = map[string]Revocation{}
 	}
-	r.void[row.ID] = row.ExpiresAt
+	for _, row := range rows {
+		if old, ok := r.void[row.ID]; !ok || old.RevokedAt.Before(row.RevokedAt) {
+			r.void[row.ID] = row
+		}
+	}
 }
 
-// Revocation voids what was issued until at under an id: a grant, a token, or a user.
+// Revocation voids what was issued until at under an id: a grant, a token, a
+// session, or a user.
 func (s *Server) Revocation(id string, at time.Time) Revocation {
 	return Revocation{ID: id, RevokedAt: at, ExpiresAt: at.Add(s.revocations.tokenLife + clockSkew)}
 }

@@ -71,10 +71,11 @@ type RefreshFamily struct {
 	Session   string // at the engine; empty without
 }
 
-// A Revocation makes a token, or all tokens of a grant, void until they would
-// have ended by themselves. One of a user voids what was issued until RevokedAt.
+// A Revocation makes a token, or all tokens of a grant or a session, void until
+// they would have ended by themselves. One of a user voids what was issued until
+// RevokedAt.
 type Revocation struct {
-	ID        string // a grant's id, a token's jti, or a user's id
+	ID        string // a grant's id, a token's jti, a session's id, or a user's id
 	RevokedAt time.Time
 	ExpiresAt time.Time // may be purged after
 }

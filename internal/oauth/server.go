@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/keyring"
+	"github.com/stile-id/stile/internal/session"
 )
 
 // A Store reads what the core needs. What is missing is an error of kind
@@ -24,6 +24,9 @@ type Store interface {
 	Clients(ctx context.Context) ([]Client, error)
 	Keys(ctx context.Context) ([]Key, error)
 	RefreshFamily(ctx context.Context, id string) (RefreshFamily, error)
+	// RefreshFamilies returns a user's families that have not been revoked.
+	RefreshFamilies(ctx context.Context, userID string) ([]RefreshFamily, error)
+	Session(ctx context.Context, id string) (session.Session, error)
 	RevocationsSince(ctx context.Context, t time.Time) ([]Revocation, error)
 	Account(ctx context.Context, userID string) (directory.Account, error)
 }
@@ -38,7 +41,9 @@ type Tx interface {
 	InsertRefreshFamily(RefreshFamily) error
 	RotateRefreshFamily(RefreshFamily) error
 	RevokeGrant(grant string, at time.Time) error
+	// Revoke keeps of several revocations of an ID the one with the latest RevokedAt.
 	Revoke(Revocation) error
+	EndSession(id string, at time.Time) error // ended already is no error
 	Append(audit.Row) error
 }
 
@@ -53,6 +58,12 @@ type Interactions interface {
 	Finished(ctx context.Context, code string) (Interaction, error)
 	// Spend marks it redeemed within tx, or fails with kind problem.Stale.
 	Spend(tx Tx, i Interaction) error
+}
+
+// Sessions knows the sessions of browsers at the engine.
+type Sessions interface {
+	// SessionID returns the id of the session that a cookie names, which may have ended.
+	SessionID(cookie string) (id string, ok bool)
 }
 
 // An InteractionRequest is a checked request to /v1/interact (IDX §1.6).
@@ -99,7 +110,10 @@ type Interaction struct {
 	ACR           string // empty: none was requested
 	AuthTime      time.Time
 	AMR           []string
-	Since         time.Time // void if the person was signed out everywhere after it; zero: does not count
+	IssuedAt      time.Time // the code
+	IP            string    // of the person, where they signed in
+	UserAgent     string
+	Session       string // of the browser at the engine; empty without
 	Redeemed      bool
 	Row           any // the flow's own
 }
@@ -116,7 +130,7 @@ type AuthorizationServer struct {
 	ID string // last segment of the issuer; OrgServer is the server whose issuer is the public URL
 
 	Audience       string   // aud of access tokens; default "api://" and ID, the public URL for the org server
-	Scopes         []string // default openid, profile, email, offline_access
+	Scopes         []string // default all that exist
 	Grants         []string // default all; without interaction_code /v1/interact is off
 	AccessTokenAlg string   // "RS256" (default) or "ES256" (decision D11)
 	// TypedAccessTokens adds typ "at+jwt", client_id and scope to access tokens
@@ -145,6 +159,7 @@ type Config struct {
 	InTx         func(ctx context.Context, fn func(Tx) error) error
 	Keyring      *keyring.Keyring
 	Interactions Interactions
+	Sessions     Sessions
 	Servers      []AuthorizationServer // default: DefaultServer and OrgServer
 	Cookie       edge.SessionCookie
 	Now          func() time.Time
@@ -158,6 +173,7 @@ type Server struct {
 	inTx         func(context.Context, func(Tx) error) error
 	keyring      *keyring.Keyring
 	interactions Interactions
+	sessions     Sessions
 	cookie       edge.SessionCookie
 	now          func() time.Time
 	log          *slog.Logger
@@ -169,13 +185,6 @@ type Server struct {
 	grants      map[string]grantFunc
 }
 
-// An issuer is an authorization server with its defaults filled in.
-type issuer struct {
-	AuthorizationServer
-	URL  string // the iss of its tokens
-	base string // path of its endpoints, before /v1
-}
-
 // New checks the configuration. It reads and writes nothing: the first use of
 // a key, or Run, does.
 func New(c Config) (*Server, error) {
@@ -184,8 +193,8 @@ func New(c Config) (*Server, error) {
 		c.PublicURL != u.Scheme+"://"+u.Host {
 		return nil, fmt.Errorf("oauth: public URL %q is not of the form https://host", c.PublicURL)
 	}
-	if c.Store == nil || c.InTx == nil || c.Keyring == nil || c.Interactions == nil {
-		return nil, errors.New("oauth: store, transactions, keyring and interactions are required")
+	if c.Store == nil || c.InTx == nil || c.Keyring == nil || c.Interactions == nil || c.Sessions == nil {
+		return nil, errors.New("oauth: store, transactions, keyring, interactions and sessions are required")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -200,7 +209,7 @@ func New(c Config) (*Server, error) {
 	inTx := func(ctx context.Context, fn func(Tx) error) error { return unavailable(c.InTx(ctx, fn)) }
 	s := &Server{
 		publicURL: c.PublicURL, store: store, inTx: inTx, keyring: c.Keyring,
-		interactions: c.Interactions, cookie: c.Cookie, now: c.Now, log: c.Logger,
+		interactions: c.Interactions, sessions: c.Sessions, cookie: c.Cookie, now: c.Now, log: c.Logger,
 		clients: &registry{load: store.Clients, now: c.Now},
 		keys:    &keys{store: store, inTx: inTx, keyring: c.Keyring, now: c.Now},
 	}
@@ -223,91 +232,6 @@ func New(c Config) (*Server, error) {
 		grantRefreshToken:    s.redeemRefreshToken,
 	}
 	return s, nil
-}
-
-var serverID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
-
-func newIssuer(publicURL string, as AuthorizationServer) (*issuer, error) {
-	if !serverID.MatchString(as.ID) || as.ID == "v1" {
-		return nil, fmt.Errorf("oauth: %q cannot be the id of an authorization server", as.ID)
-	}
-	iss := &issuer{AuthorizationServer: as, URL: publicURL + "/oauth2/" + as.ID, base: "/oauth2/" + as.ID}
-	if as.ID == OrgServer {
-		iss.URL, iss.base = publicURL, "/oauth2"
-	}
-	if iss.Audience == "" {
-		iss.Audience = "api://" + as.ID
-		if as.ID == OrgServer {
-			iss.Audience = publicURL
-		}
-	}
-	if clientID.MatchString(iss.Audience) { // else an ID token could pass for an access token (SEC S-84)
-		return nil, fmt.Errorf("oauth: server %s: audience %q could be a client id; make it a URI", as.ID, iss.Audience)
-	}
-	if iss.Scopes == nil {
-		iss.Scopes = []string{scopeOpenID, scopeProfile, scopeEmail, scopeOffline}
-	}
-	if iss.Grants == nil {
-		iss.Grants = slices.Clone(knownGrants)
-	}
-	for _, g := range iss.Grants {
-		if !slices.Contains(knownGrants, g) {
-			return nil, fmt.Errorf("oauth: server %s: unknown grant %q", as.ID, g)
-		}
-	}
-	switch iss.AccessTokenAlg {
-	case "":
-		iss.AccessTokenAlg = algRS256
-	case algRS256, algES256:
-	default:
-		return nil, fmt.Errorf("oauth: server %s: access tokens are signed with RS256 or ES256, not %q", as.ID, iss.AccessTokenAlg)
-	}
-	for _, d := range []struct {
-		name          string
-		value         *time.Duration
-		def, min, max time.Duration
-	}{
-		{"access token life", &iss.AccessTokenLife, time.Hour, 5 * time.Minute, 24 * time.Hour},
-		{"ID token life", &iss.IDTokenLife, time.Hour, 5 * time.Minute, 24 * time.Hour},
-		{"refresh token idle life", &iss.RefreshIdle, 7 * 24 * time.Hour, 10 * time.Minute, 5 * 365 * 24 * time.Hour},
-		{"refresh token life", &iss.RefreshLife, 90 * 24 * time.Hour, 10 * time.Minute, 5 * 365 * 24 * time.Hour},
-		{"refresh token grace", &iss.RefreshGrace, 30 * time.Second, -1 << 62, time.Minute},
-	} {
-		if *d.value == 0 {
-			*d.value = d.def
-		}
-		if *d.value < d.min || *d.value > d.max {
-			return nil, fmt.Errorf("oauth: server %s: %s %v is not within %v and %v", as.ID, d.name, *d.value, d.min, d.max)
-		}
-	}
-	return iss, nil
-}
-
-// algorithms are those that the server needs a key for in any case; a client's
-// own choice for ID tokens makes its key when it is first used.
-func (i *issuer) algorithms() []string {
-	if i.AccessTokenAlg != algRS256 {
-		return []string{algRS256, i.AccessTokenAlg}
-	}
-	return []string{algRS256}
-}
-
-func (i *issuer) endpoint(name string) string { return i.base + "/v1/" + name }
-
-// Issuer returns the issuer URL of an authorization server, "" for an unknown one.
-func (s *Server) Issuer(server string) string {
-	if i := slices.IndexFunc(s.issuers, func(i *issuer) bool { return i.ID == server }); i >= 0 {
-		return s.issuers[i].URL
-	}
-	return ""
-}
-
-// TokenURL returns the token endpoint of an authorization server, "" for an unknown one.
-func (s *Server) TokenURL(server string) string {
-	if i := slices.IndexFunc(s.issuers, func(i *issuer) bool { return i.ID == server }); i >= 0 {
-		return s.publicURL + s.issuers[i].endpoint("token")
-	}
-	return ""
 }
 
 // Handler answers everything under /oauth2/ and /.well-known/, headers, request
@@ -338,6 +262,9 @@ func (s *Server) Handler() http.Handler {
 		route("userinfo", (*call).userinfo, http.MethodGet, http.MethodPost)
 		route("introspect", (*call).introspect, http.MethodPost)
 		route("revoke", (*call).revoke, http.MethodPost)
+		// Browsers go there, scripts do not: no page of another origin may read it.
+		logout := s.serve(i, "logout", (*call).logout)
+		mux.Handle(i.endpoint("logout"), edge.Methods{http.MethodGet: logout, http.MethodPost: logout})
 	}
 	mux.HandleFunc("/", edge.NotFound.Write)
 	return edge.WithRequestID(directory.NewID, edge.SecureHeaders(mux))

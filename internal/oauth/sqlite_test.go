@@ -53,6 +53,10 @@ func (finished) Spend(tx oauth.Tx, i oauth.Interaction) error {
 	return tx.(interface{ SaveTransaction(flow.Row) error }).SaveTransaction(row)
 }
 
+type noSessions struct{}
+
+func (noSessions) SessionID(string) (string, bool) { return "", false }
+
 type nodes struct {
 	t        testing.TB
 	store    store.Store
@@ -80,7 +84,7 @@ func newNodes(t testing.TB) *nodes {
 	n := &nodes{t: t, store: db}
 	for range 2 {
 		s, err := oauth.New(oauth.Config{
-			PublicURL: "http://localhost:9000", Store: db, Keyring: ring, Interactions: finished{db},
+			PublicURL: "http://localhost:9000", Store: db, Keyring: ring, Interactions: finished{db}, Sessions: noSessions{},
 			InTx: func(ctx context.Context, fn func(oauth.Tx) error) error {
 				return db.InTx(ctx, store.Durable, func(tx store.Tx) error { return fn(tx) })
 			},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 )
 
 // A guarded store turns every fault of a Store into a refusal of kind
@@ -33,6 +34,16 @@ func (g guarded) Keys(ctx context.Context) ([]Key, error) {
 
 func (g guarded) RefreshFamily(ctx context.Context, id string) (RefreshFamily, error) {
 	v, err := g.Store.RefreshFamily(ctx, id)
+	return v, unavailable(err)
+}
+
+func (g guarded) RefreshFamilies(ctx context.Context, userID string) ([]RefreshFamily, error) {
+	v, err := g.Store.RefreshFamilies(ctx, userID)
+	return v, unavailable(err)
+}
+
+func (g guarded) Session(ctx context.Context, id string) (session.Session, error) {
+	v, err := g.Store.Session(ctx, id)
 	return v, unavailable(err)
 }
 

@@ -28,7 +28,11 @@ type issue struct {
 	amr      []string
 	nonce    string
 	acr      string
+	session  string // of the browser at the engine, empty for none
 	refresh  string // the refresh token, empty for none
+	// at is when the issue began, before its user was read: a sign-out everywhere
+	// that came between voids what is issued (SEC S-104).
+	at time.Time
 }
 
 // tokenResponse is RFC 6749 §5.1. It must not have a state: okta-auth-js would
@@ -78,16 +82,19 @@ func (c *call) token() error {
 
 // mint signs the tokens of an issue.
 func (s *Server) mint(ctx context.Context, iss *issuer, i *issue) (*tokenResponse, error) {
-	now := s.now()
+	iat := began(i.at, i.user.SignedOutAt, time.Second)
 	key, err := s.keys.signer(ctx, iss.ID, iss.AccessTokenAlg)
 	if err != nil {
 		return nil, err
 	}
 	access := accessClaims{
 		Version: claimsVersion, ID: directory.NewID(accessPrefix + i.grant + "."),
-		Issuer: iss.URL, Audience: iss.Audience, IssuedAt: now.Unix(), Expiry: now.Add(iss.AccessTokenLife).Unix(),
+		Issuer: iss.URL, Audience: iss.Audience, IssuedAt: iat.Unix(), Expiry: iat.Add(iss.AccessTokenLife).Unix(),
 		ClientID: i.client.ID, UserID: i.user.ID, Scopes: i.scopes, AuthTime: i.authTime.Unix(),
-		Subject: i.user.ID, Username: i.user.Email,
+		AMR: i.amr, ACR: i.acr, Subject: i.user.ID, Username: i.user.Email,
+	}
+	if i.refresh == "" { // offline_access outlives the session (SEC S-104)
+		access.Session = i.session
 	}
 	scope := strings.Join(i.scopes, " ")
 	if iss.TypedAccessTokens {
@@ -111,7 +118,7 @@ func (s *Server) mint(ctx context.Context, iss *issuer, i *issue) (*tokenRespons
 	}
 	r.IDToken, err = key.sign(false, idClaims{
 		Subject: i.user.ID, Version: claimsVersion, Issuer: iss.URL, Audience: i.client.ID,
-		IssuedAt: now.Unix(), Expiry: now.Add(iss.IDTokenLife).Unix(), ID: directory.NewID(idPrefix),
+		IssuedAt: iat.Unix(), Expiry: iat.Add(iss.IDTokenLife).Unix(), ID: directory.NewID(idPrefix + i.grant + "."),
 		AMR: append([]string{}, i.amr...), IDP: localIDP, Nonce: i.nonce, AuthTime: i.authTime.Unix(),
 		AccessTokenHash: accessTokenHash(r.AccessToken), ACR: i.acr, personClaims: personOf(i.user, i.scopes),
 	})

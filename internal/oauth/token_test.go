@@ -20,7 +20,7 @@ import (
 func fixed(t *testing.T, claims map[string]any, access string) map[string]any {
 	t.Helper()
 	jti, _ := claims["jti"].(string)
-	if !regexp.MustCompile(`^(AT\.gr[0-9A-Za-z_-]{24}\.[0-9A-Za-z]{22}|ID\.[0-9A-Za-z]{22})$`).MatchString(jti) {
+	if !regexp.MustCompile(`^(AT\.gr[0-9A-Za-z_-]{24}\.[0-9A-Za-z]{22}|ID\.gr[0-9A-Za-z_-]{24}\.[0-9A-Za-z]{22})$`).MatchString(jti) {
 		t.Errorf("jti %q", jti)
 	}
 	claims["jti"] = jti[:3] + "…"

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/stile-id/stile/internal/edge"
@@ -21,28 +20,20 @@ func (c *call) userinfo() error {
 	}
 	if token == "" {
 		c.w.Header().Set("WWW-Authenticate", "Bearer") // without a token there is no error to name (RFC 6750 §3.1)
-		edge.WriteJSON(c.w, http.StatusUnauthorized, errorBody{"invalid_token", "An access token is required."})
+		edge.WriteJSON(c.w, http.StatusUnauthorized, errorBody{codeInvalidToken, "An access token is required."})
 		return nil
 	}
-	claims, err := c.verifyAccess(ctx, c.issuer, token)
-	if errors.Is(err, errToken) {
-		return c.challenge(http.StatusUnauthorized, "invalid_token", "The access token is invalid, expired or revoked.")
+	claims, user, err := c.access(ctx, c.issuer, token, scopeOpenID)
+	if claims != nil {
+		c.userID = claims.UserID
 	}
-	if err != nil {
-		return err
-	}
-	c.userID = claims.UserID
-	if _, err := c.clients.get(ctx, claims.ClientID); problem.KindOf(err) == problem.Unauthenticated {
-		return c.challenge(http.StatusUnauthorized, "invalid_token", "The client of the access token is not active.")
-	} else if err != nil {
-		return err
-	}
-	if !slices.Contains(claims.Scopes, scopeOpenID) {
-		return c.challenge(http.StatusForbidden, "insufficient_scope", "The access token must provide access to the scope 'openid'.")
-	}
-	user, err := c.activeUser(ctx, claims.UserID)
-	if problem.KindOf(err) == problem.Forbidden {
-		return c.challenge(http.StatusUnauthorized, "invalid_token", "The user of the access token is not active.")
+	if p := (*problem.Error)(nil); errors.As(err, &p) {
+		switch p.Code {
+		case codeInvalidToken:
+			return c.challenge(http.StatusUnauthorized, p)
+		case codeInsufficientScope:
+			return c.challenge(http.StatusForbidden, p)
+		}
 	}
 	if err != nil {
 		return err
@@ -78,8 +69,8 @@ func (c *call) bearer() (string, error) {
 
 // challenge answers as a protected resource does; okta-auth-js reads the header
 // (IDX §1.3).
-func (c *call) challenge(status int, code, description string) error {
-	c.w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer error=%q, error_description=%q", code, description))
-	edge.WriteJSON(c.w, status, errorBody{code, description})
+func (c *call) challenge(status int, p *problem.Error) error {
+	c.w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer error=%q, error_description=%q", p.Code, p.Detail))
+	edge.WriteJSON(c.w, status, errorBody{p.Code, p.Detail})
 	return nil
 }

@@ -80,16 +80,15 @@ func (s *Server) verifyAccess(ctx context.Context, i *issuer, token string) (*ac
 	if err := s.open(ctx, i, token, i.TypedAccessTokens, &c); err != nil {
 		return nil, err
 	}
-	rest, ok := strings.CutPrefix(c.ID, accessPrefix)
-	grant, _, _ := strings.Cut(rest, ".")
+	grant, ok := grantIn(c.ID, accessPrefix)
 	switch {
-	case !ok || grant == "" || c.ClientID == "" || c.UserID == "" || c.Subject == "",
+	case !ok || c.ClientID == "" || c.UserID == "" || c.Subject == "",
 		c.Issuer != i.URL,
 		c.Audience != i.Audience,
 		!inForce(c.IssuedAt, c.Expiry, s.now()):
 		return nil, errToken
 	}
-	void, err := s.revocations.has(ctx, grant, c.ID)
+	void, err := s.revocations.voids(ctx, c.UserID, c.IssuedAt, grant, c.ID, c.Session)
 	if err != nil {
 		return nil, err
 	}
@@ -99,17 +98,35 @@ func (s *Server) verifyAccess(ctx context.Context, i *issuer, token string) (*ac
 	return &c, nil
 }
 
-// verifyID returns the claims of an ID token of this issuer for a client.
+// verifyID returns the claims of an ID token of this issuer for a client that is
+// in force.
 func (s *Server) verifyID(ctx context.Context, i *issuer, client, token string) (*idClaims, error) {
+	c, err := s.verifyHint(ctx, i, token)
+	if err != nil {
+		return nil, err
+	}
+	if c.Audience != client || !inForce(c.IssuedAt, c.Expiry, s.now()) {
+		return nil, errToken
+	}
+	grant, _ := grantIn(c.ID, idPrefix)
+	void, err := s.revocations.voids(ctx, c.Subject, c.IssuedAt, grant)
+	if err != nil {
+		return nil, err
+	}
+	if void {
+		return nil, errToken
+	}
+	return c, nil
+}
+
+// verifyHint returns the claims of an ID token of this issuer, for whatever
+// client and however old: it says who somebody was (SEC S-94).
+func (s *Server) verifyHint(ctx context.Context, i *issuer, token string) (*idClaims, error) {
 	var c idClaims
 	if err := s.open(ctx, i, token, false, &c); err != nil {
 		return nil, err
 	}
-	switch {
-	case !strings.HasPrefix(c.ID, idPrefix) || c.Subject == "",
-		c.Issuer != i.URL,
-		c.Audience != client,
-		!inForce(c.IssuedAt, c.Expiry, s.now()):
+	if !strings.HasPrefix(c.ID, idPrefix) || c.Subject == "" || c.Audience == "" || c.Issuer != i.URL {
 		return nil, errToken
 	}
 	return &c, nil

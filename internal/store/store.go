@@ -197,7 +197,7 @@ type Tx interface {
 	RevokeGrant(grant string, at time.Time) error
 	// RevokeFamilies ends all live families of a user but those of the grant except; "" excepts none.
 	RevokeFamilies(userID, except string, at time.Time) error
-	Revoke(oauth.Revocation) error // repeating it changes nothing
+	Revoke(oauth.Revocation) error // of two for one id the later holds
 
 	SetSetting(name string, value []byte) error
 }

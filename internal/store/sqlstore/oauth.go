@@ -182,7 +182,9 @@ func (r *Reader) RevocationsSince(ctx context.Context, since time.Time) ([]oauth
 }
 
 var insertRevocation = define("revoke", `
-	INSERT INTO revocations (id, revoked_at, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
+	INSERT INTO revocations (id, revoked_at, expires_at) VALUES ($1, $2, $3)
+	ON CONFLICT (id) DO UPDATE SET revoked_at = excluded.revoked_at, expires_at = excluded.expires_at
+	WHERE excluded.revoked_at > revocations.revoked_at`)
 
 // Revoke implements [store.Tx].
 func (t *Tx) Revoke(v oauth.Revocation) error {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -138,7 +139,9 @@ var oauthTests = []test{
 
 		again := all[0]
 		again.RevokedAt, again.ExpiresAt = later(time.Hour), later(2*time.Hour)
-		write(t, s, func(tx store.Tx) error { return tx.Revoke(again) })
-		same(t, read[[]oauth.Revocation](t)(s.RevocationsSince(ctx, time.Time{})), all)
+		earlier := all[1]
+		earlier.RevokedAt = earlier.RevokedAt.Add(-time.Second)
+		write(t, s, func(tx store.Tx) error { return errors.Join(tx.Revoke(again), tx.Revoke(earlier)) })
+		same(t, read[[]oauth.Revocation](t)(s.RevocationsSince(ctx, time.Time{})), append(all[1:], again))
 	}},
 }

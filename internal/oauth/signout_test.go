@@ -1,0 +1,282 @@
+package oauth
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// signOutEverywhere writes what the flow and the app write for it.
+func (r *memoryRows) signOutEverywhere(s *Server, user string, at time.Time) {
+	a := r.accounts[user]
+	a.SignedOutAt = at
+	r.accounts[user] = a
+	r.void[user] = s.Revocation(user, at)
+	for id, f := range r.families {
+		if f.UserID == user && f.RevokedAt.IsZero() {
+			f.RevokedAt = at
+			r.families[id] = f
+		}
+	}
+}
+
+func (e *env) setStatus(s directory.Status) {
+	e.store.edit(func(r *memoryRows) {
+		a := r.accounts[userID]
+		a.Status = s
+		r.accounts[userID] = a
+	})
+}
+
+// The cascade as far as tokens go: what still works after each event, on the
+// node that it happened on and on another.
+func TestSEC_S104_Cascade(t *testing.T) {
+	type works struct {
+		access     bool // for services that act for the person
+		userinfo   bool
+		introspect bool // of the access token
+		id         bool // introspection of the ID token
+		refresh    bool
+		family     bool // introspection of the refresh token
+	}
+	all, none := works{true, true, true, true, true, true}, works{}
+	withoutRefresh := works{true, true, true, true, false, false}
+	offline, online := scopes("openid", "offline_access"), scopes("openid")
+	for _, c := range []struct {
+		name  string
+		scope func(*Interaction)
+		event func(t *testing.T, e *env, tokens *reply, cookie []string)
+		want  works
+	}{
+		{"nothing", offline, func(*testing.T, *env, *reply, []string) {}, all},
+		{"nothing, without offline_access", online, func(*testing.T, *env, *reply, []string) {}, withoutRefresh},
+		{"session ended by the app", online, func(_ *testing.T, e *env, r *reply, cookie []string) {
+			e.logout(form("id_token_hint", r.text("id_token")), cookie...)
+		}, works{}},
+		{"session ended by the person", online, func(t *testing.T, e *env, _ *reply, cookie []string) {
+			e.post(logoutPath, form("confirm", confirmOf(t, e.logout(nil, cookie...).Raw)), append(cookie, "Sec-Fetch-Site", "same-origin")...)
+		}, works{id: true}}, // an ID token opens nothing, and has no session in it
+		{"session ended by a service", online, func(t *testing.T, e *env, _ *reply, _ []string) {
+			if err := e.server.EndSession(t.Context(), userID, "ses"+userID); err != nil {
+				t.Error(err)
+			}
+		}, works{id: true}},
+		{"session ended, with offline_access", offline, func(_ *testing.T, e *env, r *reply, cookie []string) {
+			e.logout(form("id_token_hint", r.text("id_token")), cookie...)
+		}, all},
+		{"hint without a session", online, func(_ *testing.T, e *env, r *reply, _ []string) {
+			e.logout(form("id_token_hint", r.text("id_token")))
+		}, none},
+		{"hint without a session, with offline_access", offline, func(_ *testing.T, e *env, r *reply, _ []string) {
+			e.logout(form("id_token_hint", r.text("id_token")))
+		}, all},
+		{"another session ended", online, func(t *testing.T, e *env, _ *reply, _ []string) {
+			e.store.edit(func(r *memoryRows) {
+				s := r.sessions["ses"+userID]
+				s.ID = "sesOther"
+				r.sessions[s.ID] = s
+			})
+			if err := e.server.EndSession(t.Context(), userID, "sesOther"); err != nil {
+				t.Error(err)
+			}
+		}, withoutRefresh},
+		{"session ended, of a family that ends with it", offline, func(_ *testing.T, e *env, r *reply, cookie []string) {
+			e.store.edit(func(r *memoryRows) {
+				for id, f := range r.families {
+					f.Scopes = []string{"openid"}
+					r.families[id] = f
+				}
+			})
+			e.logout(form("id_token_hint", r.text("id_token")), cookie...)
+		}, none},
+		{"family revoked", offline, func(t *testing.T, e *env, _ *reply, _ []string) {
+			for id := range e.store.families {
+				if err := e.server.RevokeFamily(t.Context(), userID, id); err != nil {
+					t.Error(err)
+				}
+			}
+		}, none},
+		{"refresh token reused", offline, func(_ *testing.T, e *env, r *reply, _ []string) {
+			e.refresh(e.refresh(r.text("refresh_token")).text("refresh_token"))
+			e.refresh(r.text("refresh_token"))
+		}, none},
+		{"access token revoked", offline, func(_ *testing.T, e *env, r *reply, _ []string) {
+			e.post(revokePath, form("token", r.text("access_token")))
+		}, works{id: true, refresh: true, family: true}},
+		{"user signed out everywhere", offline, func(_ *testing.T, e *env, _ *reply, _ []string) {
+			e.store.edit(func(r *memoryRows) { r.signOutEverywhere(e.server, userID, e.clock.Now()) })
+		}, none},
+		{"user signed out everywhere, families not reached", offline, func(_ *testing.T, e *env, _ *reply, _ []string) {
+			e.store.edit(func(r *memoryRows) {
+				a := r.accounts[userID]
+				a.SignedOutAt = e.clock.Now()
+				r.accounts[userID] = a
+				r.void[userID] = e.server.Revocation(userID, e.clock.Now())
+			})
+		}, none},
+		{"user disabled", offline, func(_ *testing.T, e *env, _ *reply, _ []string) {
+			e.setStatus(directory.Disabled)
+			e.store.edit(func(r *memoryRows) { r.signOutEverywhere(e.server, userID, e.clock.Now()) })
+		}, none},
+		// Why whoever disables a user signs them out as well: introspection reads no user (decision D36).
+		{"status of the user alone", offline, func(_ *testing.T, e *env, _ *reply, _ []string) { e.setStatus(directory.Disabled) }, works{introspect: true, id: true}},
+		{"user deleted", offline, func(_ *testing.T, e *env, _ *reply, _ []string) {
+			e.store.edit(func(r *memoryRows) {
+				r.signOutEverywhere(e.server, userID, e.clock.Now())
+				delete(r.accounts, userID)
+				clear(r.families)
+			})
+		}, none},
+		{"client disabled", offline, func(t *testing.T, e *env, _ *reply, _ []string) {
+			c, _ := e.server.Client(t.Context(), spaID)
+			c.Disabled = true
+			if err := e.server.UpdateClient(t.Context(), c); err != nil {
+				t.Error(err)
+			}
+		}, none},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEnv(t)
+			nodes := map[string]*env{"here": e, "on another node": e.second()}
+			id, cookie := e.signIn(userID)
+			tokens := e.redeem(c.scope, inSession(id))
+			for _, n := range nodes {
+				n.userinfo(tokens.text("access_token")) // all sets are fresh
+			}
+			e.clock.Move(time.Second)
+			c.event(t, e, tokens, cookie)
+			e.clock.Move(registryAge) // no longer than a client is kept; revocations are read sooner
+			for where, n := range nodes {
+				active := func(token string) bool {
+					r := n.post(introspectPath, form("client_id", spaID, "token", tokens.text(token)))
+					return r.Status == http.StatusOK && r.Body["active"] == true
+				}
+				_, err := n.server.CheckAccessToken(t.Context(), tokens.text("access_token"), "openid")
+				if err != nil && err.(*problem.Error).Code != "invalid_token" {
+					t.Error(err)
+				}
+				got := works{
+					access: err == nil, userinfo: n.userinfo(tokens.text("access_token")).Status == http.StatusOK,
+					introspect: active("access_token"), id: active("id_token"),
+				}
+				if tokens.text("refresh_token") != "" {
+					got.family = active("refresh_token")
+					got.refresh = n.refresh(tokens.text("refresh_token")).Status == http.StatusOK
+				}
+				if got != c.want {
+					t.Errorf("%s: works %+v, want %+v", where, got, c.want)
+				}
+			}
+		})
+	}
+}
+
+// An iat has whole seconds: what may have been issued before a sign-out is void,
+// and what is issued right after it is not.
+func TestSEC_S104_SignOutEverywhereInASecond(t *testing.T) {
+	e := newEnv(t)
+	e.clock.Move(100 * time.Millisecond)
+	before := e.redeem(scopes("openid", "offline_access"))
+	signOut := func() {
+		e.store.edit(func(r *memoryRows) { r.signOutEverywhere(e.server, userID, e.clock.Now()) })
+	}
+	e.clock.Move(400 * time.Millisecond)
+	signOut()
+	after := e.redeem(scopes("openid", "offline_access")) // at the same instant
+	if iat := payload(t, after.text("access_token"))["iat"]; iat != float64(start.Unix()+1) {
+		t.Errorf("iat %v", iat)
+	}
+	check := func(name string, tokens *reply, access, refresh bool) {
+		t.Helper()
+		if _, err := e.server.CheckAccessToken(t.Context(), tokens.text("access_token"), "openid"); (err == nil) != access {
+			t.Errorf("%s: access token: %v", name, err)
+		}
+		if r := e.post(introspectPath, form("client_id", spaID, "token", tokens.text("access_token"))); (r.Body["active"] == true) != access {
+			t.Errorf("%s: introspection %s", name, r.Raw)
+		}
+		if r := e.refresh(tokens.text("refresh_token")); (r.Status == http.StatusOK) != refresh {
+			t.Errorf("%s: refresh %s", name, r.Raw)
+		}
+	}
+	check("before", before, false, false)
+	check("after", after, true, true)
+	e.clock.Move(10 * time.Second)
+	later := e.redeem(scopes("openid", "offline_access"))
+	check("later", later, true, true)
+	e.clock.Move(time.Second)
+	signOut() // a second time, which has to count like the first
+	e.clock.Move(revocationsAge)
+	check("after, signed out again", after, false, false)
+	check("later, signed out again", later, false, false)
+	check("new", e.redeem(scopes("openid", "offline_access")), true, true)
+}
+
+// A sign-out that comes while a code is redeemed, after its user was read, ends
+// what the code gives.
+func TestSEC_S104_SignOutWhileRedeeming(t *testing.T) {
+	e := newEnv(t)
+	e.flow.spending = func(tx memoryTx) {
+		e.clock.Move(5 * time.Second)
+		tx.m.signOutEverywhere(e.server, userID, e.clock.Now())
+	}
+	tokens := e.redeem(scopes("openid", "offline_access"))
+	e.clock.Move(revocationsAge)
+	if r := e.post(introspectPath, form("client_id", spaID, "token", tokens.text("access_token"))); r.Body["active"] == true {
+		t.Error("the access token is active")
+	}
+	e.refused(t, tokens.text("refresh_token"))
+}
+
+func TestRefreshFamilyKnowsItsDevice(t *testing.T) {
+	e := newEnv(t)
+	tokens := e.redeem(scopes("openid", "offline_access"), func(i *Interaction) { i.IP, i.UserAgent, i.Session = "192.0.2.7", "Browser/1", "sesA" })
+	for _, f := range e.store.families {
+		if f.IP != "192.0.2.7" || f.UserAgent != "Browser/1" || f.Session != "sesA" {
+			t.Errorf("%+v", f)
+		}
+	}
+	if sid := payload(t, tokens.text("access_token"))["sid"]; sid != nil {
+		t.Errorf("sid %v of a token that outlives the session", sid)
+	}
+	if sid := payload(t, e.redeem(inSession("sesA")).text("access_token"))["sid"]; sid != "sesA" {
+		t.Errorf("sid %v", sid)
+	}
+}
+
+func TestSEC_S66_OnlyTheirOwn(t *testing.T) {
+	e := newEnv(t)
+	id, _ := e.signIn(userID)
+	token := e.firstRefreshToken()
+	family, _, _ := e.server.parseRefreshToken(token)
+	writes := e.store.writes
+	for name, err := range map[string]error{
+		"session of another": e.server.EndSession(t.Context(), "00uOther", id),
+		"no session":         e.server.EndSession(t.Context(), userID, "sesNone"),
+		"family of another":  e.server.RevokeFamily(t.Context(), "00uOther", family),
+		"no family":          e.server.RevokeFamily(t.Context(), userID, "rfNone"),
+	} {
+		if problem.KindOf(err) != problem.NotFound {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if e.store.writes != writes || !e.live(id) || e.refresh(token).Status != http.StatusOK {
+		t.Error("something was changed")
+	}
+	for range 2 {
+		if err := e.server.RevokeFamily(t.Context(), userID, family); err != nil {
+			t.Error(err)
+		}
+	}
+	events := 0
+	for _, name := range e.store.events() {
+		if name == "app.oauth2.token.revoke" {
+			events++
+		}
+	}
+	if events != 1 {
+		t.Errorf("%d events", events)
+	}
+}
