@@ -80,7 +80,7 @@ func (c *cookies) seal(name string, v any) (string, error) {
 }
 
 func (c *cookies) open(name, text string, v any) error {
-	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return errSealed
 	}
