@@ -84,11 +84,16 @@ func lost(err error) bool {
 		errors.Is(err, context.DeadlineExceeded)
 }
 
-// again reports whether a transaction that failed so before its commit may
-// succeed if it is run once more, now.
+// again reports whether what failed so before its commit may succeed if it is
+// run once more, now. A server that did not answer in time is not asked again.
 func again(err error) bool {
 	c := code(err)
-	return c == serialization || c == deadlock || lost(err)
+	return c == serialization || c == deadlock || lost(err) && !late(err)
+}
+
+func late(err error) bool {
+	var network net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()
 }
 
 // undone reports whether an error of COMMIT says that nothing was committed: the

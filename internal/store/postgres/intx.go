@@ -40,12 +40,14 @@ func (s *Store) do(ctx context.Context, d store.Durability, fn func(*sqlstore.Tx
 	defer s.pool.giveBack(c)
 	for try := 1; ; try++ {
 		retry, err := s.once(c, d, fn)
+		if err != nil && lost(err) {
+			c.discard()
+			s.pool.forget()
+		}
 		if err == nil || !retry || try == tries {
 			return err
 		}
 		if lost(err) {
-			c.discard()
-			s.pool.forget()
 			if cerr := c.connect(ctx); cerr != nil {
 				return refused("connect", cerr)
 			}

@@ -203,6 +203,9 @@ func (r reading) QueryContext(ctx context.Context, query string, args ...any) (*
 	}
 	r.discard()
 	r.pool.forget()
+	if !again(err) {
+		return nil, err
+	}
 	if cerr := r.connect(ctx); cerr != nil {
 		return nil, errors.Join(cerr, err)
 	}

@@ -48,7 +48,7 @@ const (
 	// connectTimeout is for each host, if the URL says nothing else.
 	connectTimeout = 3 * time.Second
 	// answerMargin is how much longer than the server's own limit its answer may take.
-	answerMargin = 2 * time.Second
+	answerMargin = time.Second
 	// oldest is the oldest version that is tested.
 	oldest = 15
 )

@@ -140,7 +140,7 @@ trap 'rm -rf "$dir"' EXIT
 trap '' INT TERM
 "$bin/initdb" -D "$dir/data" -U ` + superuser + ` -A trust -E UTF8 --locale=C --no-sync >"$dir/log" 2>&1 &&
 "$bin/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 start -o "-k '$dir' -h '' \
-	-c fsync=off -c full_page_writes=off -c max_connections=300 -c shared_buffers=64MB -c autovacuum_naptime=10s" >/dev/null 2>&1 || {
+	-c fsync=off -c full_page_writes=off -c max_connections=300 -c shared_buffers=64MB -c deadlock_timeout=200ms" >/dev/null 2>&1 || {
 	cat "$dir/log"
 	exit 1
 }
