@@ -65,8 +65,7 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-// Open connects to the database, and brings its schema up to date first.
-func Open(ctx context.Context, o Options) (*Store, error) {
+func (o *Options) defaults() {
 	if o.Connections <= 0 {
 		o.Connections = min(max(2*runtime.GOMAXPROCS(0), 4), 20)
 	}
@@ -79,6 +78,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+}
+
+// Open connects to the database, and brings its schema up to date first.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	o.defaults()
 	config, err := parse(o.URL)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
