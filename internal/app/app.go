@@ -103,6 +103,9 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 			err = errors.Join(err, db.Close())
 		}
 	}()
+	if err := sameKey(ctx, db, keys); err != nil {
+		return nil, err
+	}
 	a := &App{Store: db, log: c.Logger, now: c.Now, sealing: c.SealEvery}
 	a.sealer = audit.NewSealer(audit.SealerConfig{Store: auditStore{db}, Keys: keys, Now: c.Now, Logger: c.Logger})
 

@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"crypto/hmac"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
 
 	"github.com/stile-id/stile/internal/config"
+	"github.com/stile-id/stile/internal/keyring"
 	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/store/postgres"
 	"github.com/stile-id/stile/internal/store/sqlite"
@@ -20,6 +22,30 @@ func openStore(ctx context.Context, c Config) (store.Store, error) {
 		return postgres.Open(ctx, postgres.Options{URL: c.Database, Logger: c.Logger})
 	}
 	return sqlite.Open(ctx, sqlite.Options{Path: databaseFile(c.Dir), Logger: c.Logger})
+}
+
+// keySetting is where the database keeps what its master key is known by.
+const keySetting = "master-key"
+
+// sameKey refuses a master key that is not the one under which the database was
+// begun: what is sealed there could not be opened, and of nodes that share it
+// one would not know the codes and tokens of the other.
+func sameKey(ctx context.Context, db store.Store, keys *keyring.Keyring) error {
+	want := keys.MAC("master key", keySetting)
+	have, err := db.Setting(ctx, keySetting)
+	if errors.Is(err, store.ErrNotFound) {
+		err = db.InTx(ctx, store.Durable, func(tx store.Tx) error { return tx.SetSetting(keySetting, want[:]) })
+		if err == nil { // another node may have begun at the same moment
+			have, err = db.Setting(ctx, keySetting)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("master key: %w", err)
+	}
+	if !hmac.Equal(have, want[:]) {
+		return fmt.Errorf("master key: the database was begun under another one than this data folder's %s", masterKeyFile)
+	}
+	return nil
 }
 
 // A reader is a database of which nothing but reading is wanted.

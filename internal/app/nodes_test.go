@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -189,4 +191,29 @@ func (e *engine) offersSignUp(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	return strings.Contains(string(doc), "select-enroll-profile")
+}
+
+// A node that has another master key than the others does not start.
+func TestOneMasterKeyForAllNodes(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		config := app.Config{
+			Dir: t.TempDir(), Database: database, PublicURL: "http://localhost:9000", Policy: policy.PasswordOptional(), Inbox: true,
+		}
+		for _, want := range []string{"", "", "begun under another"} {
+			if want != "" {
+				if err := os.Remove(filepath.Join(config.Dir, "master.key")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a, err := app.New(t.Context(), config)
+			if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("New: %v, want %q", err, want)
+			}
+			if err == nil {
+				if err := a.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	})
 }
