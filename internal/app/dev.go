@@ -276,6 +276,9 @@ func banner(out io.Writer, c config.Dev, clients devClients, issuer string) {
 		[2]string{"Data", c.Data},
 	)
 	if u, err := url.Parse(c.Database); err == nil && c.Database != "" {
+		q := u.Query()
+		q.Del("password") // Redacted knows the other place for it
+		u.RawQuery = q.Encode()
 		lines = append(lines, [2]string{"Database", u.Redacted()})
 	}
 	fmt.Fprintln(out, "\n  Stile is running, for development only: mail stays in the inbox, anyone here can read it.")

@@ -21,6 +21,7 @@ const (
 	readOnly            = "25006" // a primary that has become a standby
 	idleInTransaction   = "25P03"
 	lockNotAvailable    = "55P03"
+	undefinedTable      = "42P01"
 )
 
 func code(err error) string {
@@ -45,6 +46,7 @@ var dialect = &sqlstore.Dialect{
 	Hold:       "SELECT pg_advisory_xact_lock($1)",
 	// Twelve bits for the rows of one transaction, which makes few of them.
 	AuditSeq: "(pg_current_xact_id()::text::bigint << 12) + $4",
+	List:     "(SELECT ordinality - 1 AS key, value FROM jsonb_array_elements_text($2::text::jsonb) WITH ORDINALITY)",
 }
 
 func classify(err error) sqlstore.Failure {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -51,6 +52,9 @@ func versions(ctx context.Context, db *sql.DB) (have, want int64, err error) {
 	}
 	sources := p.ListSources() // in ascending order
 	err = db.QueryRowContext(ctx, "SELECT COALESCE(max(version_id), 0) FROM schema_version WHERE is_applied").Scan(&have)
+	if code(err) == undefinedTable {
+		return 0, 0, errors.New("there is nothing of Stile in the database")
+	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("schema version: %w", err)
 	}

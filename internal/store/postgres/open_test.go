@@ -147,3 +147,30 @@ func TestAuditOrder(t *testing.T) {
 		}
 	}
 }
+
+// A reader changes nothing, and reads no schema but its own.
+func TestReadOnly(t *testing.T) {
+	u, empty := pgtest.Database(t), pgtest.Empty(t)
+	s := open(t, u)
+	appended(t, s, "a")
+	r, err := postgres.OpenReadOnly(bg, postgres.Options{URL: u})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := r.UnsealedAudit(bg, 10); err != nil || len(rows) != 1 {
+		t.Errorf("%v, %v", rows, err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := postgres.OpenReadOnly(bg, postgres.Options{URL: empty}); err == nil || !strings.Contains(err.Error(), "nothing of Stile") {
+		t.Errorf("of nothing: %v", err)
+	}
+	if tables := lines(t, connect(t, "pgx", empty), "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"); len(tables) != 0 {
+		t.Errorf("made %v", tables)
+	}
+	pgtest.Exec(t, u, "DELETE FROM schema_version WHERE version_id = 2")
+	if _, err := postgres.OpenReadOnly(bg, postgres.Options{URL: u}); err == nil || !strings.Contains(err.Error(), "version 1") {
+		t.Errorf("of an older one: %v", err)
+	}
+}

@@ -119,21 +119,22 @@ var (
 	insertSeal = define("insert seal", `
 	INSERT INTO audit_seals (`+sealColumns+`) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`)
 
-	placeAudit = define("place audit", `UPDATE audit SET position = $2 WHERE id = $1 AND position = 0`)
+	placeAudit = vary("place audit", func(d *Dialect) string {
+		return `
+	UPDATE audit SET position = $1 + list.key FROM ` + d.List + ` list WHERE audit.id = list.value AND position = 0`
+	})
 )
 
 // Seal implements [store.Tx].
 func (t *Tx) Seal(s audit.Seal, ids []string) error {
 	err := t.write(store.ErrConflict, insertSeal, s.Number, s.First, s.Last, micros(s.At), s.Hash, s.MAC)
-	if err != nil {
+	if err != nil || len(ids) == 0 {
 		return err
 	}
-	for i, id := range ids {
-		gone := fmt.Errorf("store: seal audit: row %s is gone, or has a position: %w", id, store.ErrConflict)
-		if err := t.write(gone, placeAudit, id, s.First+int64(i)); err != nil {
-			t.failed = err // the seal must not be committed without all of its rows
-			return err
-		}
+	n, err := t.exec(placeAudit(t.dialect), s.First, asJSON(ids))
+	if err == nil && n != int64(len(ids)) { // the seal must not be committed without all of its rows
+		err = fmt.Errorf("store: seal audit: of %d rows %d are there without a position: %w", len(ids), n, store.ErrConflict)
+		t.failed = err
 	}
-	return nil
+	return err
 }

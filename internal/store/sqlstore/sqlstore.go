@@ -48,6 +48,8 @@ type Dialect struct {
 	// AuditSeq is the number that orders a row of audit, as a value to insert; $4
 	// counts the rows of its transaction. Empty where the column numbers itself.
 	AuditSeq string
+	// List is the array of JSON in $2 as rows of key, counted from 0, and value.
+	List string
 }
 
 // A query is a statement, and what to call it in errors.
