@@ -20,6 +20,7 @@ main() {
   need_go
   step formatting formatting
   step vet go vet ./...
+  with_postgres || true
   with_compiler step races races
   with_browser || true
   ! with_node || step "foreign clients" foreign_clients
@@ -78,6 +79,22 @@ with_node() {
 
 has_node() {
   command -v npm >/dev/null && command -v curl >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null
+}
+
+# with_postgres is for the tests that start a server of their own.
+with_postgres() {
+  has_postgres || install postgresql && has_postgres || {
+    leave_out "the tests on PostgreSQL" "no PostgreSQL server"
+    return 1
+  }
+}
+
+has_postgres() {
+  local dir
+  for dir in "$(dirname "$(command -v initdb || echo none/none)")" /usr/lib/postgresql/*/bin; do
+    [ ! -x "$dir/initdb" ] || [ ! -x "$dir/pg_ctl" ] || return 0
+  done
+  return 1
 }
 
 # with_browser exports CHROMIUM, which the browser tests run.

@@ -17,7 +17,7 @@ func operate(ctx context.Context, command string) (err error) {
 	if !ok {
 		return fmt.Errorf("%q does nothing", command) // a command that kong knows and operation does not
 	}
-	engine, err := app.OpenOperators(ctx, data.Data)
+	engine, err := app.OpenOperators(ctx, data)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/stile-id/stile/internal/app"
+	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/policy"
 )
@@ -51,7 +52,7 @@ func folder(ts *testscript.TestScript, _ bool, args []string) {
 // ready waits until the engine of a data folder answers.
 func ready(ts *testscript.TestScript, _ bool, args []string) {
 	for range 100 {
-		o, err := app.OpenOperators(context.Background(), ts.MkAbs(args[0]))
+		o, err := app.OpenOperators(context.Background(), config.Data{Data: ts.MkAbs(args[0])})
 		if err == nil {
 			ts.Check(o.Close())
 		}

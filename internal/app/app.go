@@ -29,12 +29,12 @@ import (
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/store"
-	"github.com/stile-id/stile/internal/store/sqlite"
 )
 
 // Config is what an App is made of.
 type Config struct {
-	Dir       string     // of the database, the master key and the inbox
+	Dir       string     // of the master key, the inbox, and the database if that is SQLite
+	Database  string     // postgres://…; empty: SQLite in Dir
 	PublicURL string     // scheme and host; the only source of absolute URLs (SEC S-17)
 	Policy    policy.Org // until others are stored
 	// Overlay changes the policies of this process alone, stored or not.
@@ -102,7 +102,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := sqlite.Open(ctx, sqlite.Options{Path: databaseFile(c.Dir), Logger: c.Logger})
+	db, err := openStore(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -111,6 +111,9 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 			err = errors.Join(err, db.Close())
 		}
 	}()
+	if err := sameKey(ctx, db, keys); err != nil {
+		return nil, err
+	}
 	a := &App{Store: db, log: c.Logger, now: c.Now, sealing: c.SealEvery}
 	a.sealer = audit.NewSealer(audit.SealerConfig{Store: auditStore{db}, Keys: keys, Now: c.Now, Logger: c.Logger})
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"path/filepath"
 	"strconv"
@@ -18,7 +17,6 @@ import (
 	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/keyring"
 	"github.com/stile-id/stile/internal/store"
-	"github.com/stile-id/stile/internal/store/sqlite"
 )
 
 // auditStore gives the sealer its part of the storage port.
@@ -58,7 +56,7 @@ func AuditVerify(ctx context.Context, c config.AuditVerify, out io.Writer) (err 
 	if err != nil {
 		return fmt.Errorf("--checkpoint: %w", err)
 	}
-	db, err := openData(ctx, c.Data.Data)
+	db, err := openLog(ctx, c.Data)
 	if err != nil {
 		return err
 	}
@@ -115,7 +113,7 @@ func AuditTail(ctx context.Context, c config.AuditTail, out io.Writer) (err erro
 	if c.Lines < 0 {
 		return errors.New("--lines: must not be negative")
 	}
-	db, err := openData(ctx, c.Data.Data)
+	db, err := openLog(ctx, c.Data)
 	if err != nil {
 		return err
 	}
@@ -171,13 +169,3 @@ func word(s string) string {
 	}
 	return s
 }
-
-func openData(ctx context.Context, dir string) (*sqlite.ReadOnly, error) {
-	db, err := sqlite.OpenReadOnly(ctx, databaseFile(dir))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("--data %s: there is no database: %w", dir, err)
-	}
-	return db, err
-}
-
-func databaseFile(dir string) string { return filepath.Join(dir, "stile.db") }

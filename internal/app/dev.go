@@ -69,7 +69,7 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	var a *App
 	err = inTurn(ctx, func() error {
 		a, err = New(ctx, Config{
-			Dir: c.Data, PublicURL: c.PublicURL, Policy: org, Overlay: overlay, Limits: flow.DevelopmentLimits(), SMTP: c.SMTP, Inbox: true, KeepInbox: true, Logger: logger,
+			Dir: c.Data, Database: c.Database, PublicURL: c.PublicURL, Policy: org, Overlay: overlay, Limits: flow.DevelopmentLimits(), SMTP: c.SMTP, Inbox: true, KeepInbox: true, Logger: logger,
 		})
 		return err
 	})
@@ -291,6 +291,12 @@ func banner(out io.Writer, c config.Dev, clients devClients, issuer string) {
 		[2]string{"Single-page app", "client id " + clients.SPAID + "  redirects to " + strings.Join(c.SPARedirectURIs, ", ")},
 		[2]string{"Data", c.Data},
 	)
+	if u, err := url.Parse(c.Database); err == nil && c.Database != "" {
+		q := u.Query()
+		q.Del("password") // Redacted knows the other place for it
+		u.RawQuery = q.Encode()
+		lines = append(lines, [2]string{"Database", u.Redacted()})
+	}
 	fmt.Fprintln(out, "\n  Stile is running, for development only: mail stays in the inbox, anyone here can read it.")
 	fmt.Fprintln(out)
 	for _, l := range lines {

@@ -102,6 +102,10 @@ var rules = []rule{
 		why: "queries are written once, for no driver"},
 	{packages: "internal/store/sqlite", may: []string{"internal/outbox", "internal/store", "internal/store/sqlstore"},
 		why: "an adapter"},
+	{packages: "internal/store/postgres", may: []string{"internal/outbox", "internal/store", "internal/store/sqlstore"},
+		why: "an adapter"},
+	{packages: "internal/store/postgres/pgtest", may: []string{"internal/store/postgres"},
+		why: "a server for tests, with the schema"},
 	{packages: "internal/store/storetest", may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/limit", "internal/oauth", "internal/outbox", "internal/problem", "internal/session", "internal/store"},
 		why: "the conformance suite knows the port only"},
 
@@ -115,7 +119,8 @@ var rules = []rule{
 // Who may import a concrete thing: everybody else knows its port.
 var importers = map[string][]string{
 	"internal/store/sqlite":    {"internal/app"},
-	"internal/store/sqlstore":  {"internal/store/sqlite"},
+	"internal/store/postgres":  {"internal/app", "internal/store/postgres/pgtest"},
+	"internal/store/sqlstore":  {"internal/store/sqlite", "internal/store/postgres"},
 	"internal/authenticator/*": {"internal/app"},
 	"internal/idxapi":          {"internal/app"},
 	"internal/admin":           {"internal/adminapi", "internal/app"},

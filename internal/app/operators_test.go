@@ -14,6 +14,7 @@ import (
 
 	"github.com/stile-id/stile/internal/app"
 	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/store"
 )
@@ -332,7 +333,7 @@ func TestOrgDocument(t *testing.T) {
 
 func TestOperatorsNeedADataFolder(t *testing.T) {
 	dir := t.TempDir() + "/none"
-	if _, err := app.OpenOperators(context.Background(), dir); err == nil || !strings.Contains(err.Error(), fs.ErrNotExist.Error()) && !strings.Contains(err.Error(), "there is no database") {
+	if _, err := app.OpenOperators(context.Background(), config.Data{Data: dir}); err == nil || !strings.Contains(err.Error(), fs.ErrNotExist.Error()) && !strings.Contains(err.Error(), "there is no database") {
 		t.Error(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/store/sqlite"
@@ -119,18 +120,19 @@ func inTurn(ctx context.Context, open func() error) error {
 }
 
 // OpenOperators finds the engine of a data folder.
-func OpenOperators(ctx context.Context, dir string) (o *Operators, err error) {
+func OpenOperators(ctx context.Context, d config.Data) (o *Operators, err error) {
 	err = inTurn(ctx, func() error {
-		o, err = openOperators(ctx, dir)
+		o, err = openOperators(ctx, d)
 		return err
 	})
 	if errors.Is(err, sqlite.ErrInUse) {
-		err = fmt.Errorf("--data %s: an engine or another command has it open, and no %s answers", dir, socketName)
+		err = fmt.Errorf("--data %s: an engine or another command has it open, and no %s answers", d.Data, socketName)
 	}
 	return o, err
 }
 
-func openOperators(ctx context.Context, dir string) (*Operators, error) {
+func openOperators(ctx context.Context, d config.Data) (*Operators, error) {
+	dir := d.Data
 	dial := func(ctx context.Context) (c net.Conn, err error) {
 		var d net.Dialer
 		err = inFolder(dir, func(path string) error {
@@ -146,7 +148,7 @@ func openOperators(ctx context.Context, dir string) (*Operators, error) {
 	} else if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("--data %s: the engine's %s is not yours to open: %w", dir, socketName, err)
 	}
-	db, err := openData(ctx, dir) // refuses where there is no database, so that a misspelt folder is not made
+	db, err := openLog(ctx, d) // refuses where there is no database, so that a misspelt folder is not made
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +160,7 @@ func openOperators(ctx context.Context, dir string) (*Operators, error) {
 		return nil, err
 	}
 	a, err := New(ctx, Config{
-		Dir: dir, PublicURL: string(url), Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
+		Dir: dir, Database: d.Database, PublicURL: string(url), Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/policy"
 )
 
@@ -42,7 +43,7 @@ func TestOperatorsSocket(t *testing.T) {
 			if err != nil || info.Mode().Perm() != 0o600 || info.Mode().Type() != os.ModeSocket {
 				t.Errorf("%v %v", info.Mode(), err)
 			}
-			o, err := OpenOperators(t.Context(), dir)
+			o, err := OpenOperators(t.Context(), config.Data{Data: dir})
 			if err != nil || !o.Running {
 				t.Fatalf("%+v %v", o, err)
 			}

@@ -1,13 +1,31 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"net/url"
 	"time"
 )
 
 // Data says which data folder a command works on.
 type Data struct {
+	Database string `env:"STILE_DATABASE" placeholder:"URL" help:"PostgreSQL that the engine keeps everything in: postgres://user:password@host/name. Default: SQLite in --data."`
+
 	Data string `env:"STILE_DATA" default:"./.stile" placeholder:"DIR" help:"Folder of the database and the master key (${default})."`
+}
+
+// Validate checks what can be checked before anything is opened.
+func (d Data) Validate() error { return checkDatabase(d.Database) }
+
+// checkDatabase keeps what it is given to itself: a password may stand there.
+func checkDatabase(s string) error {
+	if s == "" {
+		return nil
+	}
+	if u, err := url.Parse(s); err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
+		return errors.New("--database: not of the form postgres://user:password@host/name")
+	}
+	return nil
 }
 
 // Audit holds the settings of `stile audit`.

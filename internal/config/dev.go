@@ -17,6 +17,7 @@ type Dev struct {
 	Listen    string `env:"STILE_LISTEN" default:"localhost:9000" placeholder:"HOST:PORT" help:"Where the engine listens (${default})."`
 	AppListen string `env:"STILE_APP_LISTEN" default:"localhost:8080" placeholder:"HOST:PORT" help:"Where the demo app listens; off for none (${default})."`
 	Data      string `env:"STILE_DATA" default:"./.stile" placeholder:"DIR" help:"Folder of the database and the master key (${default})."`
+	Database  string `env:"STILE_DATABASE" placeholder:"URL" help:"PostgreSQL to keep everything in: postgres://user:password@host/name. Default: SQLite in --data."`
 	PublicURL string `env:"STILE_PUBLIC_URL" placeholder:"URL" help:"Address of the engine as browsers see it. Default: from --listen. The issuer is this plus /oauth2/default."`
 	SMTP      string `name:"smtp" env:"STILE_SMTP" placeholder:"URL" help:"Also deliver mail there: smtp://[user:password@]host:port, or smtps://. Default: the inbox only."`
 
@@ -44,6 +45,9 @@ func (d *Dev) Validate() error {
 		if _, _, err := net.SplitHostPort(d.AppListen); err != nil {
 			return fmt.Errorf("--app-listen: %q is neither HOST:PORT nor off", d.AppListen)
 		}
+	}
+	if err := checkDatabase(d.Database); err != nil {
+		return err
 	}
 	if d.PublicURL == "" {
 		d.PublicURL = "http://" + browsable(d.Listen)

@@ -15,6 +15,8 @@ func TestDevValidate(t *testing.T) {
 		{name: "public URL", dev: Dev{Listen: ":9000", AppListen: "off", PublicURL: "https://id.example.com/"}, url: "https://id.example.com"},
 		{name: "listen", dev: Dev{Listen: "9000", AppListen: "off"}, want: `--listen: "9000" is not HOST:PORT`},
 		{name: "public URL with a path", dev: Dev{Listen: ":1", AppListen: "off", PublicURL: "https://a/b"}, want: `--public-url: "https://a/b" is not of the form https://host`},
+		{name: "PostgreSQL", dev: Dev{Listen: "localhost:9000", AppListen: "off", Database: "postgres:///stile?host=/run"}, url: "http://localhost:9000"},
+		{name: "another database", dev: Dev{Listen: ":1", AppListen: "off", Database: "mysql://a:b@c/d"}, want: "--database: not of the form postgres://user:password@host/name"},
 		{name: "id without secret", dev: Dev{Listen: ":1", AppListen: "off", ClientID: "a"}, want: "--client-id and --client-secret go together"},
 		{name: "unknown authenticator", dev: Dev{Listen: ":1", AppListen: "off", Require: []string{"x"}},
 			want: `--require-authenticators: there is no "x"; there are okta_email, okta_password`},

@@ -28,6 +28,7 @@ var (
 	ErrConflict error = problem.New(problem.Conflict, "", "unique value is taken") // an address, an id
 	ErrStale    error = problem.New(problem.Stale, "", "changed since it was read")
 	ErrBusy     error = problem.New(problem.Unavailable, "", "too many writers waiting") // nothing was written; try again later
+	ErrUnknown  error = problem.New(problem.Unavailable, "", "storage did not say whether it was written")
 	ErrClosed         = errors.New("store: closed")
 )
 
@@ -55,7 +56,8 @@ type Store interface {
 	// refused with ErrStale, an Insert with ErrConflict, or a verb that needs no
 	// user with ErrNotFound, changed nothing and fn may go on; after any other error
 	// nothing is committed, even if fn returns nil. ctx ends the wait for a turn,
-	// not what has begun.
+	// not what has begun. If the answer to the commit is lost the error is
+	// ErrUnknown: all was written or nothing, and fn was not run again.
 	InTx(ctx context.Context, d Durability, fn func(Tx) error) error
 
 	// ClaimOutbox leases up to limit due messages: NotBefore passed, ExpiresAt

@@ -151,7 +151,7 @@ func dsn(path string, pragmas url.Values) string {
 	return u.String()
 }
 
-var dialect = &sqlstore.Dialect{Classify: classify, CommitOrder: "seq"}
+var dialect = &sqlstore.Dialect{Classify: classify, List: "json_each($2)"}
 
 func classify(err error) sqlstore.Failure {
 	var e *sqlite.Error

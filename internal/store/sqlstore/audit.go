@@ -10,8 +10,8 @@ import (
 	"github.com/stile-id/stile/internal/store"
 )
 
-// The database numbers rows as they come: a clock that steps back does not
-// change their order.
+// Rows are numbered as they come: a clock that steps back does not change their
+// order.
 var (
 	firstAuditRows = define("read audit", `
 	SELECT id, at, events FROM audit ORDER BY seq LIMIT $1`)
@@ -43,8 +43,14 @@ func (r *Reader) AuditRows(ctx context.Context, after string, limit int) ([]audi
 	return nil, err
 }
 
-var insertAudit = define("append audit", `
-	INSERT INTO audit (id, at, events) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`)
+var insertAudit = vary("append audit", func(d *Dialect) string {
+	if d.AuditSeq == "" {
+		return `
+	INSERT INTO audit (id, at, events) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`
+	}
+	return `
+	INSERT INTO audit (id, at, events, seq) VALUES ($1, $2, $3, ` + d.AuditSeq + `) ON CONFLICT DO NOTHING`
+})
 
 // Append implements [store.Tx].
 func (t *Tx) Append(a audit.Row) error {
@@ -52,7 +58,12 @@ func (t *Tx) Append(a audit.Row) error {
 	if err != nil {
 		return fmt.Errorf("store: append audit: %w", err)
 	}
-	return t.write(store.ErrConflict, insertAudit, a.ID, micros(a.At), string(events))
+	args := []any{a.ID, micros(a.At), string(events)}
+	if t.dialect.AuditSeq != "" {
+		args = append(args, t.audits)
+	}
+	t.audits++
+	return t.write(store.ErrConflict, insertAudit(t.dialect), args...)
 }
 
 const recordColumns = `position, id, at, events`
@@ -62,14 +73,12 @@ func scanRecord(rows *sql.Rows) (r audit.Record, err error) {
 	return r, err
 }
 
-func unsealedAudit(d *Dialect) query {
-	return query{"read unsealed audit", `
-	SELECT ` + recordColumns + ` FROM audit WHERE position = 0 ORDER BY ` + d.CommitOrder + ` LIMIT $1`}
-}
+var unsealedAudit = define("read unsealed audit", `
+	SELECT `+recordColumns+` FROM audit WHERE position = 0 ORDER BY seq LIMIT $1`)
 
 // UnsealedAudit implements [store.Reader].
 func (r *Reader) UnsealedAudit(ctx context.Context, limit int) ([]audit.Record, error) {
-	return list(ctx, r, unsealedAudit(r.dialect), scanRecord, limit)
+	return list(ctx, r, unsealedAudit, scanRecord, limit)
 }
 
 // "position > 0" names the partial index.
@@ -110,21 +119,22 @@ var (
 	insertSeal = define("insert seal", `
 	INSERT INTO audit_seals (`+sealColumns+`) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`)
 
-	placeAudit = define("place audit", `UPDATE audit SET position = $2 WHERE id = $1 AND position = 0`)
+	placeAudit = vary("place audit", func(d *Dialect) string {
+		return `
+	UPDATE audit SET position = $1 + list.key FROM ` + d.List + ` list WHERE audit.id = list.value AND position = 0`
+	})
 )
 
 // Seal implements [store.Tx].
 func (t *Tx) Seal(s audit.Seal, ids []string) error {
 	err := t.write(store.ErrConflict, insertSeal, s.Number, s.First, s.Last, micros(s.At), s.Hash, s.MAC)
-	if err != nil {
+	if err != nil || len(ids) == 0 {
 		return err
 	}
-	for i, id := range ids {
-		gone := fmt.Errorf("store: seal audit: row %s is gone, or has a position: %w", id, store.ErrConflict)
-		if err := t.write(gone, placeAudit, id, s.First+int64(i)); err != nil {
-			t.failed = err // the seal must not be committed without all of its rows
-			return err
-		}
+	n, err := t.exec(placeAudit(t.dialect), s.First, asJSON(ids))
+	if err == nil && n != int64(len(ids)) { // the seal must not be committed without all of its rows
+		err = fmt.Errorf("store: seal audit: of %d rows %d are there without a position: %w", len(ids), n, store.ErrConflict)
+		t.failed = err
 	}
-	return nil
+	return err
 }

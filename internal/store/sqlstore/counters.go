@@ -2,7 +2,9 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 
 	"github.com/stile-id/stile/internal/limit"
@@ -24,18 +26,27 @@ func (r *Reader) Counter(ctx context.Context, key string) (limit.Counter, error)
 	return one(ctx, r, selectCounter, scanCounter, key)
 }
 
-// Counter implements [store.Tx]. It is a plain read, which holds the key where
-// transactions run one after the other, as on SQLite. Where they run side by
-// side the key must be locked first, until the commit: FOR UPDATE holds a row
-// that is there, but the first two to count have none, so on PostgreSQL it takes
-// pg_advisory_xact_lock of the key's hash, in a statement before the read, which
+// Counter implements [store.Tx]. The read holds the key where transactions run
+// one after the other. Where they run side by side it is held first: FOR UPDATE
+// would hold a row that is there, but the first two to count have none. What is
+// held is a hash of the key, in a statement of its own before the read, which
 // then sees what the holder before has committed.
 func (t *Tx) Counter(key string) (limit.Counter, error) {
+	if err := t.hold(number(key)); err != nil {
+		return limit.Counter{}, err
+	}
 	c, err := oneInTx(t, selectCounter, scanCounter, key)
 	if errors.Is(err, store.ErrNotFound) {
 		return limit.Counter{Key: key}, nil
 	}
 	return c, err
+}
+
+// number makes a key a number that the parties to a lock agree on. People choose
+// keys: they must not be able to choose two of one number.
+func number(key string) int64 {
+	sum := sha256.Sum256([]byte(key))
+	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
 var (

@@ -42,12 +42,14 @@ func (r *Reader) OutboxDue(ctx context.Context, now time.Time) (bool, error) {
 	return due, err
 }
 
-func claimOutbox(d *Dialect) query {
-	return query{"claim messages", `
-	UPDATE outbox SET leased_until = $2, fence = fence + 1 WHERE id IN (
+// Picked once, and not for each row that is looked at: hence MATERIALIZED.
+var claimOutbox = vary("claim messages", func(d *Dialect) string {
+	return `
+	WITH picked AS MATERIALIZED (
 		SELECT id FROM outbox WHERE ` + dueMessages + ` ORDER BY not_before, created_at LIMIT $3 ` + d.SkipLocked + `
-	) RETURNING ` + outboxColumns}
-}
+	)
+	UPDATE outbox SET leased_until = $2, fence = fence + 1 WHERE id IN (SELECT id FROM picked) RETURNING ` + outboxColumns
+})
 
 // ClaimOutbox does the work of [store.Store]'s ClaimOutbox.
 func (t *Tx) ClaimOutbox(now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {

@@ -8,14 +8,19 @@ import (
 // A Transient is a kind of row that ends by itself.
 type Transient struct {
 	name  string
-	purge query
+	purge differing
 }
 
 func (k Transient) String() string { return k.name }
 
+// A row may be given a later end between the two looks at it, where transactions
+// run side by side: hence the second condition.
 func transient(table, key, ended string) Transient {
-	return Transient{table, define("purge "+table, fmt.Sprintf(`
-	DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM %[1]s WHERE %[3]s LIMIT $2)`, table, key, ended))}
+	return Transient{table, vary("purge "+table, func(d *Dialect) string {
+		return fmt.Sprintf(`
+	WITH picked AS MATERIALIZED (SELECT %[2]s FROM %[1]s WHERE %[3]s LIMIT $2 %[4]s)
+	DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM picked) AND %[3]s`, table, key, ended, d.SkipLocked)
+	})}
 }
 
 const (
@@ -38,6 +43,6 @@ var Transients = []Transient{
 
 // Purge removes up to limit rows that ended before now, and returns how many went.
 func (t *Tx) Purge(k Transient, now time.Time, limit int) (int, error) {
-	n, err := t.exec(k.purge, micros(now), limit)
+	n, err := t.exec(k.purge(t.dialect), micros(now), limit)
 	return int(n), err
 }

@@ -39,12 +39,17 @@ const (
 type Dialect struct {
 	// Classify reads the errors of the driver.
 	Classify func(error) Failure
-	// SkipLocked ends the query that picks outbox messages, so that claimers
+	// SkipLocked ends a query that picks rows to write, so that those who pick
 	// pass each other by; empty where there is one writer.
 	SkipLocked string
-	// CommitOrder orders rows of audit as they were committed, as near as the
-	// database knows.
-	CommitOrder string
+	// Hold is the statement that holds a number until the commit: a second
+	// transaction waits for it. Empty where there is one writer.
+	Hold string
+	// AuditSeq is the number that orders a row of audit, as a value to insert; $4
+	// counts the rows of its transaction. Empty where the column numbers itself.
+	AuditSeq string
+	// List is the array of JSON in $2 as rows of key, counted from 0, and value.
+	List string
 }
 
 // A query is a statement, and what to call it in errors.
@@ -59,11 +64,29 @@ func define(name, text string) query {
 	return q
 }
 
+// A differing is a query that is not the same text in every dialect.
+type differing func(*Dialect) query
+
+var differ []differing
+
+// vary makes a query whose text depends on the dialect, and that [Queries] lists.
+func vary(name string, text func(*Dialect) string) differing {
+	q := func(d *Dialect) query { return query{name, text(d)} }
+	differ = append(differ, q)
+	return q
+}
+
 // Queries returns the text of all statements in dialect d.
 func Queries(d *Dialect) []string {
-	texts := []string{claimOutbox(d).text, unsealedAudit(d).text}
+	var texts []string
 	for _, q := range queries {
 		texts = append(texts, q.text)
+	}
+	for _, q := range differ {
+		texts = append(texts, q(d).text)
+	}
+	if d.Hold != "" {
+		texts = append(texts, d.Hold)
 	}
 	return texts
 }
@@ -171,6 +194,7 @@ type Tx struct {
 	dialect *Dialect
 	rows    int64
 	reads   int64
+	audits  int64 // rows of audit appended so far
 	failed  error
 }
 
@@ -213,6 +237,17 @@ func (t *Tx) exec(q query, args ...any) (int64, error) {
 	}
 	t.rows += n
 	return n, nil
+}
+
+// hold keeps others who hold the same number waiting until the commit.
+func (t *Tx) hold(number int64) error {
+	if t.failed != nil || t.dialect.Hold == "" {
+		return t.failed
+	}
+	if _, err := t.conn.ExecContext(t.ctx, t.dialect.Hold, number); err != nil {
+		t.failed = t.dialect.failure(query{"hold a number", t.dialect.Hold}, err)
+	}
+	return t.failed
 }
 
 // write runs a statement that must write a row, else the error is missed.

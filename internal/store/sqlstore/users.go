@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"slices"
@@ -119,6 +120,11 @@ var (
 	WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE id = $1)
 	ON CONFLICT DO NOTHING`)
 
+	// Where transactions run side by side, the statement above may have begun
+	// before a deletion was committed, and end after it.
+	unmakeUser = define("insert user", `
+	DELETE FROM users WHERE id = $1 AND EXISTS (SELECT 1 FROM deleted_users WHERE id = $1)`)
+
 	updateUser = define("update user", setUser+` WHERE id = $1 AND version + 1 = $2 AND groups = $17`)
 
 	regroupUser = define("update user", setUser+`, groups = $17 WHERE id = $1 AND version + 1 = $2`)
@@ -141,6 +147,11 @@ func userArgs(u directory.User) []any {
 func (t *Tx) InsertUser(u directory.User) error {
 	if err := t.write(store.ErrConflict, insertUser, userArgs(u)...); err != nil {
 		return err
+	}
+	if t.dialect.Hold != "" {
+		if n, err := t.exec(unmakeUser, u.ID); err != nil || n > 0 {
+			return cmp.Or(err, store.ErrConflict)
+		}
 	}
 	return t.join(u.ID, u.Groups)
 }
@@ -183,7 +194,7 @@ func (t *Tx) join(userID string, groups []string) error {
 // too, without counting the rows.
 var (
 	buryUser = define("delete user", `
-	INSERT INTO deleted_users (id, deleted_at) SELECT id, $2 FROM users WHERE id = $1`)
+	INSERT INTO deleted_users (id, deleted_at) SELECT id, $2 FROM users WHERE id = $1 ON CONFLICT DO NOTHING`)
 
 	belongings = []query{
 		deleteMemberships,

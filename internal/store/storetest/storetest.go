@@ -31,7 +31,7 @@ type test struct {
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	groups := [][]test{
 		transactionTests, userTests, accountTests, ticketTests, sessionTests, counterTests,
-		outboxTests, purgeTests, oauthTests, auditTests, commitTests, raceTests,
+		outboxTests, purgeTests, oauthTests, auditTests, commitTests, raceTests, overlapTests,
 	}
 	for _, group := range groups {
 		for _, tt := range group {

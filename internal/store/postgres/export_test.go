@@ -1,0 +1,28 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/stile-id/stile/internal/store"
+)
+
+// Dialect is for the test that prepares every query.
+var Dialect = dialect
+
+// Begun returns a server setting as it stands within a transaction of a durability.
+func (s *Store) Begun(d store.Durability, setting string) (value string, err error) {
+	ctx := context.Background()
+	c, err := s.pool.borrow(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer s.pool.giveBack(c)
+	if _, err := c.ExecContext(ctx, s.begin(d)); err != nil {
+		return "", err
+	}
+	err = c.sql.QueryRowContext(ctx, "SELECT current_setting($1)", setting).Scan(&value)
+	if _, rerr := c.ExecContext(ctx, "ROLLBACK"); err == nil {
+		err = rerr
+	}
+	return value, err
+}

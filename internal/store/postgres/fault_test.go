@@ -1,0 +1,165 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/limit"
+	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/postgres"
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
+)
+
+// terminate ends all connections to a database but the one that asks for it.
+func terminate(t *testing.T, url string) {
+	t.Helper()
+	pgtest.Exec(t, url, `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+		WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+}
+
+func set(name string) func(store.Tx) error {
+	return func(tx store.Tx) error { return tx.SetSetting(name, []byte("there")) }
+}
+
+func there(t *testing.T, s store.Store, name string) bool {
+	t.Helper()
+	_, err := s.Setting(bg, name)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+// A transaction whose connection ends before its commit is run again on another.
+func TestREL_R11_LostBeforeCommit(t *testing.T) {
+	u := pgtest.Database(t)
+	s := open(t, u)
+	runs := 0
+	err := s.InTx(bg, store.Durable, func(tx store.Tx) error {
+		runs++
+		if err := tx.PutCounter(limit.Counter{Key: "a"}); err != nil {
+			return err
+		}
+		if runs == 1 {
+			terminate(t, u)
+		}
+		return set("b")(tx)
+	})
+	if err != nil || runs != 2 {
+		t.Errorf("%d runs, %v", runs, err)
+	}
+	if !there(t, s, "b") {
+		t.Error("not committed")
+	}
+	// And those that lie idle are noticed, by readers and by writers.
+	for range 3 {
+		terminate(t, u)
+		if !there(t, s, "b") {
+			t.Error("gone")
+		}
+		terminate(t, u)
+		if err := s.InTx(bg, store.Relaxed, set("c")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A commit whose answer is lost is told of, and never made twice.
+func TestREL_R11_UnknownCommit(t *testing.T) {
+	u := pgtest.Database(t)
+	p := newProxy(t, u)
+	s := open(t, p.url)
+	for _, tt := range []struct {
+		name  string
+		when  moment
+		there bool
+	}{
+		{"before the server had it", beforeServer, false},
+		{"after the server had it", afterServer, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			runs := 0
+			p.cutCommit.Store(int32(tt.when))
+			err := s.InTx(bg, store.Durable, func(tx store.Tx) error {
+				runs++
+				return set(tt.name)(tx)
+			})
+			p.cutCommit.Store(int32(never))
+			if !errors.Is(err, store.ErrUnknown) || problem.KindOf(err) != problem.Unavailable || runs != 1 {
+				t.Errorf("%v after %d runs, want ErrUnknown after one", err, runs)
+			}
+			if got := there(t, s, tt.name); got != tt.there {
+				t.Errorf("committed %v, want %v", got, tt.there)
+			}
+			if err := s.InTx(bg, store.Durable, set("next")); err != nil {
+				t.Errorf("the next one: %v", err)
+			}
+		})
+	}
+}
+
+// The wait for a connection and for a lock is bounded, and ends with the context.
+func TestREL_R12_BoundedWaits(t *testing.T) {
+	u := pgtest.Database(t)
+	s, err := postgres.Open(bg, postgres.Options{URL: u, Connections: 1, AcquireTimeout: 20 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	other, err := postgres.Open(bg, postgres.Options{URL: u, StatementTimeout: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	err = s.InTx(bg, store.Relaxed, func(tx store.Tx) error {
+		if _, err := tx.Counter("key"); err != nil {
+			return err
+		}
+		if err := s.InTx(bg, store.Relaxed, set("a")); !errors.Is(err, store.ErrBusy) {
+			t.Errorf("no connection to write on: %v", err)
+		}
+		if _, err := s.Setting(bg, "a"); problem.KindOf(err) != problem.Unavailable {
+			t.Errorf("no connection to read on: %v", err)
+		}
+		ctx, cancel := context.WithCancel(bg)
+		cancel()
+		if err := s.InTx(ctx, store.Relaxed, set("a")); !errors.Is(err, context.Canceled) {
+			t.Errorf("the caller went away: %v", err)
+		}
+		held := other.InTx(bg, store.Relaxed, func(tx store.Tx) error { _, err := tx.Counter("key"); return err })
+		if problem.KindOf(held) != problem.Unavailable {
+			t.Errorf("the key is held: %v", held)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if there(t, s, "a") {
+		t.Error("refused, and written")
+	}
+}
+
+// A server that does not answer is not waited for long, and used again when it does.
+func TestREL_R12_Stalled(t *testing.T) {
+	p := newProxy(t, pgtest.Database(t))
+	s, err := postgres.Open(bg, postgres.Options{URL: p.url, StatementTimeout: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.InTx(bg, store.Relaxed, set("a")); err != nil {
+		t.Fatal(err)
+	}
+	p.stall()
+	if err := s.InTx(bg, store.Relaxed, set("b")); problem.KindOf(err) != problem.Unavailable || errors.Is(err, store.ErrUnknown) {
+		t.Errorf("InTx: %v", err)
+	}
+	p.resume()
+	if !there(t, s, "a") || there(t, s, "b") {
+		t.Error("not as before")
+	}
+}

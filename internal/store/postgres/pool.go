@@ -1,0 +1,245 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/sqlstore"
+)
+
+// errNoneFree is what becomes of a wait for a connection (REL R-12).
+var errNoneFree = errors.New("no connection to the database is free")
+
+// A pool lends connections, each to one borrower at a time, and bounds how many
+// wait for one and how long.
+type pool struct {
+	db     *sql.DB
+	size   int
+	free   chan struct{} // a token for each connection that may be borrowed
+	wait   time.Duration
+	queued atomic.Int64
+	closed atomic.Bool
+}
+
+func newPool(config *pgx.ConnConfig, o Options) *pool {
+	p := &pool{size: o.Connections, free: make(chan struct{}, o.Connections), wait: o.AcquireTimeout}
+	p.db = stdlib.OpenDB(*config, stdlib.OptionShouldPing(p.wake), stdlib.OptionResetSession(open))
+	p.db.SetMaxOpenConns(p.size)
+	p.db.SetMaxIdleConns(p.size)
+	p.db.SetConnMaxIdleTime(5 * time.Minute)
+	for range p.size {
+		p.free <- struct{}{}
+	}
+	return p
+}
+
+const (
+	napping  = time.Second // after which a connection is tried before it is used
+	wakeTime = time.Second // for it to answer
+)
+
+// wake tries a connection that has been idle for a while, with less patience
+// than the driver has: it closes one that does not answer.
+func (p *pool) wake(ctx context.Context, c stdlib.ShouldPingParams) bool {
+	if c.IdleDuration < napping {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, wakeTime)
+	defer cancel()
+	if err := c.Conn.Ping(ctx); err != nil {
+		_ = c.Conn.Close(ctx)
+		p.forget()
+	}
+	return false
+}
+
+func open(_ context.Context, c *pgx.Conn) error {
+	if c.IsClosed() {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// token waits for the right to borrow, as long as ctx lives and the pool has
+// patience.
+func (p *pool) token(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-p.free:
+		return nil
+	default:
+	}
+	if p.queued.Add(1) > queueDepth {
+		p.queued.Add(-1)
+		return errNoneFree
+	}
+	defer p.queued.Add(-1)
+	patience := time.NewTimer(p.wait)
+	defer patience.Stop()
+	select {
+	case <-p.free:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-patience.C:
+		return errNoneFree
+	}
+}
+
+// borrow returns a connection that is to be given back.
+func (p *pool) borrow(ctx context.Context) (*conn, error) {
+	if err := p.token(ctx); err != nil {
+		return nil, err
+	}
+	if p.closed.Load() {
+		p.free <- struct{}{}
+		return nil, store.ErrClosed
+	}
+	c := &conn{pool: p}
+	if err := c.connect(ctx); err != nil {
+		p.free <- struct{}{}
+		return nil, err
+	}
+	return c, nil
+}
+
+func (p *pool) giveBack(c *conn) {
+	_ = c.sql.Close()
+	p.free <- struct{}{}
+}
+
+// forget closes the connections that nobody has borrowed: one was found broken,
+// and the others are likely to be so, as after a restart of the server.
+func (p *pool) forget() {
+	p.db.SetMaxIdleConns(-1)
+	p.db.SetMaxIdleConns(p.size)
+}
+
+// Get implements [sqlstore.Source].
+func (p *pool) Get(ctx context.Context) (sqlstore.Conn, error) {
+	c, err := p.borrow(ctx)
+	switch {
+	case err == nil:
+		return reading{c}, nil
+	case errors.Is(err, errNoneFree), classify(err) == sqlstore.Unavailable && ctx.Err() == nil:
+		return nil, sqlstore.Refused(err)
+	}
+	return nil, err
+}
+
+// Put implements [sqlstore.Source].
+func (p *pool) Put(c sqlstore.Conn) { p.giveBack(c.(reading).conn) }
+
+// close waits for the connections that are lent.
+func (p *pool) close() error {
+	if p.closed.Swap(true) {
+		return nil
+	}
+	for range p.size {
+		<-p.free
+	}
+	err := p.db.Close()
+	for range p.size { // so that later borrowers learn that it is closed
+		p.free <- struct{}{}
+	}
+	return err
+}
+
+// A conn is a connection in somebody's hands. What has begun on it is not
+// interrupted when the borrower's context ends: that would cost the connection.
+// The server ends a statement that takes too long, and the socket's deadlines
+// end the wait for a server that does not answer.
+type conn struct {
+	pool *pool
+	sql  *sql.Conn
+}
+
+// connect finds a connection that is open, or opens one.
+func (c *conn) connect(ctx context.Context) (err error) {
+	c.sql, err = c.pool.db.Conn(context.WithoutCancel(ctx))
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	return nil
+}
+
+// discard closes the connection for good instead of giving it to somebody else.
+func (c *conn) discard() {
+	_ = c.sql.Raw(func(any) error { return driver.ErrBadConn })
+}
+
+// ExecContext implements [sqlstore.Conn].
+func (c *conn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return c.sql.ExecContext(context.WithoutCancel(ctx), query, texts(args)...)
+}
+
+// QueryContext implements [sqlstore.Conn].
+func (c *conn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return c.sql.QueryContext(context.WithoutCancel(ctx), query, texts(args)...)
+}
+
+// reading is a conn outside a transaction, on which a query may be asked again.
+type reading struct{ *conn }
+
+// QueryContext implements [sqlstore.Conn].
+func (r reading) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	rows, err := r.conn.QueryContext(ctx, query, args...)
+	if err == nil || !lost(err) {
+		return rows, err
+	}
+	r.discard()
+	r.pool.forget()
+	if !again(err) {
+		return nil, err
+	}
+	if cerr := r.connect(ctx); cerr != nil {
+		return nil, errors.Join(cerr, err)
+	}
+	return r.conn.QueryContext(ctx, query, args...)
+}
+
+// texts makes every text one that PostgreSQL can hold: UTF-8 without NUL. What
+// people send need not be that, as a header's value. A key that is not finds
+// nothing, and a value shows where it was not.
+func texts(args []any) []any {
+	for i, a := range args {
+		if s, ok := a.(string); ok && (!utf8.ValidString(s) || strings.ContainsRune(s, 0)) {
+			args[i] = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+		}
+	}
+	return args
+}
+
+// A limited is a socket that waits for the other end no longer than so.
+type limited struct {
+	net.Conn
+	patience time.Duration
+}
+
+func (l limited) Read(b []byte) (int, error) {
+	if err := l.SetReadDeadline(time.Now().Add(l.patience)); err != nil {
+		return 0, err
+	}
+	return l.Conn.Read(b)
+}
+
+func (l limited) Write(b []byte) (int, error) {
+	if err := l.SetWriteDeadline(time.Now().Add(l.patience)); err != nil {
+		return 0, err
+	}
+	return l.Conn.Write(b)
+}

@@ -1,0 +1,234 @@
+// Package postgres is the storage port on PostgreSQL, for any number of
+// processes.
+//
+// Transactions run side by side, each on a connection of its own; the database
+// shares the forcing of their commits to disk by itself.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/sqlstore"
+)
+
+// Options are what Open needs; only URL is required.
+type Options struct {
+	// URL names the database: postgres://user:password@host/name. Several hosts
+	// may stand in it; the one that takes writes is used.
+	URL string
+
+	// Connections bounds those that are open; 0 is two for each processor, of 4 to 20 (REL R-12).
+	Connections int
+	// AcquireTimeout bounds the wait for one of them; 0 is a second.
+	AcquireTimeout time.Duration
+	// StatementTimeout bounds each statement, and the waits for locks in it; 0 is 3 seconds.
+	StatementTimeout time.Duration
+	Logger           *slog.Logger // default: none
+}
+
+const (
+	// queueDepth is how many may wait for a connection.
+	queueDepth = 1024
+	// connectTimeout is for each host, if the URL says nothing else.
+	connectTimeout = 3 * time.Second
+	// answerMargin is how much longer than the server's own limit its answer may take.
+	answerMargin = time.Second
+	// oldest is the oldest version that is tested.
+	oldest = 15
+)
+
+// A Store is a [store.Store] on a server.
+type Store struct {
+	*sqlstore.Reader
+	pool   *pool
+	log    *slog.Logger
+	insist bool // on synchronous_commit, which the server does not have on
+
+	commits, durable, transactions, rowWrites, txReads atomic.Int64
+}
+
+var _ store.Store = (*Store)(nil)
+
+func (o *Options) defaults() {
+	if o.Connections <= 0 {
+		o.Connections = min(max(2*runtime.GOMAXPROCS(0), 4), 20)
+	}
+	if o.AcquireTimeout <= 0 {
+		o.AcquireTimeout = time.Second
+	}
+	if o.StatementTimeout <= 0 {
+		o.StatementTimeout = 3 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Open connects to the database, and brings its schema up to date first.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	o.defaults()
+	config, err := parse(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	s := &Store{log: o.Logger}
+	if err := s.prepare(ctx, config); err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	s.pool = newPool(bounded(config, o.StatementTimeout), o)
+	s.Reader = sqlstore.NewReader(s.pool, dialect)
+	return s, nil
+}
+
+// parse reads the URL, and the environment as every client of PostgreSQL does.
+func parse(url string) (*pgx.ConnConfig, error) {
+	if url == "" {
+		return nil, errors.New("no URL")
+	}
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, err // pgx leaves the password out of it
+	}
+	if !strings.Contains(url, "connect_timeout") {
+		config.ConnectTimeout = connectTimeout
+	}
+	if config.ValidateConnect == nil { // a standby is no place to write
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "stile"
+	}
+	return config, nil
+}
+
+// bounded limits how long anything may take: at the server, and at the socket
+// for the case that the server does not answer (REL R-12).
+func bounded(config *pgx.ConnConfig, statement time.Duration) *pgx.ConnConfig {
+	c := config.Copy()
+	c.RuntimeParams["statement_timeout"] = strconv.FormatInt(statement.Milliseconds(), 10)
+	c.RuntimeParams["idle_in_transaction_session_timeout"] = strconv.FormatInt((statement + answerMargin).Milliseconds(), 10)
+	dial := c.DialFunc
+	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return limited{conn, statement + answerMargin}, nil
+	}
+	return c
+}
+
+// prepare looks at the server and brings the schema up to date, on connections
+// of its own: a migration may take longer than a request may.
+func (s *Store) prepare(ctx context.Context, config *pgx.ConnConfig) (err error) {
+	db := stdlib.OpenDB(*config)
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := s.inspect(ctx, db); err != nil {
+		return err
+	}
+	if err := migrate(ctx, db, s.log); err != nil {
+		return err
+	}
+	return renumber(ctx, db, s.log)
+}
+
+// inspect refuses what cannot work, and tells of what can lose data (REL R-01).
+func (s *Store) inspect(ctx context.Context, db *sql.DB) error {
+	var version int
+	var encoding, commit, fsync string
+	err := db.QueryRowContext(ctx, `
+		SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
+			current_setting('synchronous_commit'), current_setting('fsync')`).Scan(&version, &encoding, &commit, &fsync)
+	if err != nil {
+		return err
+	}
+	if version < oldest*10000 {
+		return fmt.Errorf("the server is PostgreSQL %d, the oldest that serves is %d", version/10000, oldest)
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("the database's encoding is %s; it must be UTF8", encoding)
+	}
+	s.insist = commit != "on" && commit != "remote_apply"
+	if s.insist {
+		s.log.Warn("the database has synchronous_commit = "+commit, "instead", "on, where a commit must be durable")
+	}
+	if fsync != "on" {
+		s.log.Warn("the database has fsync = off: no commit survives the loss of power")
+	}
+	return nil
+}
+
+// ClaimOutbox implements [store.Store]. Those who claim at once pass each other by.
+func (s *Store) ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
+	due, err := s.OutboxDue(ctx, now)
+	if err != nil || !due {
+		return nil, err
+	}
+	var claimed []outbox.Message
+	err = s.do(ctx, store.Relaxed, func(tx *sqlstore.Tx) error {
+		claimed, err = tx.ClaimOutbox(now, leaseUntil, limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claimed, nil
+}
+
+// purgeBatch is how many rows one transaction of Purge removes at most, so that
+// nobody waits long for one of them (REL R-23).
+const purgeBatch = 100
+
+// Purge implements [store.Store]. Rows that somebody writes at the moment stay.
+func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
+	total := 0
+	for _, kind := range sqlstore.Transients {
+		for left := limit; left > 0; {
+			want, n := min(left, purgeBatch), 0
+			err := s.do(ctx, store.Relaxed, func(tx *sqlstore.Tx) (err error) {
+				n, err = tx.Purge(kind, now, want)
+				return err
+			})
+			if err != nil {
+				return total, fmt.Errorf("purge %s: %w", kind, err)
+			}
+			total += n
+			left -= n
+			if n < want {
+				break
+			}
+		}
+	}
+	return total, nil
+}
+
+// Stats implements [store.Store].
+func (s *Store) Stats() store.Stats {
+	return store.Stats{
+		Commits:        s.commits.Load(),
+		DurableCommits: s.durable.Load(),
+		Transactions:   s.transactions.Load(),
+		RowWrites:      s.rowWrites.Load(),
+		Reads:          s.Reads(),
+		TxReads:        s.txReads.Load(),
+	}
+}
+
+// Close waits for the transactions and queries that have begun.
+func (s *Store) Close() error { return s.pool.close() }
