@@ -1,6 +1,9 @@
 package flow
 
 import (
+	"encoding/json"
+	"fmt"
+
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 )
@@ -13,4 +16,26 @@ func (e *Engine) SealCredential(enrollmentID string, c authenticator.Credential)
 // OpenCredential reverses it.
 func (e *Engine) OpenCredential(en directory.Enrollment) (authenticator.Credential, error) {
 	return e.openCredential(en)
+}
+
+const credentialPurpose = "enrollments/credential"
+
+func (e *Engine) sealCredential(id string, c authenticator.Credential) []byte {
+	data, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // bytes and strings always encode
+	}
+	return e.keys.Seal(credentialPurpose, id, data)
+}
+
+func (e *Engine) openCredential(en directory.Enrollment) (authenticator.Credential, error) {
+	var c authenticator.Credential
+	data, err := e.keys.Open(credentialPurpose, en.ID, en.Credential)
+	if err == nil {
+		err = json.Unmarshal(data, &c)
+	}
+	if err != nil {
+		return c, fmt.Errorf("flow: enrollment %s: %w", en.ID, err)
+	}
+	return c, nil
 }

@@ -1,0 +1,88 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// ticket puts one into the store and returns its secret.
+func (r *rig) ticket(kind directory.TicketKind, userID string) string {
+	k := directory.Ticket{
+		ID: directory.NewID("tk"), Kind: kind, UserID: userID, Version: 1, CreatedAt: r.clock(), ExpiresAt: r.clock().Add(time.Hour),
+	}
+	r.store.tickets[k.ID] = k
+	return r.MintTicket(k)
+}
+
+func TestIDX_3_8_RecoveryToken(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	r.withPassword(ada)
+	token := r.ticket(directory.Recovery, r.account(ada).ID)
+	if _, err := r.Begin(context.Background(), Start{Request: Request{ClientID: "0oa1"}, RecoveryToken: token + "x"}); !errors.Is(err, ErrRecoveryToken) {
+		t.Fatalf("a changed token: %v", err)
+	}
+	if _, err := r.Begin(context.Background(), Start{Request: Request{ClientID: "0oa1"}, ActivationToken: token}); !errors.Is(err, ErrActivationToken) {
+		t.Fatalf("SEC_S07: a token of another kind: %v", err)
+	}
+	start := Start{Request: Request{ClientID: "0oa1"}, RecoveryToken: token}
+	other := r.beginWith(start) // a page that was reloaded spends nothing
+	v := r.beginWith(start)
+	if v.last.Stage != Reset {
+		t.Fatalf("begins at %s", v.last.Stage)
+	}
+	if got := v.answer("reset-authenticator", "credentials.passcode", fresh); got.Stage != Success {
+		t.Fatalf("leads to %s", got.Stage)
+	}
+	if _, err := r.Begin(context.Background(), start); !errors.Is(err, ErrRecoveryToken) {
+		t.Fatalf("a spent token: %v", err)
+	}
+	if _, err := other.try("reset-authenticator", "credentials.passcode", "again and again"); problem.KindOf(err) != problem.Expired {
+		t.Fatalf("the second of two that began by one token: %v", err)
+	}
+}
+
+func TestIDX_C72_ActivationToken(t *testing.T) {
+	for _, last := range []string{"skip", "password"} {
+		r := newRig(t, policy.PasswordOptional())
+		u := directory.User{ID: directory.NewID("00u"), Version: 1, Status: directory.Provisioned, Email: ada, Canonical: ada, FirstName: "Ada"}
+		r.store.users[u.ID] = directory.Account{User: u}
+		unknown := r.begin()
+		unknown.answer("identify", "identifier", ada)
+		if got := unknown.prove("000000"); got.Stage != Challenge {
+			t.Fatalf("an invited person signs in: %s", got.Stage)
+		}
+		v := r.beginWith(Start{Request: Request{ClientID: "0oa1"}, ActivationToken: r.ticket(directory.Activation, u.ID)})
+		if names(v.last) != "select-authenticator-enroll skip cancel" {
+			t.Fatalf("begins with %s", names(v.last))
+		}
+		if r.account(ada).Status != directory.Provisioned {
+			t.Fatal("looking has activated the account")
+		}
+		if last == "skip" {
+			v.answer("skip")
+		} else {
+			v.answer("select-authenticator-enroll", "authenticator.id", "aut"+passwordKey)
+			v.answer("enroll-authenticator", "credentials.passcode", right)
+		}
+		a := r.account(ada)
+		if _, has := a.Enrolled(emailKey); v.last.Stage != Success || a.Status != directory.Active || !has {
+			t.Fatalf("%s: %s, %s, %d ways", last, v.last.Stage, a.Status, len(a.Enrollments))
+		}
+	}
+}
+
+func TestInvitedPersonWhoSignsUp(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	u := directory.User{ID: directory.NewID("00u"), Version: 1, Status: directory.Provisioned, Email: ada, Canonical: ada, FirstName: "Countess"}
+	r.store.users[u.ID] = directory.Account{User: u}
+	r.signUpOnly(ada)
+	if a := r.account(ada); a.ID != u.ID || a.Status != directory.Active || a.FirstName != "Countess" {
+		t.Fatalf("%+v", a.User)
+	}
+}
