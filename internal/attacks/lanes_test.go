@@ -243,8 +243,8 @@ func TestSEC_T10_S06_Spray(t *testing.T) {
 			t.Fatalf("account %d: %d %s", i, a.status, a.body)
 		}
 	}
-	if a := here.at(t, e).identifyBy("weak@example.com", secret); a.status != 429 || a.header.Get("Retry-After") == "" {
-		t.Errorf("SEC_S06: a right answer after 60 wrong ones of the source: %d %s", a.status, a.body)
+	if a := here.at(t, e).identifyBy("weak@example.com", secret); a.status != 429 || a.header.Get("Retry-After") == "" || a.header.Get("X-Rate-Limit-Reset") == "" {
+		t.Errorf("SEC_S06, SEC_S112: a right answer after 60 wrong ones of the source: %d %s", a.status, a.body)
 	}
 	w = here.at(t, e)
 	w.recovering("weak@example.com")

@@ -51,6 +51,14 @@ func SetRetryAfter(w http.ResponseWriter, d time.Duration) {
 	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(d.Seconds()))))
 }
 
+// SetTooMany says of a 429 when to come back, as clients of the field read it
+// too (SEC S-112). How many requests somebody else has made is not told.
+func SetTooMany(w http.ResponseWriter, d time.Duration) {
+	SetRetryAfter(w, d)
+	w.Header().Set("X-Rate-Limit-Remaining", "0")
+	w.Header().Set("X-Rate-Limit-Reset", strconv.FormatInt(time.Now().Add(d+time.Second).Unix(), 10))
+}
+
 // WriteJSON answers with v, which must be of a type that can be encoded.
 func WriteJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)

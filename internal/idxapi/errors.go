@@ -16,8 +16,8 @@ import (
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem.Error
 	if errors.As(err, &p) && p.Kind != problem.Internal && p.Code != "" {
-		if p.RetryAfter > 0 {
-			edge.SetRetryAfter(w, p.RetryAfter)
+		if p.Kind == problem.Throttled {
+			edge.SetTooMany(w, p.RetryAfter)
 		}
 		s.end(w, statusOf(p.Kind), p.Code, p.Detail)
 		return

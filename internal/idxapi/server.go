@@ -126,7 +126,7 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if v.RetryAfter > 0 {
-		edge.SetRetryAfter(w, v.RetryAfter)
+		edge.SetTooMany(w, v.RetryAfter)
 	}
 	if v.Cookie != "" {
 		s.cookie.Set(w, v.Cookie, v.CookieEnds)

@@ -88,7 +88,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *problem.Error
 		e.Status, e.Code, e.Summary = http.StatusConflict, "E0000157", "The operation conflicts with what is there already."
 	case problem.Throttled:
 		e = edge.TooManyRequests
-		edge.SetRetryAfter(w, p.RetryAfter)
+		edge.SetTooMany(w, p.RetryAfter)
 	case problem.Unavailable:
 		e = edge.APIError{Status: http.StatusServiceUnavailable, Code: "E0000010", Summary: "Service is in read only mode"}
 		if p.RetryAfter > 0 {

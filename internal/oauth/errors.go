@@ -89,7 +89,7 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, p *problem.Error) {
 		body = errorBody{d.code, "Server is unable to respond at the moment."}
 		edge.SetRetryAfter(w, max(p.RetryAfter, time.Second))
 	case problem.Throttled:
-		edge.SetRetryAfter(w, max(p.RetryAfter, time.Second))
+		edge.SetTooMany(w, max(p.RetryAfter, time.Second))
 		edge.TooManyRequests.Write(w, r)
 		return
 	}
