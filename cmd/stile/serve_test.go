@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 )
 
 // letters is an SMTP server that keeps what it is given.
@@ -343,4 +345,40 @@ func TestServeRefuses(t *testing.T) {
 		}
 	}
 	stile(t, base+" --check --tls-key "+key+" --tls-cert "+key, `stile: cannot start: --tls-cert: tls: .*`)
+}
+
+// Two nodes on one PostgreSQL: what one has begun holds at the other once it has stopped.
+func TestServeNodes(t *testing.T) {
+	database := "database: " + pgtest.Database(t) + "\nshutdown_drain: 0s\n"
+	one := produce(t, database)
+	key := filepath.Join(one.dir, "data", "master.key")
+	two := produce(t, database+"master_key_file: "+key+"\n")
+	stile(t, "clients add app --id app --public --redirect-uri https://app.example/cb --data "+filepath.Join(one.dir, "data"))
+	token := one.signUp("app", "ada@example.com")
+	if err := one.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code := one.ended(); code != 0 {
+		t.Errorf("status %d:\n%s", code, one.logged())
+	}
+	if who := two.ask("GET", two.url+"/oauth2/default/v1/userinfo", "", "", "Authorization", "Bearer "+token); !strings.Contains(who, "ada@example.com") {
+		t.Errorf("at the other node: %s", who)
+	}
+	if err := two.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := two.ended(); code != 0 {
+		t.Errorf("status %d:\n%s", code, two.logged())
+	}
+
+	file := filepath.Join(one.dir, "stile.yaml")
+	stile(t, "serve --check --connect --config "+file, `The settings are in order\.`)
+	// Another key than the one that the database was begun with opens nothing.
+	if err := os.WriteFile(key, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := command(t.Context(), "serve", "--config", file)
+	if out, err := c.CombinedOutput(); err == nil || !strings.Contains(string(out), "the database was begun under another one than that of "+key) {
+		t.Errorf("another key: %v\n%s", err, out)
+	}
 }

@@ -26,7 +26,10 @@ func (a *App) logged(next http.Handler) http.Handler {
 		took := a.now().Sub(start)
 		end(r.Method, route(r), rec.status, took)
 		level := slog.LevelInfo
-		if rec.status >= 500 {
+		switch {
+		case r.Pattern == "GET /healthz" || r.Pattern == "GET /readyz": // each second, from each proxy
+			level = slog.LevelDebug
+		case rec.status >= 500:
 			level = slog.LevelError
 		}
 		a.log.LogAttrs(r.Context(), level, "request",

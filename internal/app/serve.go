@@ -170,6 +170,14 @@ const lastWrites = 5 * time.Second
 // stop lets requests under way end, then mails under way, gives back the mail
 // that was not begun, and closes the database.
 func (n *node) stop() error {
+	operators := make(chan error, 1) // theirs at the same time, lest both waits add up
+	go func() {
+		if n.stopOperators == nil {
+			operators <- nil
+			return
+		}
+		operators <- n.stopOperators()
+	}()
 	var err error
 	if n.public != nil {
 		err = stopIn(n.settings.Grace, n.public.Shutdown)
@@ -185,9 +193,7 @@ func (n *node) stop() error {
 			_ = l.Close() // a server has done so, if there was one
 		}
 	}
-	if n.stopOperators != nil {
-		err = errors.Join(err, n.stopOperators())
-	}
+	err = errors.Join(err, <-operators)
 	if n.app != nil {
 		err = errors.Join(err, stopIn(lastWrites, n.app.Close))
 	}
