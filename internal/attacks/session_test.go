@@ -202,6 +202,9 @@ func TestSEC_T05_T30_NothingSurvivesRecovery(t *testing.T) {
 			recover(owner)
 			e.Clock.Advance(time.Second)
 
+			if a := w.userinfo(tokens.str("access_token")); a.status != 401 {
+				t.Errorf("the old access token: %d %s", a.status, a.body)
+			}
 			if a := w.refresh(tokens.str("refresh_token")); a.status != 400 {
 				t.Errorf("the old refresh token: %d %s", a.status, a.body)
 			}

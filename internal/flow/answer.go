@@ -48,6 +48,8 @@ type Answer struct {
 func (e *Engine) Answer(ctx context.Context, a Answer) (*View, error) {
 	hash := e.answerHash(a)
 	read := int64(0)
+	began, beat := time.Now(), func() {}
+	defer func() { beat() }()
 	return e.turn(ctx, a.Handle, a.Browser, func(ctx context.Context, t *Turn) error {
 		if t.replays(hash, a.Names, read) {
 			return nil
@@ -59,6 +61,7 @@ func (e *Engine) Answer(ctx context.Context, a Answer) (*View, error) {
 			t.notOffered(a.Names)
 			return nil
 		}
+		beat = func() { t.keepBeat(ctx, offers[i].Name, began) }
 		if err := offers[i].Handle(ctx, t, a.Input); err != nil {
 			return err
 		}

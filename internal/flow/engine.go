@@ -116,6 +116,7 @@ type Config struct {
 	Policies       func() *policy.Org // those in force; what it returns is not changed
 	Authenticators []authenticator.Authenticator
 	Limits         Limits
+	Beat           time.Duration // on which answers that look an address up leave; 0: at once
 	Now            func() time.Time
 	Logger         *slog.Logger
 }
@@ -130,6 +131,7 @@ type Engine struct {
 	policies       func() *policy.Org
 	authenticators map[string]authenticator.Authenticator
 	limits         Limits
+	beat           time.Duration
 	local          *limit.Local
 	now            func() time.Time
 	log            *slog.Logger
@@ -146,7 +148,7 @@ const (
 func New(c Config) (*Engine, error) {
 	e := &Engine{
 		store: c.Store, keys: c.Keys, clients: c.Clients, outbox: c.Outbox, policies: c.Policies,
-		limits: c.Limits, local: limit.NewLocal(), now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
+		limits: c.Limits, beat: c.Beat, local: limit.NewLocal(), now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

@@ -155,7 +155,7 @@ export function factorSuite({ connect, account, prove, withPassword, listed, ver
       assert.equal(transaction.nextStep.authenticator.key, second);
       transaction = await show(second);
       const claims = await succeeded(auth, transaction, owner);
-      assert.deepEqual([...claims.amr].sort(), ['otp', 'pwd']);
+      assert.deepEqual([...claims.amr].sort(), ['mfa', 'otp', 'pwd']);
     });
   }
 
