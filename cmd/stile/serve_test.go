@@ -63,7 +63,8 @@ type production struct {
 	mail               chan string
 
 	mu  sync.Mutex
-	log bytes.Buffer // whole lines
+	log bytes.Buffer  // whole lines
+	all chan struct{} // closed once log is all of it
 }
 
 func free(t *testing.T) string {
@@ -79,7 +80,7 @@ func free(t *testing.T) string {
 // produce starts it with more settings, and waits until it is ready.
 func produce(t *testing.T, more string) *production {
 	t.Helper()
-	p := &production{t: t, dir: t.TempDir()}
+	p := &production{t: t, dir: t.TempDir(), all: make(chan struct{})}
 	listen, operator := free(t), free(t)
 	p.url, p.operator = "http://"+listen, "http://"+operator
 	smtpURL, got := relay(t)
@@ -102,6 +103,7 @@ func produce(t *testing.T, more string) *production {
 		t.Fatal(err)
 	}
 	go func() {
+		defer close(p.all)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			p.mu.Lock()
 			p.log.WriteString(lines.Text() + "\n")
@@ -157,6 +159,7 @@ func (p *production) ask(method, path, contentType, body string, header ...strin
 // ended waits for the process, and returns its exit status.
 func (p *production) ended() int {
 	p.t.Helper()
+	<-p.all // Wait would close what it is read from
 	_ = p.cmd.Wait()
 	return p.cmd.ProcessState.ExitCode()
 }
