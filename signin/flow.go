@@ -31,6 +31,7 @@ type flow struct {
 	Lang     string            `json:"l,omitempty"`
 	Typed    map[string]string `json:"t,omitempty"` // values by field, never a code or password
 	Tx       string            `json:"x,omitempty"` // text of idx.Transaction; empty: not begun at the engine
+	Token    string            `json:"o,omitempty"` // of the mail that it was begun from
 	State    string            `json:"s,omitempty"` // names the transaction in callbacks
 
 	Turn   int    `json:"n,omitempty"` // grows with each answer; a page that polls has an older one

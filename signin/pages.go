@@ -17,6 +17,8 @@
 //	/login/sign-up    sign-up; takes the same
 //	/login/recover    forgotten password; takes the same
 //	/login/unlock     password that is paused; takes the same
+//	/login/welcome    takes activationToken: an app's activationUri
+//	/login/new-password  takes recoveryToken: an app's recoveryUri
 //	/login/step       the step that is next: code, list, password, any other form
 //	/login/callback   where mailed links and the engine send the browser
 //	/login/sign-out   POST signs out; GET shows the button
@@ -28,6 +30,7 @@
 // # Hooks for tests
 //
 // These do not change. <main data-page> is one of sign-in, sign-up, recover, unlock,
+// welcome, invitation-over, new-password, recovery-over (of mailed tokens),
 // email-code, password, choose-authenticator, select-authenticator, set-password,
 // reset-password, password-expired, password-expiring, profile-update, form,
 // link-continue, link-elsewhere, already-signed-in, sign-out, signed-out,
@@ -52,6 +55,7 @@
 //	password-expiring     continue, skip, cancel
 //	profile-update        continue, skip, cancel
 //	link-continue         continue
+//	welcome, new-password  continue
 //	already-signed-in     continue is a link; switch (Use another account)
 //	sign-out              sign-out
 //	too-old               restart
@@ -205,6 +209,7 @@ func New(c *idx.Client, o Options) (*Pages, error) {
 	}
 	p.csp = p.contentPolicy()
 	p.routes = p.table(path.Base(uri.Path))
+	p.addTickets()
 	return p, nil
 }
 

@@ -126,7 +126,8 @@ func TestUX_G5_GetChangesNothing(t *testing.T) {
 	addresses := []string{
 		"/", "/login/", "/login/sign-up", "/login/step", code.url.RequestURI(), code.url.RequestURI() + "&view=list",
 		"/login/sign-out", "/login/signed-out", "/login/callback", "/login/callback?otp=" + m.code + "&state=" + m.state,
-		"/login/callback?error=link_expired&state=" + m.state, "/login/poll", "/login/nothing", "/login/style.css",
+		"/login/callback?error=link_expired&state=" + m.state, "/login/poll", "/login/nothing",
+		"/login/welcome?activationToken=t", "/login/new-password?recoveryToken=t", "/login/style.css",
 	}
 	state := func() string {
 		s.engine.mu.Lock()
@@ -349,6 +350,10 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 	for _, name := range []string{"denied", "not-enough", "recovery-completed"} {
 		used[name+".heading"], used[name+".text"], used[name+".again"] = true, true, true
 	}
+	for page, over := range map[string]string{"welcome": "invitation-over", "new-password": "recovery-over"} {
+		used["title."+page], used[page+".text"], used[over+".heading"], used[over+".text"] = true, true, true, true
+	}
+	used["recovery-over.again"] = true
 	for _, key := range []string{
 		"recover.lead", "unlock.lead", "reset-password.skip", "password-expiring.skip", "password-expiring.heading",
 		"instead.okta_email", "instead.okta_password",

@@ -21,19 +21,32 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
-			l, err := net.Listen("tcp", "localhost:0")
-			if err != nil {
-				return err
+			for _, name := range []string{"LISTEN", "APP"} {
+				l, err := net.Listen("tcp", "localhost:0")
+				if err != nil {
+					return err
+				}
+				defer l.Close()
+				_, port, err := net.SplitHostPort(l.Addr().String())
+				if err != nil {
+					return err
+				}
+				e.Setenv(name, "localhost:"+port)
 			}
-			e.Setenv("LISTEN", l.Addr().String())
 			e.Setenv("STILE_DATA", filepath.Join(e.WorkDir, "data"))
 			e.Setenv("LONG", strings.Repeat("a-long-name/", 12))
-			return l.Close()
+			v, err := newVisitor()
+			e.Values[visitorKey{}] = v
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"folder": folder,
 			"ready":  ready,
 			"keep":   keep,
+			"visit":  visit,
+			"press":  press,
+			"leave":  leave,
+			"mailed": mailed,
 		},
 		RequireExplicitExec: true,
 	})

@@ -165,6 +165,8 @@ type devClients struct {
 	WebID     string `json:"webId"`
 	WebSecret string `json:"webSecret"`
 	SPAID     string `json:"spaId"`
+
+	DemoPages bool `json:"demoPages,omitempty"` // mails lead to the demo's pages
 }
 
 // devClients registers the two apps, or brings their registration up to date with
@@ -184,23 +186,25 @@ func (a *App) devClients(ctx context.Context, c config.Dev) (devClients, error) 
 		use.SPAID = c.SPAClientID
 	}
 	web := devClient(use.WebID, "Stile demo", c.RedirectURIs)
-	if c.AppListen != config.Off {
-		if u, err := url.Parse(c.RedirectURIs[0]); err == nil { // beside the callback, as the pages have it
-			web.SignUpURI = u.ResolveReference(&url.URL{Path: "sign-up"}).String()
-		}
+	demoRuns := c.AppListen != config.Off
+	if u, err := url.Parse(c.RedirectURIs[0]); err == nil && demoRuns { // beside the callback, as the pages have them
+		beside := func(page string) string { return u.ResolveReference(&url.URL{Path: page}).String() }
+		web.SignUpURI, web.ActivationURI, web.RecoveryURI = beside("sign-up"), beside("welcome"), beside("new-password")
 	}
+	pages := demoRuns || kept.DemoPages // else they are what stile apply has said
+	kept.DemoPages = demoRuns
 	if use.WebSecret != "" {
 		web.Secrets = [][]byte{oauth.HashSecret(use.WebSecret)}
 	}
 	var made string
-	if use.WebID, made, err = a.register(ctx, web, true); err != nil {
+	if use.WebID, made, err = a.register(ctx, web, true, pages); err != nil {
 		return use, err
 	}
 	if made != "" {
 		use.WebSecret = made
 		kept.WebID, kept.WebSecret = use.WebID, made
 	}
-	if use.SPAID, _, err = a.register(ctx, devClient(use.SPAID, "Stile single-page demo", c.SPARedirectURIs), false); err != nil {
+	if use.SPAID, _, err = a.register(ctx, devClient(use.SPAID, "Stile single-page demo", c.SPARedirectURIs), false, false); err != nil {
 		return use, err
 	}
 	if c.SPAClientID == "" {
@@ -258,8 +262,9 @@ func devClient(id, name string, redirects []string) oauth.Client {
 	return c
 }
 
-// register adds a client or, if its id is taken, updates it.
-func (a *App) register(ctx context.Context, c oauth.Client, confidential bool) (id, secret string, err error) {
+// register adds a client or, if its id is taken, updates it; pages says whether also
+// where its mails lead.
+func (a *App) register(ctx context.Context, c oauth.Client, confidential, pages bool) (id, secret string, err error) {
 	c, secret, err = oauth.NewClient(c, confidential, a.now())
 	if err != nil {
 		return "", "", err
@@ -275,7 +280,10 @@ func (a *App) register(ctx context.Context, c oauth.Client, confidential bool) (
 	}
 	stored.Secrets, stored.GrantTypes = c.Secrets, c.GrantTypes
 	stored.RedirectURIs, stored.PostLogoutRedirectURIs = c.RedirectURIs, c.PostLogoutRedirectURIs
-	stored.EmailCallbackURI, stored.SignUpURI = c.EmailCallbackURI, c.SignUpURI
+	stored.EmailCallbackURI = c.EmailCallbackURI
+	if pages {
+		stored.SignUpURI, stored.ActivationURI, stored.RecoveryURI = c.SignUpURI, c.ActivationURI, c.RecoveryURI
+	}
 	return c.ID, secret, a.OAuth.UpdateClient(ctx, stored)
 }
 

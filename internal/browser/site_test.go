@@ -37,8 +37,9 @@ type site struct {
 	home   string // origin of the app
 	engine string // origin of the engine and the inbox
 
-	clock *stiletest.Clock // of an engine inside the test
-	dev   *process         // else the process
+	kit   *stiletest.Engine // inside the test
+	clock *stiletest.Clock  // its clock
+	dev   *process          // else the process
 
 	refuseCookies atomic.Bool // no cookie of the app reaches a browser
 }
@@ -142,7 +143,7 @@ func inside(t testing.TB, app func(*stiletest.Engine) (http.Handler, error), opt
 	s := &site{home: "http://" + server.Listener.Addr().String()}
 	own := []stiletest.Option{stiletest.RedirectURI(s.home + "/login/callback"), stiletest.Logger(slog.New(slog.DiscardHandler))}
 	engine := stiletest.Start(t, append(own, options...)...)
-	s.engine, s.clock = engine.URL, engine.Clock
+	s.engine, s.kit, s.clock = engine.URL, engine, engine.Clock
 	h, err := app(engine)
 	if err != nil {
 		t.Fatal(err)

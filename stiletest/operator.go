@@ -1,0 +1,57 @@
+package stiletest
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+)
+
+// Invite makes an account as `stile users invite` does and returns its activation
+// token, for idx.Profile.ActivationToken, or an app's page: with package signin that
+// is /login/welcome?activationToken=…. No mail is sent. It fails the test if the
+// address has an account.
+func (e *Engine) Invite(tb testing.TB, firstName, lastName, email string) (token string) {
+	tb.Helper()
+	profile := map[string]string{"firstName": firstName, "lastName": lastName, "email": email, "login": email}
+	var user struct {
+		Embedded struct {
+			Activation struct{ ActivationToken string }
+		} `json:"_embedded"`
+	}
+	e.operate(tb, "/users?activate=true&sendEmail=false&returnToken=true", map[string]any{"profile": profile}, &user)
+	return user.Embedded.Activation.ActivationToken
+}
+
+// Reset returns a recovery token, as `stile users reset` does, for
+// idx.Credentials.RecoveryToken, or an app's page: with package signin that is
+// /login/new-password?recoveryToken=…. No mail is sent. It fails the test if the
+// address has no active account.
+func (e *Engine) Reset(tb testing.TB, email string) (token string) {
+	tb.Helper()
+	var reset struct{ RecoveryToken string }
+	e.operate(tb, "/users/"+url.PathEscape(email)+"/lifecycle/reset_password?sendEmail=false&returnToken=true", nil, &reset)
+	return reset.RecoveryToken
+}
+
+// operate posts to the management API, which has no public address.
+func (e *Engine) operate(tb testing.TB, path string, body, answer any) {
+	tb.Helper()
+	var text []byte
+	var err error
+	if body != nil {
+		if text, err = json.Marshal(body); err != nil {
+			tb.Fatalf("stiletest: %v", err)
+		}
+	}
+	w := httptest.NewRecorder()
+	e.app.AdminHandler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/api/v1"+path, bytes.NewReader(text)))
+	if w.Code >= 300 {
+		tb.Fatalf("stiletest: POST %s: %d %s", path, w.Code, w.Body)
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), answer); err != nil {
+		tb.Fatalf("stiletest: POST %s: %v", path, err)
+	}
+}
