@@ -30,6 +30,7 @@
 // # Hooks for tests
 //
 // These do not change. <main data-page> is one of sign-in, sign-up, recover, unlock,
+// welcome, invitation-over, new-password, recovery-over (of mailed tokens),
 // email-code, password, choose-authenticator, select-authenticator, set-password,
 // reset-password, password-expired, password-expiring, profile-update, form,
 // link-continue, link-elsewhere, already-signed-in, sign-out, signed-out, welcome,
