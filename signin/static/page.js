@@ -14,6 +14,8 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
+  // Browsers keep the page of those who go back; what it tells may have changed.
+  if (document.querySelector('[data-page="profile"]')) { location.reload(); return; }
   for (const form of document.forms) delete form.dataset.sent;
   for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
 });
