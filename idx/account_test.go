@@ -82,6 +82,13 @@ func TestAccount_Profile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	names := ""
+	for _, one := range schema {
+		names += one.Name + " "
+	}
+	if names != "firstName lastName email login locale age team " {
+		t.Errorf("the order is %s", names)
+	}
 	by := map[string]idx.ProfileProperty{}
 	for _, one := range schema {
 		by[one.Name] = one

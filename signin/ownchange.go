@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"html/template"
 	"net/http"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/stile-id/stile/idx"
 )
@@ -38,7 +40,6 @@ func (p *Pages) editable(v *visit, o *owner) ([]idx.InputField, *idx.AccountProf
 	if err != nil {
 		return nil, nil, err
 	}
-	order := []string{"firstName", "lastName"}
 	var all []idx.InputField
 	for _, one := range schema {
 		_, has := profile.Values[one.Name]
@@ -62,15 +63,6 @@ func (p *Pages) editable(v *visit, o *owner) ([]idx.InputField, *idx.AccountProf
 		}
 		all = append(all, in)
 	}
-	slices.SortStableFunc(all, func(a, b idx.InputField) int {
-		rank := func(in idx.InputField) int {
-			if i := slices.Index(order, in.Name); i >= 0 {
-				return i
-			}
-			return len(order)
-		}
-		return rank(a) - rank(b)
-	})
 	return all, profile, nil
 }
 
@@ -125,7 +117,11 @@ func (p *Pages) saveName(v *visit, o *owner) (*answer, error) {
 		value := v.form(in.Name)
 		if in.Type != "boolean" {
 			value = trim(value)
-			if n := wrongText(in, value); n != nil {
+			n := wrongText(in, value)
+			if n == nil && in.Type == "number" && value != "" && !decimal.MatchString(value) {
+				n = &note{Key: "error.field.number", Field: in.Name, Params: []string{labelOf(in)}}
+			}
+			if n != nil {
 				wrong = append(wrong, *n)
 			}
 		}
@@ -148,15 +144,17 @@ func (p *Pages) saveName(v *visit, o *owner) (*answer, error) {
 	return p.done(v, f, "name"), nil
 }
 
-// typedAs gives a typed value as its property's type wants it. What is no number
-// goes as it is, for the engine to refuse.
+// decimal is a number as JSON writes it (RFC 8259 §6), without an exponent.
+var decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?$`)
+
+// typedAs gives a typed value as its property's type wants it.
 func typedAs(in idx.InputField, value string) any {
 	switch {
 	case in.Type == "boolean":
 		return value != ""
 	case value == "":
 		return nil
-	case in.Type == "number" && json.Valid([]byte(value)):
+	case in.Type == "number" && decimal.MatchString(value):
 		return json.Number(value)
 	}
 	return value
@@ -180,6 +178,10 @@ func (p *Pages) showNewSecret(v *visit, o *owner) (*answer, error) {
 	}
 	return p.showChange(v, f, "profile-password", c, fd)
 }
+
+// notMetText is how the protocol begins the sentence that says what a password
+// lacks. Ours begins otherwise.
+const notMetText = "Password requirements were not met. "
 
 func (o *owner) hasPassword(v *visit) (bool, error) {
 	all, err := o.Methods(v.ctx)
@@ -206,7 +208,9 @@ func (p *Pages) saveNewSecret(v *visit, o *owner) (*answer, error) {
 		var wrong []note
 		for _, c := range causes(err) {
 			if len(wrong) == 0 {
-				wrong = append(wrong, note{Key: notMet, Params: []string{clip(c.Text, 300)}, Field: "password"})
+				wrong = append(wrong, note{
+					Key: notMet, Params: []string{clip(strings.TrimPrefix(c.Text, notMetText), 300)}, Field: "password",
+				})
 			}
 		}
 		switch {

@@ -44,7 +44,7 @@ func (p *Pages) showRemove(v *visit, o *owner) (*answer, error) {
 		Heading: v.words.T("account.remove.heading", "method", v.words.methodName(*m)),
 		Text:    v.words.H("account.remove.text", "method", v.words.methodName(*m)),
 		Primary: &press{
-			Label: v.words.T("account.remove", "method", v.words.methodName(*m)), Post: p.to(removePage, "method", id), Action: "remove",
+			Label: v.words.T("account.remove"), Post: p.to(removePage, "method", id), Action: "remove",
 			Fields: map[string]string{"flow": newFlowID()},
 		},
 		Second: p.back(v),
@@ -110,5 +110,5 @@ func (p *Pages) deleteOwn(v *visit, o *owner) (*answer, error) {
 	if _, err := o.RequestDeletion(v.ctx); err != nil {
 		return nil, err
 	}
-	return p.done(v, nil, "delete"), nil
+	return v.redirect(p.to(ownPage)), nil // which says when
 }

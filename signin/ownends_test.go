@@ -92,7 +92,7 @@ func TestUX_P7_5_DeleteAndKeep(t *testing.T) {
 	l := ownable(t, ownScopes)
 	b := l.owner(ada)
 	v := b.get("/login/profile").follow("Delete my account").is("profile-delete").says("deleted in 7 days", "mail you")
-	v = v.press("delete").is("profile").says("Your account will be deleted on", "mailed you a link", "Keep my account").saysNot("Delete my account")
+	v = v.press("delete").is("profile").says("Your account will be deleted on", "by the link that we mailed you", "Keep my account").saysNot("Delete my account")
 	b.get("/login/profile/delete").is("profile")
 	if m := l.eng.Mail(t, ada); !strings.Contains(m.Link, "/account/keep/") {
 		t.Errorf("%q %q", m.Subject, m.Link)

@@ -33,8 +33,6 @@ type method struct {
 	Name, About, Icon string
 	Added, Used       template.HTML
 	Change, Remove    string // addresses
-	RemoveLabel       string
-	ChangeLabel       string
 	Kept              string // why it cannot be removed
 }
 
@@ -46,7 +44,7 @@ type device struct {
 }
 
 // doneWords are what the page may say was done; the address names one.
-var doneWords = []string{"name", "email", "password", "removed", "device", "keep", "delete", "cancel"}
+var doneWords = []string{"name", "email", "password", "removed", "device", "keep", "cancel"}
 
 func (p *Pages) showOwn(v *visit, o *owner) (*answer, error) {
 	d := account{Home: p.opt.Home, Self: p.to(ownPage), SignOut: p.to("sign-out"), Form: newFlowID(), Sessions: p.profile.sessions}
@@ -80,7 +78,7 @@ func (p *Pages) showOwn(v *visit, o *owner) (*answer, error) {
 	}
 
 	pg := p.page(v, ownPage, nil)
-	if what := v.r.URL.Query().Get("done"); slices.Contains(doneWords, what) && (what != "delete" || !gone.At.IsZero()) {
+	if what := v.r.URL.Query().Get("done"); slices.Contains(doneWords, what) {
 		pg.Notices = append(pg.Notices, v.words.T("account.done."+what))
 	}
 	pg.Data = d
@@ -142,13 +140,13 @@ func (p *Pages) fillMethods(v *visit, o *owner, d *account) error {
 			m.Used = v.words.H("account.used", "time", v.words.Day(one.LastUsedAt))
 		}
 		if one.Key == "okta_password" && p.profile.password {
-			m.Change, m.ChangeLabel = p.to(secretPage), v.words.T("account.change_password")
+			m.Change = p.to(secretPage)
 		}
 		switch {
 		case one.Kept != "":
 			m.Kept = v.words.T(keptKey(one.Kept))
 		case p.profile.write && one.Removable:
-			m.Remove, m.RemoveLabel = p.to(removePage, "method", one.ID), v.words.T("account.remove", "method", m.Name)
+			m.Remove = p.to(removePage, "method", one.ID)
 		}
 		d.Methods = append(d.Methods, m)
 	}

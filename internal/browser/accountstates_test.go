@@ -16,7 +16,7 @@ var accountStates = []state{
 	{name: "account", reach: func(p *person) { p.atAccount(newAddress()) }},
 	{name: "account, full", site: detailed, reach: func(p *person) {
 		p.atFull(newAddress())
-		p.open(p.site.home+"/login/profile").at("profile").says("is waiting for its code", "Remove Password")
+		p.open(p.site.home+"/login/profile").at("profile").says("is waiting for its code", "Not used yet")
 	}},
 	{name: "account, changed", reach: func(p *person) {
 		p.atAccount(newAddress()).goTo("/login/profile/name").at("profile-name").press(action("save")).at("profile").says("Saved.")

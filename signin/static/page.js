@@ -109,7 +109,7 @@ const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const day = { year: "numeric", month: "long", day: "numeric" };
 for (const time of document.querySelectorAll("time[datetime]")) {
   const at = new Date(time.dateTime);
-  const as = { day, moment: { ...day, ...clock } }[time.dataset.as] || clock;
+  const as = { day, moment: { ...day, ...clock, month: "short" } }[time.dataset.as] || clock;
   if (!isNaN(at)) time.textContent = at.toLocaleString(tongue, as);
 }
 
