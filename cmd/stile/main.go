@@ -18,6 +18,7 @@ import (
 
 var cli struct {
 	Dev     config.Dev     `cmd:"" help:"Run the engine, a mail inbox and a demo app on this machine, for development only."`
+	Serve   config.Serve   `cmd:"" help:"Run the engine for production; docs/operations.md has every setting."`
 	Apply   config.Apply   `cmd:"" help:"Make policies, groups and apps what a file says, after showing what changes."`
 	Export  config.Export  `cmd:"" help:"Write policies, groups and apps as a file for stile apply."`
 	Users   config.Users   `cmd:"" help:"Look after people."`
@@ -29,6 +30,7 @@ var cli struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once (REL R-16)
 	k := kong.Parse(&cli, kong.Name("stile"), kong.UsageOnError(),
 		kong.Description("Sign-up and sign-in without a password."))
 	err := run(ctx, k.Command())
@@ -46,6 +48,8 @@ func run(ctx context.Context, command string) error {
 	switch command {
 	case "dev":
 		return app.Dev(ctx, cli.Dev, os.Stdout, os.Stderr)
+	case "serve":
+		return app.Serve(ctx, cli.Serve, os.Stdout, os.Stderr)
 	case "audit verify":
 		return app.AuditVerify(ctx, cli.Audit.Verify, os.Stdout)
 	case "audit tail":

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/stile-id/stile/internal/idxapi"
 	"github.com/stile-id/stile/internal/keyring"
 	"github.com/stile-id/stile/internal/mail"
+	"github.com/stile-id/stile/internal/metrics"
 	"github.com/stile-id/stile/internal/myaccount"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/outbox"
@@ -33,18 +35,28 @@ import (
 
 // Config is what an App is made of.
 type Config struct {
-	Dir       string     // of the master key, the inbox, and the database if that is SQLite
-	Database  string     // postgres://…; empty: SQLite in Dir
-	PublicURL string     // scheme and host; the only source of absolute URLs (SEC S-17)
-	Policy    policy.Org // until others are stored
+	Dir      string // of the master key, the inbox, and the database if that is SQLite
+	Database string // postgres://…; empty: SQLite in Dir
+	// MasterKeyFile is the master key's file; default master.key in Dir. If there
+	// is none it is made, unless KeyMustExist.
+	MasterKeyFile string
+	KeyMustExist  bool
+	PublicURL     string     // scheme and host; the only source of absolute URLs (SEC S-17)
+	Policy        policy.Org // until others are stored
 	// Overlay changes the policies of this process alone, stored or not.
 	Overlay func(*policy.Org)
 	Limits  flow.Limits
 	Servers []oauth.AuthorizationServer // default: oauth's
 
-	SMTP   string // delivers mail there; empty: to the inbox only
-	Sender string // From of mails; default: an address at the public host
-	Inbox  bool   // the development inbox, with its routes
+	// TrustedProxies are believed what they say of their clients (SEC S-111).
+	TrustedProxies []netip.Prefix
+
+	SMTP    string // delivers mail there; empty: to the inbox only
+	Sender  string // From of mails; default: an address at the public host
+	ReplyTo string
+	Inbox   bool // the development inbox, with its routes
+	// NoCodeInSubject leaves the code out of subjects (decision D6).
+	NoCodeInSubject bool
 	// KeepInbox keeps its mail in Dir over a restart.
 	KeepInbox bool
 
@@ -81,6 +93,8 @@ type App struct {
 	stop     context.CancelFunc
 	workers  sync.WaitGroup
 	smtp     *mail.SMTP // nil without
+	metrics  *metrics.Metrics
+	state    readiness
 }
 
 // New opens the database and wires the engine. Nothing runs in the background yet.
@@ -94,7 +108,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if c.SealEvery <= 0 {
 		c.SealEvery = audit.SealEvery
 	}
-	master, err := masterKey(c.Dir)
+	master, err := masterKey(c)
 	if err != nil {
 		return nil, err
 	}
@@ -111,10 +125,11 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	if err := sameKey(ctx, db, keys); err != nil {
+	if err := sameKey(ctx, db, keys, keyFile(c.Dir, c.MasterKeyFile)); err != nil {
 		return nil, err
 	}
 	a := &App{Store: db, log: c.Logger, now: c.Now, sealing: c.SealEvery}
+	a.metrics = a.newMetrics()
 	a.sealer = audit.NewSealer(audit.SealerConfig{Store: auditStore{db}, Keys: keys, Now: c.Now, Logger: c.Logger})
 
 	post, err := a.post(c)
@@ -123,7 +138,8 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	a.outbox = outbox.New(outbox.Config{
 		Store: outboxStore{db}, Keyring: keys, Deliver: map[string]outbox.Deliverer{mail.Kind: post},
-		Now: c.Now, Logger: c.Logger,
+		Observe: func(kind string, s outbox.Status) { a.metrics.Tried(kind, string(s)) },
+		Now:     c.Now, Logger: c.Logger,
 	})
 	codes, err := email.New(email.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL})
 	if err != nil {
@@ -207,9 +223,11 @@ func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cook
 		mux.Handle("/dev/inbox/", a.Inbox.Handler())
 		mux.Handle("GET /{$}", http.RedirectHandler("/dev/inbox", http.StatusFound))
 	}
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /healthz", alive)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { a.tellReady(w, r, false) })
 	mux.Handle("/", a.OAuth.Handler())
-	return edge.WithRequestID(directory.NewID, sourced(edge.SecureHeaders(a.logged(a.contained(mux)))))
+	door := edge.WithRequestID(directory.NewID, sourced(edge.SecureHeaders(a.logged(a.contained(a.leaving(mux))))))
+	return edge.BehindProxies(c.TrustedProxies, door)
 }
 
 // Handler serves everything that the engine answers.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -61,7 +60,7 @@ func AuditVerify(ctx context.Context, c config.AuditVerify, out io.Writer) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	master, err := readMasterKey(filepath.Join(c.Data.Data, masterKeyFile))
+	master, err := readMasterKey(keyFile(c.Data.Data, c.MasterKeyFile))
 	if err != nil {
 		return err
 	}

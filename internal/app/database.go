@@ -30,7 +30,7 @@ const keySetting = "master-key"
 // sameKey refuses a master key that is not the one under which the database was
 // begun: what is sealed there could not be opened, and of nodes that share it
 // one would not know the codes and tokens of the other.
-func sameKey(ctx context.Context, db store.Store, keys *keyring.Keyring) error {
+func sameKey(ctx context.Context, db store.Store, keys *keyring.Keyring, file string) error {
 	want := keys.MAC("master key", keySetting)
 	have, err := db.Setting(ctx, keySetting)
 	if errors.Is(err, store.ErrNotFound) {
@@ -43,7 +43,7 @@ func sameKey(ctx context.Context, db store.Store, keys *keyring.Keyring) error {
 		return fmt.Errorf("master key: %w", err)
 	}
 	if !hmac.Equal(have, want[:]) {
-		return fmt.Errorf("master key: the database was begun under another one than this data folder's %s", masterKeyFile)
+		return fmt.Errorf("master key: the database was begun under another one than that of %s", file)
 	}
 	return nil
 }

@@ -13,16 +13,29 @@ import (
 func (a *App) logged(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := a.now()
+		end := a.metrics.Begin()
 		rec := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+		done := false
+		defer func() {
+			if !done { // the connection is broken off
+				end(r.Method, route(r), http.StatusInternalServerError, a.now().Sub(start))
+			}
+		}()
 		next.ServeHTTP(rec, r)
+		done = true
+		took := a.now().Sub(start)
+		end(r.Method, route(r), rec.status, took)
 		level := slog.LevelInfo
-		if rec.status >= 500 {
+		switch {
+		case r.Pattern == "GET /healthz" || r.Pattern == "GET /readyz": // each second, from each proxy
+			level = slog.LevelDebug
+		case rec.status >= 500:
 			level = slog.LevelError
 		}
 		a.log.LogAttrs(r.Context(), level, "request",
-			slog.String("method", r.Method), slog.String("route", route(r)), slog.Int("status", rec.status),
-			slog.Float64("ms", float64(a.now().Sub(start).Microseconds())/1000),
-			slog.String("request", edge.RequestID(r.Context())))
+			slog.String("method", printable(r.Method, 16)), slog.String("route", route(r)), slog.Int("status", rec.status),
+			slog.Float64("ms", float64(took.Microseconds())/1000),
+			slog.String("request", edge.RequestID(r.Context())), slog.String("ip", edge.RemoteIP(r)))
 	})
 }
 

@@ -17,7 +17,9 @@ func (a *App) post(c Config) (*mail.Post, error) {
 		return nil, err
 	}
 	a.Sender = from.String()
-	composer, err := mail.NewComposer(mail.Config{From: from, PublicURL: c.PublicURL})
+	composer, err := mail.NewComposer(mail.Config{
+		From: from, ReplyTo: c.ReplyTo, PublicURL: c.PublicURL, NoCodeInSubject: c.NoCodeInSubject,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -12,21 +12,28 @@ import (
 	"github.com/stile-id/stile/internal/keyring"
 )
 
-// masterKey reads the master key of a data folder, or makes one with the folder
-// at the first start. Others than the owner must not be able to read it (SEC S-142).
-func masterKey(dir string) ([]byte, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// masterKey makes the data folder and reads the master key. Where there is none
+// it makes one, unless it must exist. Others than the owner must not be able to
+// read it (SEC S-142).
+func masterKey(c Config) ([]byte, error) {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	file := filepath.Join(dir, masterKeyFile)
+	file := keyFile(c.Dir, c.MasterKeyFile)
 	key, err := readMasterKey(file)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && !c.KeyMustExist {
 		return newMasterKey(file)
 	}
 	return key, err
 }
 
-const masterKeyFile = "master.key"
+// keyFile is the named file or, if none is, the one in the data folder.
+func keyFile(dir, named string) string {
+	if named != "" {
+		return named
+	}
+	return filepath.Join(dir, "master.key")
+}
 
 func readMasterKey(file string) ([]byte, error) {
 	text, err := os.ReadFile(file)
@@ -63,7 +70,7 @@ func newMasterKey(file string) ([]byte, error) {
 	}
 	err = os.Link(tmp.Name(), file) // fails where the file exists, as rename would not
 	if errors.Is(err, fs.ErrExist) {
-		return masterKey(filepath.Dir(file))
+		return readMasterKey(file)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("master key: %w", err)

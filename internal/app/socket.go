@@ -160,7 +160,7 @@ func openOperators(ctx context.Context, d config.Data) (*Operators, error) {
 		return nil, err
 	}
 	a, err := New(ctx, Config{
-		Dir: dir, Database: d.Database, PublicURL: string(url), Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
+		Dir: dir, Database: d.Database, MasterKeyFile: d.MasterKeyFile, KeyMustExist: true, PublicURL: string(url), Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 type Data struct {
 	Database string `env:"STILE_DATABASE" placeholder:"URL" help:"PostgreSQL that the engine keeps everything in: postgres://user:password@host/name. Default: SQLite in --data."`
 
+	MasterKeyFile string `env:"STILE_MASTER_KEY_FILE" placeholder:"FILE" help:"The master key, if it is not master.key in --data."`
+
 	Data string `env:"STILE_DATA" default:"./.stile" placeholder:"DIR" help:"Folder of the database and the master key (${default})."`
 }
 

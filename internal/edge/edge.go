@@ -6,7 +6,6 @@ package edge
 import (
 	"context"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -82,13 +81,4 @@ func (m Methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	MethodNotAllowed.Write(w, r)
-}
-
-// RemoteIP is the address of the other end of the connection, "" if it has none.
-func RemoteIP(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	return host
 }

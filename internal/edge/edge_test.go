@@ -82,11 +82,3 @@ func TestMethods(t *testing.T) {
 		t.Errorf("HEAD without GET: %d", w.Code)
 	}
 }
-
-func TestRemoteIP(t *testing.T) {
-	for addr, want := range map[string]string{"192.0.2.1:1234": "192.0.2.1", "[2001:db8::1]:443": "2001:db8::1", "@": "", "": ""} {
-		if got := edge.RemoteIP(&http.Request{RemoteAddr: addr}); got != want {
-			t.Errorf("%q: %q", addr, got)
-		}
-	}
-}

@@ -295,6 +295,22 @@ func (s *Server) TrustsOrigin(ctx context.Context, origin string) bool {
 // than this server has changed them.
 func (s *Server) ForgetClients() { s.clients.forget() }
 
+// Ready reports whether the server has the keys that it signs with.
+func (s *Server) Ready(ctx context.Context) error {
+	set, err := s.keys.fresh(ctx)
+	if err != nil {
+		return err
+	}
+	for _, i := range s.issuers {
+		for _, alg := range i.algorithms() {
+			if set.signer(i.ID, alg, s.now()) == nil {
+				return fmt.Errorf("oauth: server %s has no active %s key", i.ID, alg)
+			}
+		}
+	}
+	return nil
+}
+
 // Run makes the first signing keys and keeps keys and revocations fresh until
 // ctx ends, whose error it returns. Everything works without it, but slower: what is stale is then read
 // again by the requests that need it.

@@ -49,7 +49,10 @@ type Config struct {
 	Now     func() time.Time     // default time.Now
 	Logger  *slog.Logger         // default: none
 	Workers int                  // default 4
-	MaxOpen int                  // messages of this process not yet settled, default 100,000; Prepare refuses beyond (REL R-08)
+	// Observe is told how a message stands after each try: sent, delayed, refused,
+	// expired; nil: nobody.
+	Observe func(kind string, s Status)
+	MaxOpen int // messages of this process not yet settled, default 100,000; Prepare refuses beyond (REL R-08)
 }
 
 // An Outbox is safe for concurrent use.
@@ -61,6 +64,7 @@ type Outbox struct {
 	log     *slog.Logger
 	workers int
 	maxOpen int
+	observe func(kind string, s Status)
 
 	queue   chan Message
 	settled chan Message
@@ -99,7 +103,7 @@ type lane struct {
 func New(c Config) *Outbox {
 	o := &Outbox{
 		store: c.Store, keys: c.Keyring, lanes: map[string]*lane{}, now: c.Now, log: c.Logger,
-		workers: c.Workers, maxOpen: c.MaxOpen,
+		workers: c.Workers, maxOpen: c.MaxOpen, observe: c.Observe,
 		queue: make(chan Message, queueSize), settled: make(chan Message, settleBatch), wake: make(chan struct{}, 1), rearm: make(chan struct{}, 1),
 		open: map[string]time.Time{},
 	}
@@ -111,6 +115,9 @@ func New(c Config) *Outbox {
 	}
 	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)
+	}
+	if o.observe == nil {
+		o.observe = func(string, Status) {}
 	}
 	if o.workers <= 0 {
 		o.workers = 4

@@ -24,6 +24,9 @@ func (o *Outbox) work() {
 
 // report passes on what became of a message, to be written down.
 func (o *Outbox) report(m Message) {
+	if m.Status != Queued { // one given back was not tried
+		o.observe(m.Kind, m.Status)
+	}
 	o.unwritten.Add(1)
 	o.settled <- m
 }

@@ -83,6 +83,9 @@ type Reader interface {
 	Account(ctx context.Context, userID string) (directory.Account, error)
 	AccountByAddress(ctx context.Context, canonical string) (directory.Account, error)
 	OutboxMessage(ctx context.Context, id string) (outbox.Message, error)
+	// OutboxWaiting counts the messages that are still to be delivered at now, and
+	// returns CreatedAt of the oldest, zero if there is none.
+	OutboxWaiting(ctx context.Context, now time.Time) (n int64, oldest time.Time, err error)
 
 	Clients(ctx context.Context) ([]oauth.Client, error)
 	Keys(ctx context.Context) ([]oauth.Key, error)

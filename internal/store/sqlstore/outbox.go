@@ -30,6 +30,16 @@ func (r *Reader) OutboxMessage(ctx context.Context, id string) (outbox.Message, 
 	return one(ctx, r, selectMessage, scanMessage, id)
 }
 
+// It names the statuses as the partial index outbox_due does.
+var waitingMessages = define("count messages",
+	`SELECT count(*), COALESCE(min(created_at), 0) FROM outbox WHERE status IN ('queued', 'delayed') AND expires_at > $1`)
+
+// OutboxWaiting implements [store.Reader].
+func (r *Reader) OutboxWaiting(ctx context.Context, now time.Time) (n int64, oldest time.Time, err error) {
+	err = each(ctx, r, waitingMessages, func(rows *sql.Rows) error { return rows.Scan(&n, at(&oldest)) }, micros(now))
+	return n, oldest, err
+}
+
 // dueMessages must name the statuses as the partial index outbox_due does.
 const dueMessages = `status IN ('queued', 'delayed') AND not_before <= $1 AND expires_at > $1 AND leased_until <= $1`
 

@@ -39,6 +39,27 @@ var outboxTests = []test{
 		refuse(t, s, store.ErrConflict, func(tx store.Tx) error { return tx.Enqueue(m) })
 	}},
 
+	{"outbox/waiting", func(t *testing.T, s store.Store) {
+		waiting := func(want int64, oldest time.Time) {
+			t.Helper()
+			n, at, err := s.OutboxWaiting(ctx, later(time.Minute))
+			if err != nil || n != want || !at.Equal(oldest) {
+				t.Errorf("%d since %v, %v; want %d since %v", n, at, err, want, oldest)
+			}
+		}
+		waiting(0, time.Time{})
+		var all []outbox.Message
+		for i, status := range []outbox.Status{outbox.Sent, outbox.Delayed, outbox.Queued, outbox.Queued, outbox.Refused, outbox.Expired} {
+			m := aMessage("m" + string(rune('a'+i)))
+			m.Status, m.CreatedAt, m.ExpiresAt = status, later(time.Duration(i)*time.Second), later(time.Hour)
+			all = append(all, m)
+		}
+		all[3].ExpiresAt = later(time.Minute) // ended
+		all[3].CreatedAt = later(-time.Hour)
+		enqueue(t, s, all...)
+		waiting(2, later(time.Second))
+	}},
+
 	{"outbox/due", func(t *testing.T, s store.Store) {
 		with := func(id string, change func(*outbox.Message)) outbox.Message {
 			m := aMessage(id)

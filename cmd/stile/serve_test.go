@@ -1,0 +1,384 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
+)
+
+// letters is an SMTP server that keeps what it is given.
+type letters struct{ got chan string }
+
+func (l *letters) NewSession(*smtp.Conn) (smtp.Session, error) { return l, nil }
+func (l *letters) Mail(string, *smtp.MailOptions) error        { return nil }
+func (l *letters) Rcpt(string, *smtp.RcptOptions) error        { return nil }
+func (l *letters) Reset()                                      {}
+func (l *letters) Logout() error                               { return nil }
+func (l *letters) Data(r io.Reader) error {
+	data, err := io.ReadAll(r)
+	l.got <- string(data)
+	return err
+}
+
+func relay(t *testing.T) (url string, got chan string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	box := &letters{make(chan string, 10)}
+	s := smtp.NewServer(box)
+	s.Domain, s.ErrorLog = "relay.example", log.New(io.Discard, "", 0)
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close(); _ = l.Close() })
+	return "smtp://" + l.Addr().String(), box.got
+}
+
+// A production is a running `stile serve`.
+type production struct {
+	t                  *testing.T
+	dir, url, operator string
+	cmd                *exec.Cmd
+	mail               chan string
+
+	mu  sync.Mutex
+	log bytes.Buffer // whole lines
+}
+
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// produce starts it with more settings, and waits until it is ready.
+func produce(t *testing.T, more string) *production {
+	t.Helper()
+	p := &production{t: t, dir: t.TempDir()}
+	listen, operator := free(t), free(t)
+	p.url, p.operator = "http://"+listen, "http://"+operator
+	smtpURL, got := relay(t)
+	p.mail = got
+	if err := os.Chmod(p.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(p.dir, "stile.yaml")
+	settings := fmt.Sprintf("public_url: http://localhost:9000\nlisten: %s\nmetrics_listen: %s\ndata: %s\nsmtp: %s\nmail_from: Acme <id@example.com>\nmail_reply_to: help@example.com\ncode_in_subject: false\n%s",
+		listen, operator, filepath.Join(p.dir, "data"), smtpURL, more)
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd = command(t.Context(), "serve", "--config", file, "--make-master-key")
+	stderr, err := p.cmd.StderrPipe()
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			p.mu.Lock()
+			p.log.WriteString(lines.Text() + "\n")
+			p.mu.Unlock()
+		}
+	}()
+	for began := time.Now(); p.status(p.operator+"/readyz") != 200; time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("not ready:\n%s", p.logged())
+		}
+	}
+	return p
+}
+
+func (p *production) logged() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// status is that of a GET, 0 if nobody answers.
+func (p *production) status(url string) int {
+	res, err := http.Get(url)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	return res.StatusCode
+}
+
+func (p *production) ask(method, path, contentType, body string, header ...string) string {
+	p.t.Helper()
+	r, err := http.NewRequestWithContext(p.t.Context(), method, path, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", contentType)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	data, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != 200 {
+		p.t.Fatalf("%s: %d %s, %v", path, res.StatusCode, data, err)
+	}
+	return string(data)
+}
+
+// ended waits for the process, and returns its exit status.
+func (p *production) ended() int {
+	p.t.Helper()
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode()
+}
+
+const pkce = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+
+func (p *production) interact(client string, header ...string) string {
+	p.t.Helper()
+	sum := sha256.Sum256([]byte(pkce))
+	var started map[string]string
+	answer := p.ask("POST", p.url+"/oauth2/default/v1/interact", "application/x-www-form-urlencoded", url.Values{
+		"client_id": {client}, "scope": {"openid profile email"}, "redirect_uri": {"https://app.example/cb"}, "state": {"s"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(sum[:])}, "code_challenge_method": {"S256"},
+	}.Encode(), header...)
+	if err := json.Unmarshal([]byte(answer), &started); err != nil {
+		p.t.Fatal(err)
+	}
+	return started["interaction_handle"]
+}
+
+func find(t *testing.T, pattern, in string) string {
+	t.Helper()
+	m := regexp.MustCompile(pattern).FindStringSubmatch(in)
+	if m == nil {
+		t.Fatalf("no %s in %s", pattern, in)
+	}
+	return m[1]
+}
+
+// signUp makes an account by what the public listener and the mail say.
+func (p *production) signUp(client, address string) (accessToken string) {
+	p.t.Helper()
+	step := func(action, format string, args ...any) string {
+		return p.ask("POST", p.url+"/idp/idx/"+action, "application/json", fmt.Sprintf(format, args...))
+	}
+	h := find(p.t, `"stateHandle":"([^"]+)"`, step("introspect", `{"interactionHandle":%q}`, p.interact(client)))
+	step("enroll", `{"stateHandle":%q}`, h)
+	step("enroll/new", `{"stateHandle":%q,"userProfile":{"firstName":"Ada","lastName":"Lovelace","email":%q}}`, h, address)
+	var letter string
+	select {
+	case letter = <-p.mail:
+	case <-time.After(20 * time.Second):
+		p.t.Fatal("no mail")
+	}
+	if subject := find(p.t, `(?m)^Subject: (.*)`, letter); regexp.MustCompile(`\d{6}`).MatchString(subject) {
+		p.t.Errorf("the code is in the subject: %s", subject)
+	}
+	if !strings.Contains(letter, "Reply-To: <help@example.com>") || !strings.Contains(letter, "id@example.com") {
+		p.t.Errorf("sender and reply-to:\n%s", letter)
+	}
+	doc := step("challenge/answer", `{"stateHandle":%q,"credentials":{"passcode":%q}}`, h, find(p.t, `\b(\d{6})\b`, letter[strings.Index(letter, "\r\n\r\n"):]))
+	if strings.Contains(doc, "/idp/idx/skip") {
+		doc = step("skip", `{"stateHandle":%q}`, h)
+	}
+	answer := p.ask("POST", p.url+"/oauth2/default/v1/token", "application/x-www-form-urlencoded", url.Values{
+		"grant_type": {"interaction_code"}, "client_id": {client}, "code_verifier": {pkce},
+		"interaction_code": {find(p.t, `"name":"interaction_code","required":true,"value":"([^"]+)"`, doc)},
+	}.Encode())
+	return find(p.t, `"access_token":"([^"]+)"`, answer)
+}
+
+func TestServe(t *testing.T) {
+	p := produce(t, "trusted_proxies: 127.0.0.0/8\naccess_token_alg: ES256\nshutdown_drain: 1s\n")
+	data := " --data " + filepath.Join(p.dir, "data")
+	stile(t, "clients add app --id app --public --redirect-uri https://app.example/cb"+data)
+	token := p.signUp("app", "ada@example.com")
+	head, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[0])
+	if err != nil || !bytes.Contains(head, []byte(`"ES256"`)) {
+		t.Errorf("access token's header %s, %v", head, err)
+	}
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 404, "/dev/inbox": 404, "/api/v1/users": 404} {
+		if got := p.status(p.url + path); got != want {
+			t.Errorf("public %s: %d", path, got)
+		}
+	}
+
+	// SEC S-111: the proxy's word on the client is what the audit log and the log have.
+	p.interact("app", "X-Forwarded-For", "192.0.2.200, 203.0.113.5")
+	out := p.ask("GET", p.operator+"/metrics", "", "")
+	for _, want := range []string{
+		`stile_http_request_duration_seconds_count{method="POST",route="/oauth2/default/v1/token",status="200"} 1`,
+		`stile_outbox_tries_total{kind="mail",outcome="sent"} 1`, `stile_ready 1`, `stile_outbox_waiting 0`, `stile_store_commits_total{durable="true"} `,
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("metrics have no %s", want)
+		}
+	}
+	if strings.Contains(out, "ada@") || strings.Contains(out, "203.0.113.5") {
+		t.Error("metrics have personal data")
+	}
+
+	// REL R-16: not ready first, while requests are answered; the one under way ends.
+	slow, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	const body = "token=x&client_id=app"
+	fmt.Fprintf(slow, "POST /oauth2/default/v1/revoke HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:5])
+	time.Sleep(100 * time.Millisecond)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); p.status(p.url+"/readyz") != 503; time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > time.Second {
+			t.Fatal("it still says that it is ready")
+		}
+	}
+	if got := p.status(p.url + "/healthz"); got != 200 {
+		t.Errorf("while it drains: %d", got)
+	}
+	for began := time.Now(); p.status(p.url+"/healthz") != 0; time.Sleep(50 * time.Millisecond) {
+		if time.Since(began) > 5*time.Second {
+			t.Fatal("it takes requests still")
+		}
+	}
+	fmt.Fprint(slow, body[5:])
+	res, err := http.ReadResponse(bufio.NewReader(slow), nil)
+	if err != nil || res.StatusCode != 200 || !res.Close {
+		t.Errorf("the request under way: %+v, %v", res, err)
+	}
+	if code := p.ended(); code != 0 {
+		t.Errorf("status %d:\n%s", code, p.logged())
+	}
+	if _, err := os.Stat(filepath.Join(p.dir, "data", "admin.sock")); err == nil {
+		t.Error("the socket is left")
+	}
+	logged := p.logged()
+	for _, want := range []string{
+		`"msg":"request","method":"POST","route":"/oauth2/default/v1/interact","status":200,"ms":`, `"ip":"203.0.113.5"`, `"msg":"stopping"`, `"msg":"stopped"`,
+	} {
+		if !strings.Contains(logged, want) {
+			t.Errorf("the log has no %s", want)
+		}
+	}
+	for _, secret := range []string{"ada@example.com", token, "192.0.2.200", pkce} {
+		if strings.Contains(logged, secret) {
+			t.Errorf("the log has %s", secret)
+		}
+	}
+	stile(t, "audit verify"+data, `Nothing was removed, changed, inserted or moved\.`)
+}
+
+// A second signal ends the process at once, and the next start finds all in order.
+func TestREL_R16_SecondSignal(t *testing.T) {
+	p := produce(t, "shutdown_drain: 60s\n")
+	for range 2 {
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+	if code := p.ended(); code != -1 {
+		t.Errorf("status %d", code)
+	}
+	stile(t, "users list --data "+filepath.Join(p.dir, "data"))
+}
+
+func TestServeRefuses(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	base := "serve --public-url https://id.example.com --smtp smtp://127.0.0.1:1 --mail-from id@example.com --data " + dir
+	stile(t, base, `stile: cannot start: master_key_file: there is no \S+/master.key; if this is the first start, add --make-master-key, .*`)
+	stile(t, base+" --make-master-key --check", `The settings are in order\.`)
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("--check wrote %v, %v", entries, err)
+	}
+	stile(t, base+" --make-master-key --check --connect", `stile: cannot start: --smtp: .*connection refused`)
+	stile(t, base+" --make-master-key --connect", `stile: cannot start: connect: goes together with --check`)
+	stile(t, base+" --make-master-key --mail-from x --mail-reply-to y --smtp http://h", `stile: cannot start, for 3 reasons:`)
+
+	key := filepath.Join(dir, "master.key")
+	if err := os.WriteFile(key, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stile(t, base+" --check", `The settings are in order\.`)
+	for name, mode := range map[string]os.FileMode{key: 0o640, dir: 0o705} {
+		if err := os.Chmod(name, mode); err != nil {
+			t.Fatal(err)
+		}
+		stile(t, base+" --check", `stile: cannot start: (master_key_file|data|--data): others can (read|enter) .*; run: chmod .*`)
+		if err := os.Chmod(name, map[string]os.FileMode{key: 0o600, dir: 0o700}[name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stile(t, base+" --check --tls-key "+key+" --tls-cert "+key, `stile: cannot start: --tls-cert: tls: .*`)
+}
+
+// Two nodes on one PostgreSQL: what one has begun holds at the other once it has stopped.
+func TestServeNodes(t *testing.T) {
+	database := "database: " + pgtest.Database(t) + "\nshutdown_drain: 0s\n"
+	one := produce(t, database)
+	key := filepath.Join(one.dir, "data", "master.key")
+	two := produce(t, database+"master_key_file: "+key+"\n")
+	stile(t, "clients add app --id app --public --redirect-uri https://app.example/cb --data "+filepath.Join(one.dir, "data"))
+	token := one.signUp("app", "ada@example.com")
+	if err := one.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code := one.ended(); code != 0 {
+		t.Errorf("status %d:\n%s", code, one.logged())
+	}
+	if who := two.ask("GET", two.url+"/oauth2/default/v1/userinfo", "", "", "Authorization", "Bearer "+token); !strings.Contains(who, "ada@example.com") {
+		t.Errorf("at the other node: %s", who)
+	}
+	if err := two.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if code := two.ended(); code != 0 {
+		t.Errorf("status %d:\n%s", code, two.logged())
+	}
+
+	file := filepath.Join(one.dir, "stile.yaml")
+	stile(t, "serve --check --connect --config "+file, `The settings are in order\.`)
+	// Another key than the one that the database was begun with opens nothing.
+	if err := os.WriteFile(key, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := command(t.Context(), "serve", "--config", file)
+	if out, err := c.CombinedOutput(); err == nil || !strings.Contains(string(out), "the database was begun under another one than that of "+key) {
+		t.Errorf("another key: %v\n%s", err, out)
+	}
+}

@@ -1,0 +1,103 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stile-id/stile/internal/metrics"
+)
+
+// readiness is whether requests should come here.
+type readiness struct {
+	leaving atomic.Bool // the engine is about to stop
+
+	mu  sync.Mutex
+	at  time.Time // when err was found
+	err error
+}
+
+const (
+	// readyAge is for how long an answer holds, so that who asks often does not
+	// load the database.
+	readyAge = time.Second
+	// readyPatience is how long the database may take (REL R-12).
+	readyPatience = 3 * time.Second
+)
+
+var errLeaving = errors.New("the engine is stopping")
+
+// Ready returns why requests should not come here: the engine is stopping, or
+// the database does not answer or is another one, or there are no signing keys
+// (REL R-30). That the schema is this program's was seen when it was opened.
+func (a *App) Ready(ctx context.Context) error {
+	s := &a.state
+	if s.leaving.Load() {
+		return errLeaving
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := time.Now(); s.at.IsZero() || now.Sub(s.at) >= readyAge {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyPatience)
+		defer cancel()
+		_, err := a.Store.Setting(ctx, keySetting)
+		if err == nil {
+			err = a.OAuth.Ready(ctx)
+		}
+		s.at, s.err = time.Now(), err
+	}
+	return s.err
+}
+
+// Leave says from now on that the engine is not ready, and asks clients to
+// connect anew, elsewhere. It goes on to answer.
+func (a *App) Leave() { a.state.leaving.Store(true) }
+
+// leaving ends connections with their next answer while the engine is about to stop.
+func (a *App) leaving(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.state.leaving.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func alive(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
+
+// tellReady answers with 200 or 503; why is for operators alone.
+func (a *App) tellReady(w http.ResponseWriter, r *http.Request, why bool) {
+	err := a.Ready(r.Context())
+	if err == nil {
+		alive(w, r)
+		return
+	}
+	text := "not ready\n"
+	if why {
+		text = "not ready: " + err.Error() + "\n"
+	}
+	w.Header().Set("Retry-After", "1")
+	http.Error(w, text[:len(text)-1], http.StatusServiceUnavailable)
+}
+
+// OperationsHandler answers /metrics, /healthz and /readyz, for operators alone.
+func (a *App) OperationsHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", a.metrics.Handler())
+	mux.HandleFunc("GET /healthz", alive)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { a.tellReady(w, r, true) })
+	return mux
+}
+
+func (a *App) newMetrics() *metrics.Metrics {
+	return metrics.New(Version(), metrics.Store{
+		Stats: func() metrics.Work { return metrics.Work(a.Store.Stats()) },
+		Waiting: func(ctx context.Context) (int64, time.Time, error) {
+			return a.Store.OutboxWaiting(ctx, a.now())
+		},
+		Ready: a.Ready, Now: a.now,
+	})
+}

@@ -1,0 +1,201 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"github.com/stile-id/stile/internal/config"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/oauth"
+	"github.com/stile-id/stile/internal/policy"
+)
+
+// Serve runs the engine for production until ctx ends, and then until what is
+// under way has ended. It writes to out what --check found, and to log one line
+// per request and fault. Settings that are unsafe or not complete are refused
+// before anything is opened.
+func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
+	t, faults := c.Load(os.LookupEnv)
+	checkFiles(t, faults)
+	if c.Connect && !c.Check {
+		faults.Add("connect", "goes together with --check")
+	}
+	if err := faults.Err(); err != nil {
+		return err
+	}
+	if c.Check {
+		if c.Connect {
+			if err := connect(ctx, t, faults); err != nil {
+				return err
+			}
+		}
+		fmt.Fprintln(out, "The settings are in order.")
+		return nil
+	}
+	logger := newLogger(t, log)
+	if t.Loopback {
+		logger.Warn("public_url is of this machine alone", "public_url", t.PublicURL)
+	}
+	n := &node{settings: t, log: logger, failed: make(chan error, 2)}
+	if err := n.start(ctx); err != nil {
+		return errors.Join(err, n.stop())
+	}
+	logger.Info("started", "version", Version(), "public_url", t.PublicURL, "listen", n.listener.Addr().String())
+	var err error
+	select {
+	case <-ctx.Done():
+		n.drain()
+	case err = <-n.failed:
+	}
+	err = errors.Join(err, n.stop())
+	logger.Info("stopped")
+	return err
+}
+
+func newLogger(t *config.Settings, w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: t.LogLevel}
+	if t.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+// A node is an engine with its doors. What start did not come to, stop passes over.
+type node struct {
+	settings *config.Settings
+	log      *slog.Logger
+	failed   chan error // a door that no longer answers
+
+	listener, metricsListener net.Listener
+	app                       *App
+	stopOperators             func() error
+	public, operations        *http.Server
+}
+
+func (n *node) start(ctx context.Context) (err error) {
+	t := n.settings
+	// Both addresses are taken before anything is written: a port in use is the
+	// commonest mistake.
+	if n.listener, err = listen(t.Source("listen"), t.Listen); err != nil {
+		return err
+	}
+	if t.MetricsListen != "" {
+		if n.metricsListener, err = listen(t.Source("metrics_listen"), t.MetricsListen); err != nil {
+			return err
+		}
+	}
+	var certificate *certificate
+	if t.TLSCert != "" {
+		if certificate, err = newCertificate(t.TLSCert, t.TLSKey, n.log); err != nil {
+			return err
+		}
+	}
+	err = inTurn(ctx, func() error {
+		n.app, err = New(ctx, Config{
+			Dir: t.Data, Database: t.Database, MasterKeyFile: t.MasterKeyFile, KeyMustExist: !t.MakeMasterKey,
+			PublicURL: t.PublicURL, Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(), TrustedProxies: t.TrustedProxies,
+			Servers: []oauth.AuthorizationServer{
+				{ID: oauth.DefaultServer, AccessTokenAlg: t.AccessTokenAlg, AccessTokenLife: t.AccessTokenLife}, {ID: oauth.OrgServer},
+			},
+			SMTP: t.SMTP, Sender: t.MailFrom, ReplyTo: t.MailReplyTo, NoCodeInSubject: !t.CodeInSubject, Logger: n.log,
+		})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	n.app.Start()
+	if n.stopOperators, err = n.app.serveOperators(ctx, t.Data, t.PublicURL); err != nil {
+		return err
+	}
+	n.public = n.server(n.app.Handler())
+	if certificate != nil {
+		n.public.TLSConfig = certificate.config()
+	}
+	n.serve(n.public, netutil.LimitListener(n.listener, maxConnections))
+	if n.metricsListener != nil {
+		n.operations = n.server(n.app.OperationsHandler())
+		n.serve(n.operations, netutil.LimitListener(n.metricsListener, 16))
+	}
+	return nil
+}
+
+// maxConnections bounds what open connections cost (SEC S-134).
+const maxConnections = 10_000
+
+// server has the limits of SEC S-134.
+func (n *node) server(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 15 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 16 << 10,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 100},
+		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func (n *node) serve(s *http.Server, l net.Listener) {
+	go func() {
+		var err error
+		if s.TLSConfig != nil {
+			err = s.ServeTLS(l, "", "")
+		} else {
+			err = s.Serve(l)
+		}
+		if !errors.Is(err, http.ErrServerClosed) {
+			n.failed <- fmt.Errorf("%s: %w", l.Addr(), err)
+		}
+	}()
+}
+
+// drain answers for a while that the engine is not ready, so that proxies send
+// new requests elsewhere, and goes on to answer those that come (REL R-16).
+func (n *node) drain() {
+	n.log.Info("stopping", "drain", n.settings.Drain.String(), "grace", n.settings.Grace.String())
+	n.app.Leave()
+	time.Sleep(n.settings.Drain)
+}
+
+// lastWrites is how long the outbox and the database may take at the end.
+const lastWrites = 5 * time.Second
+
+// stop lets requests under way end, then mails under way, gives back the mail
+// that was not begun, and closes the database.
+func (n *node) stop() error {
+	operators := make(chan error, 1) // theirs at the same time, lest both waits add up
+	go func() {
+		if n.stopOperators == nil {
+			operators <- nil
+			return
+		}
+		operators <- n.stopOperators()
+	}()
+	var err error
+	if n.public != nil {
+		err = stopIn(n.settings.Grace, n.public.Shutdown)
+		if err != nil {
+			err = errors.Join(fmt.Errorf("requests were broken off: %w", err), n.public.Close())
+		}
+	}
+	if n.operations != nil {
+		err = errors.Join(err, n.operations.Close())
+	}
+	for _, l := range []net.Listener{n.listener, n.metricsListener} {
+		if l != nil {
+			_ = l.Close() // a server has done so, if there was one
+		}
+	}
+	err = errors.Join(err, <-operators)
+	if n.app != nil {
+		err = errors.Join(err, stopIn(lastWrites, n.app.Close))
+	}
+	return err
+}

@@ -1,0 +1,75 @@
+package edge
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// RemoteIP is the address of the client, "" if it has none: that of the other
+// end of the connection, or what BehindProxies found it to be.
+func RemoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.WithZone("").Unmap().String()
+	}
+	return host
+}
+
+const forwardedFor = "X-Forwarded-For"
+
+// BehindProxies gives next, as the other end of the connection, the client that
+// the trusted proxies say they have: the right-most address of X-Forwarded-For
+// that is not one of theirs. Of the header it leaves what that client sent
+// itself. Whoever is no trusted proxy speaks for itself alone (SEC S-111).
+func BehindProxies(trusted []netip.Prefix, next http.Handler) http.Handler {
+	if len(trusted) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		peer, err := netip.ParseAddr(RemoteIP(r))
+		if err != nil || !within(trusted, peer) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		hops := strings.Split(strings.Join(r.Header.Values(forwardedFor), ","), ",")
+		client := peer
+		for len(hops) > 0 && within(trusted, client) {
+			a, ok := hop(hops[len(hops)-1])
+			if !ok { // nobody can tell who is behind it
+				break
+			}
+			client, hops = a, hops[:len(hops)-1]
+		}
+		inner := *r // the headers are this request's alone
+		inner.RemoteAddr = net.JoinHostPort(client.String(), "0")
+		inner.Header = r.Header.Clone()
+		inner.Header.Del(forwardedFor)
+		if left := strings.TrimSpace(strings.Join(hops, ",")); left != "" {
+			inner.Header.Set(forwardedFor, left)
+		}
+		next.ServeHTTP(w, &inner)
+	})
+}
+
+func within(networks []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// hop reads one address of the header, which some proxies write with a port.
+func hop(s string) (netip.Addr, bool) {
+	s = strings.TrimSpace(s)
+	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(s, "["), "]"))
+	if err != nil {
+		var ap netip.AddrPort
+		if ap, err = netip.ParseAddrPort(s); err == nil {
+			a = ap.Addr()
+		}
+	}
+	return a.WithZone("").Unmap(), err == nil
+}

@@ -1,0 +1,98 @@
+// Package metrics counts what an engine does, in the form that Prometheus reads.
+//
+// A label is one of a list that the program knows: never an address, an id or
+// anything else that a person typed.
+package metrics
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Store is what is read of the storage port whenever the metrics are.
+type Store struct {
+	// Stats are what the store has done since it was opened.
+	Stats func() Work
+	// Waiting is how much mail is still to be delivered, and since when.
+	Waiting func(ctx context.Context) (n int64, oldest time.Time, err error)
+	// Ready reports whether the engine takes requests.
+	Ready func(ctx context.Context) error
+	Now   func() time.Time
+}
+
+// Work counts what a store has done.
+type Work struct {
+	Commits, DurableCommits, Transactions, RowWrites, Reads, TxReads int64
+}
+
+// Metrics are safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	busy     prometheus.Gauge
+	limited  *prometheus.CounterVec
+	messages *prometheus.CounterVec
+}
+
+// New returns metrics of which nothing has been counted yet. version is that of the program.
+func New(version string, s Store) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "stile_http_request_duration_seconds", Help: "Time to answer a request.",
+			Buckets: []float64{.002, .005, .01, .02, .05, .1, .2, .5, 1, 3, 10},
+		}, []string{"method", "route", "status"}),
+		busy: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "stile_http_requests_in_flight", Help: "Requests that are being answered.",
+		}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "stile_limits_hit_total", Help: "Requests that were answered with 429.",
+		}, []string{"route"}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "stile_outbox_tries_total", Help: "Tries to deliver a message, by what it was after: sent, delayed, refused, expired.",
+		}, []string{"kind", "outcome"}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "stile_build_info", Help: "1, for the version.", ConstLabels: prometheus.Labels{"version": version},
+	})
+	build.Set(1)
+	m.registry.MustRegister(
+		m.requests, m.busy, m.limited, m.messages, build, &state{s},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler answers with the metrics as they are.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Timeout: 10 * time.Second, MaxRequestsInFlight: 4})
+}
+
+// methods are those that are counted by their names: a caller may make others up.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
+// Begin notes that a request is being answered; call the function it returns once.
+func (m *Metrics) Begin() (end func(method, route string, status int, took time.Duration)) {
+	m.busy.Inc()
+	return func(method, route string, status int, took time.Duration) {
+		m.busy.Dec()
+		if !slices.Contains(methods, method) {
+			method = "other"
+		}
+		m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+		if status == http.StatusTooManyRequests {
+			m.limited.WithLabelValues(route).Inc()
+		}
+	}
+}
+
+// Tried notes what became of a try to deliver a message.
+func (m *Metrics) Tried(kind, outcome string) { m.messages.WithLabelValues(kind, outcome).Inc() }
