@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"time"
 )
 
@@ -38,9 +39,26 @@ type ResponseError struct {
 	Status      int    // HTTP status; 0 for an error that came in a callback's query
 	Code        string // error, errorCode or i18n.key, in this order; may be empty
 	Description string
+	Causes      []Cause       // what is wrong in particular; API errors alone have any
 	Body        []byte        // at most 1 MiB, may hold bearer secrets: do not log it
 	RequestID   string        // the engine's X-Okta-Request-Id
 	RetryAfter  time.Duration // zero where the engine names no wait
+}
+
+// A Cause is one of the things that an API error names (errorCauses).
+type Cause struct {
+	Field string // the value that is wrong; empty: none in particular
+	Text  string // why, in the engine's words
+}
+
+// fieldCause is how the engine writes a cause that is about one value.
+var fieldCause = regexp.MustCompile(`(?s)^([A-Za-z][0-9A-Za-z_.-]*): (.+)$`)
+
+func causeOf(text string) Cause {
+	if m := fieldCause.FindStringSubmatch(text); m != nil {
+		return Cause{Field: m[1], Text: m[2]}
+	}
+	return Cause{Text: text}
 }
 
 func (e *ResponseError) Error() string {
@@ -122,6 +140,11 @@ func (r *response) failure() *ResponseError {
 		e.Code, e.Description = o.str("error"), o.str("error_description")
 	case o.str("errorCode") != "":
 		e.Code, e.Description = o.str("errorCode"), o.str("errorSummary")
+		for _, one := range o.list("errorCauses") {
+			if text := one.str("errorSummary"); text != "" {
+				e.Causes = append(e.Causes, causeOf(text))
+			}
+		}
 	default:
 		if m := readMessages(o); len(m) > 0 {
 			e.Code, e.Description = m[0].I18n.Key, m[0].Text

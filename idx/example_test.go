@@ -211,3 +211,23 @@ func ExampleTransaction_MarshalJSON() {
 	//   }
 	// }
 }
+
+// People see and change their own account with the app's access token. What needs a
+// newer proof says so; sign in with its StartOptions and make the call again.
+func ExampleClient_Account() {
+	var (
+		client *idx.Client // with idx.ScopeSessionsManage and idx.ScopeProfileManage
+		token  string
+	)
+	ctx := context.Background()
+	account := client.Account(token)
+	devices, err := account.Devices(ctx)
+	for _, d := range devices {
+		fmt.Println(d.Browser, d.System, d.LastSeenAt, d.Current)
+	}
+	_, err = account.RequestDeletion(ctx)
+	if up := (*idx.StepUpError)(nil); errors.As(err, &up) {
+		tx, err := client.Start(ctx, up.StartOptions())
+		fmt.Println(tx.NextStep.Name, err)
+	}
+}

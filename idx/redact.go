@@ -114,6 +114,12 @@ func (cfg Config) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("issuer", cfg.Issuer), slog.String("client", cfg.ClientID))
 }
 
+// Format prints no token, for any verb.
+func (a *Account) Format(f fmt.State, _ rune) { redact(f, "idx.Account{"+redacted+"}") }
+
+// LogValue gives no token.
+func (a *Account) LogValue() slog.Value { return slog.StringValue(redacted) }
+
 // Format prints issuer and client id for every verb.
 func (c *Client) Format(f fmt.State, _ rune) {
 	redact(f, "idx.Client{"+c.cfg.Issuer+" "+c.cfg.ClientID+"}")

@@ -33,7 +33,10 @@ type response struct {
 	challenge  string // WWW-Authenticate
 }
 
-func (c *Client) do(req *http.Request) (*response, error) {
+func (c *Client) do(req *http.Request) (*response, error) { return c.doUpTo(req, maxBody) }
+
+// doUpTo reads an answer of limit bytes at most.
+func (c *Client) doUpTo(req *http.Request, limit int) (*response, error) {
 	if d, ok := device(req.Context()); ok && headerSafe(d.AcceptLanguage) {
 		req.Header.Set("Accept-Language", d.AcceptLanguage)
 	}
@@ -42,7 +45,7 @@ func (c *Client) do(req *http.Request) (*response, error) {
 		return nil, fmt.Errorf("idx: %w", err)
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	body, err := io.ReadAll(io.LimitReader(res.Body, int64(limit)+1))
 	if err != nil {
 		return nil, fmt.Errorf("idx: %s: %w", req.URL.Redacted(), err)
 	}
@@ -53,8 +56,10 @@ func (c *Client) do(req *http.Request) (*response, error) {
 		retryAfter: wait(res.Header.Get("Retry-After"), c.cfg.Now()),
 		challenge:  res.Header.Get("WWW-Authenticate"),
 	}
-	if len(body) > maxBody {
-		return nil, &ResponseError{Status: r.status, RequestID: r.requestID, Description: "the answer is longer than 1 MiB"}
+	if len(body) > limit {
+		return nil, &ResponseError{
+			Status: r.status, RequestID: r.requestID, Description: fmt.Sprintf("the answer is longer than %d MiB", limit>>20),
+		}
 	}
 	return r, nil
 }

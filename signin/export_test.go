@@ -11,3 +11,6 @@ func English(t testing.TB) map[string]string {
 	}
 	return all[fallback].text
 }
+
+// DoneWords are the changes that the profile has words for.
+var DoneWords = doneWords

@@ -30,6 +30,10 @@ func ACR(value string) Ask {
 type asks struct {
 	MaxAge int64  `json:"m,omitempty"` // seconds; 0: any age
 	ACR    string `json:"a,omitempty"`
+
+	// Newer is the time of a proof that was not enough, in Unix seconds: the engine
+	// knows better than the two above what is. 0: there was none.
+	Newer int64 `json:"n,omitempty"`
 }
 
 func newAsks(all []Ask) asks {
@@ -48,6 +52,9 @@ func asksOf(q url.Values) asks {
 	if n, err := strconv.ParseInt(q.Get("max_age"), 10, 64); err == nil && n > 0 && n < 1<<31 {
 		a.MaxAge = n
 	}
+	if n, err := strconv.ParseInt(q.Get("newer_than"), 10, 64); err == nil && n > 0 {
+		a.Newer = n
+	}
 	if s := q.Get("acr_values"); len(s) <= maxACR && headerLike(s) {
 		a.ACR = s
 	}
@@ -61,11 +68,13 @@ func headerLike(s string) bool {
 
 // query gives a as pairs for Pages.to.
 func (a asks) query() []string {
-	age := ""
-	if a.MaxAge > 0 {
-		age = strconv.FormatInt(a.MaxAge, 10)
+	some := func(n int64) string {
+		if n <= 0 {
+			return ""
+		}
+		return strconv.FormatInt(n, 10)
 	}
-	return []string{"max_age", age, "acr_values", a.ACR}
+	return []string{"max_age", some(a.MaxAge), "acr_values", a.ACR, "newer_than", some(a.Newer)}
 }
 
 // metBy reports whether the session's sign-in brings what is asked.
@@ -73,7 +82,7 @@ func (a asks) metBy(s *session, now time.Time) bool {
 	if a.MaxAge > 0 && now.Sub(time.Unix(s.Proven, 0)) >= time.Duration(a.MaxAge)*time.Second {
 		return false
 	}
-	return a.ACR == "" || s.ACR == a.ACR
+	return (a.Newer == 0 || s.Proven > a.Newer) && (a.ACR == "" || s.ACR == a.ACR)
 }
 
 // startOptions begin a transaction that brings what f's app asks. The engine may

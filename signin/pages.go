@@ -23,23 +23,32 @@
 //	/login/callback   where mailed links and the engine send the browser
 //	/login/sign-out   POST signs out; GET shows the button
 //	/login/signed-out
+//	/login/profile    what people see and change of their account; with /name, /email,
+//	                  /code, /password, /remove, /data, /data.json and /delete below it
 //	/login/poll, /login/style.css, /login/page.js, /login/icon.svg
 //
 // GET shows and changes nothing. POST acts and answers with 303.
 //
+// The profile is there where the client asks for okta.myAccount.profile.read or
+// …profile.manage; what the other scopes of idx.Account are for is there with them.
+// The devices need offline_access too: an app that cannot renew its tokens is on no
+// list. A change asks for a new proof first, as the engine says, and leads back.
+//
 // # Hooks for tests
 //
 // These do not change. <main data-page> is one of sign-in, sign-up, recover, unlock,
+// welcome, invitation-over, new-password, recovery-over (of mailed tokens),
 // email-code, password, choose-authenticator, select-authenticator, set-password,
 // reset-password, password-expired, password-expiring, profile-update, form,
-// link-continue, link-elsewhere, already-signed-in, sign-out, signed-out, welcome,
-// invitation-over, new-password, recovery-over (mailed tokens, and those of no use),
-// recovery-completed, not-enough, denied, too-old, error. A field's name is its id:
+// link-continue, link-elsewhere, already-signed-in, sign-out, signed-out,
+// recovery-completed, not-enough, denied, too-old, error, profile, profile-name,
+// profile-email, profile-code, profile-password, profile-remove, profile-data,
+// profile-delete. A field's name is its id:
 // identifier (sign-in, recover, unlock), remember (a box to tick at sign-in),
 // firstName, lastName, email (sign-up), verificationCode, authenticator (radio
 // buttons; the value is the authenticator's key, the id authenticator-KEY), password,
-// newPassword (password-expired, password-expiring). On pages of the kinds form and
-// profile-update, fields have the names that the engine gave them. Submit buttons
+// newPassword (password-expired, password-expiring). On pages of the kinds form,
+// profile-update and profile-name, fields have the names that the engine gave them. Submit buttons
 // have name="action" and one of these values:
 //
 //	sign-in               next; its links send sign-up, recover, unlock where there is script
@@ -59,6 +68,13 @@
 //	already-signed-in     continue is a link; switch (Use another account)
 //	sign-out              sign-out
 //	too-old               restart
+//	profile               end-device (one for each), end-all, keep
+//	profile-name          save
+//	profile-email         save
+//	profile-code          continue, resend, cancel
+//	profile-password      save
+//	profile-remove        remove
+//	profile-delete        delete
 //	error                 resend (Send a new one), where a mailed link was too old
 //
 // # What stays in the browser
@@ -119,6 +135,12 @@ type Options struct {
 	// there is a refresh token. Default: 30 seconds.
 	RefreshLeeway time.Duration
 
+	// Recheck is how often the engine is asked, while a session is in use, whether
+	// it still holds: somebody may have signed out everywhere from elsewhere, and an
+	// access token cannot tell. Default: a minute where there is a profile page
+	// (ProfilePath), else never. Less than zero is never.
+	Recheck time.Duration
+
 	Now    func() time.Time // default: time.Now
 	Logger *slog.Logger     // default: slog.Default()
 }
@@ -141,6 +163,8 @@ type Pages struct {
 	answers   *once[*answer]
 	refreshes *once[refreshed]
 	probes    *once[probed]
+	checks    *once[checked]
+	profile   profileScopes
 	offer     atomic.Pointer[offer] // the last one known
 }
 
@@ -186,6 +210,11 @@ func New(c *idx.Client, o Options) (*Pages, error) {
 		answers:   newOnce[*answer](o.Now),
 		refreshes: newOnce[refreshed](o.Now),
 		probes:    newOnce[probed](o.Now),
+		checks:    newOnce[checked](o.Now),
+		profile:   scopesOf(c.Config().Scopes),
+	}
+	if o.Recheck == 0 && p.profile.offered() {
+		p.opt.Recheck = time.Minute
 	}
 	if err := p.cross.AddTrustedOrigin(p.origin); err != nil {
 		return nil, fmt.Errorf("signin: RedirectURI: %w", err)
@@ -243,7 +272,7 @@ func loopback(host string) bool {
 const doublePress = 10 * time.Second
 
 func (p *Pages) table(callback string) map[string]route {
-	return map[string]route{
+	all := map[string]route{
 		p.prefix:                {show: p.showSignIn, act: p.signIn, keep: doublePress},
 		p.prefix + "sign-up":    {show: p.showSignUp, act: p.signUp, keep: doublePress},
 		p.prefix + "recover":    {show: p.showRecover, act: p.recover, keep: doublePress},
@@ -254,6 +283,8 @@ func (p *Pages) table(callback string) map[string]route {
 		p.prefix + "signed-out": {show: p.showSignedOut},
 		p.prefix + "poll":       {act: p.poll},
 	}
+	p.addProfile(all)
+	return all
 }
 
 // maxForm bounds a form's body; the largest has two names, an address and a path.

@@ -316,7 +316,7 @@ func TestUX_G40_Language(t *testing.T) {
 // Every key that templates and code use is in the catalogue, and every key there is used.
 func TestUX_G41_KeysUsed(t *testing.T) {
 	used := map[string]bool{}
-	quoted := regexp.MustCompile(`"([a-z_]+(?:\.[A-Za-z_]+)+)"`)
+	quoted := regexp.MustCompile(`"([a-z_]+(?:\.[A-Za-z_-]+)+)"`)
 	for _, dir := range []string{".", "templates"} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -338,6 +338,7 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 	for _, name := range []string{
 		"sign-in", "sign-up", "recover", "unlock", "email-code", "select-authenticator", "choose-authenticator", "password",
 		"set-password", "reset-password", "password-expired", "password-expiring", "profile-update", "form", "link-continue", "link-elsewhere",
+		"profile", "profile-name", "profile-email", "profile-code", "profile-password",
 	} {
 		used["title."+name] = true
 	}
@@ -360,6 +361,16 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 	} {
 		used[key] = true
 	}
+	for _, what := range signin.DoneWords {
+		used["account.done."+what] = true
+	}
+	for _, kept := range []string{"email", "required", "last"} {
+		used["account.kept."+kept] = true
+	}
+	for month := range 12 {
+		used[fmt.Sprintf("date.month.%d", month+1)] = true
+	}
+	used["account.true"], used["account.false"] = true, true
 	for _, rule := range []string{"minLength", "minLowerCase", "minUpperCase", "minNumber", "minSymbol"} {
 		used["password."+rule] = true
 	}
@@ -374,7 +385,7 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 	for key := range known {
 		plain[strings.TrimSuffix(strings.TrimSuffix(key, ".one"), ".other")] = true
 	}
-	notKeys := regexp.MustCompile(`\.(css|js|svg|html|json)$|^(idx|errors|api|main|oie|security)\.|^password\.passwordRequirementsNotMet$|^(error\.first_name|error\.last_name|error\.field)\.$`)
+	notKeys := regexp.MustCompile(`\.(css|js|svg|html|json)$|^(idx|errors|api|main|oie|security)\.|^password\.passwordRequirementsNotMet$|^registration\.error\.|^(error\.first_name|error\.last_name|error\.field)\.$`)
 	for key := range used {
 		if !plain[key] && known[key] == "" && !notKeys.MatchString(key) {
 			t.Errorf("%q is used and not in en.json", key)

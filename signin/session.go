@@ -21,7 +21,7 @@ type Identity struct {
 	Name       string
 	GivenName  string
 	FamilyName string
-	Claims     idx.Claims // of the ID token
+	Claims     idx.Claims // of the ID token, with name and address as they are now
 	Tokens     idx.Tokens // bearer secrets
 }
 
@@ -100,15 +100,19 @@ type session struct {
 	Refresh string   `json:"r,omitempty"`
 	Proven  int64    `json:"p,omitempty"` // Unix seconds of the proof; refreshing makes it no newer
 	ACR     string   `json:"c,omitempty"` // assurance that was asked for and given
+	Told    *told    `json:"t,omitempty"` // what has changed since the ID token came
+	Since   int64    `json:"b,omitempty"` // Unix seconds of the access token
 }
 
 const sessionCookie = "s"
 
-func newSession(t *idx.Tokens) (*session, error) {
+func newSession(t *idx.Tokens, now time.Time) (*session, error) {
 	if t == nil || t.AccessToken == nil {
 		return nil, errors.New("signin: the engine gave no access token")
 	}
-	s := &session{Access: t.AccessToken.Value, Ends: t.AccessToken.ExpiresAt.Unix(), Scopes: t.AccessToken.Scopes}
+	s := &session{
+		Access: t.AccessToken.Value, Ends: t.AccessToken.ExpiresAt.Unix(), Scopes: t.AccessToken.Scopes, Since: now.Unix(),
+	}
 	if t.IDToken != nil {
 		s.ID, s.IDEnds = t.IDToken.Value, t.IDToken.ExpiresAt.Unix()
 		s.Proven = t.IDToken.Claims.AuthTime.Unix()
@@ -142,6 +146,7 @@ func (s *session) claims() idx.Claims {
 	if plain, err := base64.RawURLEncoding.DecodeString(payload); err == nil {
 		_ = json.Unmarshal(plain, &c) // no claims then
 	}
+	s.Told.onto(&c)
 	return c
 }
 
@@ -163,6 +168,9 @@ func (p *Pages) session(v *visit) (*session, error) {
 		return nil, nil
 	}
 	left := time.Unix(s.Ends, 0).Sub(v.now)
+	if left > 0 && !p.holds(v, s) {
+		left = 0
+	}
 	if left > p.opt.RefreshLeeway || s.Refresh == "" && left > 0 {
 		return s, nil
 	}
@@ -187,13 +195,13 @@ func (p *Pages) session(v *visit) (*session, error) {
 	case got.err != nil:
 		return nil, got.err
 	}
-	fresh, err := newSession(got.tokens)
+	fresh, err := newSession(got.tokens, v.now)
 	if err != nil {
 		return nil, err
 	}
 	fresh.Proven, fresh.ACR = s.Proven, s.ACR
 	if fresh.ID == "" {
-		fresh.ID, fresh.IDEnds = s.ID, s.IDEnds
+		fresh.ID, fresh.IDEnds, fresh.Told = s.ID, s.IDEnds, s.Told
 	}
 	if fresh.Refresh == "" {
 		fresh.Refresh = s.Refresh
@@ -215,7 +223,9 @@ func (p *Pages) profileLanguage(v *visit) string {
 
 // finish signs the person in and sends them to what they asked for.
 func (p *Pages) finish(v *visit, f *flow, t *idx.Tokens) *answer {
-	s, err := newSession(t)
+	before := new(session)
+	replaced := v.get(sessionCookie, before) == nil
+	s, err := newSession(t, v.now)
 	if err == nil {
 		err = v.put(sessionCookie, s, 0)
 	}
@@ -224,6 +234,11 @@ func (p *Pages) finish(v *visit, f *flow, t *idx.Tokens) *answer {
 	}
 	if err != nil {
 		return p.failure(v, f, err)
+	}
+	if replaced && before.Access != s.Access {
+		// Nobody has these any more: without this a browser that proves itself anew
+		// would be listed twice among the devices.
+		p.revoke(v, before)
 	}
 	// What stays of the flow lets its other tab, and its link, go on to the app.
 	to := p.destination(f)
@@ -259,14 +274,7 @@ func (p *Pages) showSignOut(v *visit) *answer {
 func (p *Pages) signOut(v *visit) *answer {
 	s := new(session)
 	if v.get(sessionCookie, s) == nil {
-		// With a refresh token its access tokens go too (RFC 7009 §2.1).
-		token, hint := s.Access, "access_token"
-		if s.Refresh != "" {
-			token, hint = s.Refresh, "refresh_token"
-		}
-		if err := p.client.Revoke(v.ctx, token, hint); err != nil {
-			p.opt.Logger.LogAttrs(v.ctx, slog.LevelWarn, "signin: tokens not revoked", slog.Any("error", err))
-		}
+		p.revoke(v, s)
 	}
 	v.remove(sessionCookie)
 	to := v.form("return_to")
@@ -280,6 +288,18 @@ func (p *Pages) signOut(v *visit) *answer {
 		return v.redirect(to)
 	}
 	return v.redirect(p.to("signed-out"))
+}
+
+// revoke ends a session at the engine. With a refresh token its access tokens go
+// too (RFC 7009 §2.1).
+func (p *Pages) revoke(v *visit, s *session) {
+	token, hint := s.Access, "access_token"
+	if s.Refresh != "" {
+		token, hint = s.Refresh, "refresh_token"
+	}
+	if err := p.client.Revoke(v.ctx, token, hint); err != nil {
+		p.opt.Logger.LogAttrs(v.ctx, slog.LevelWarn, "signin: tokens not revoked", slog.Any("error", err))
+	}
 }
 
 func (p *Pages) showSignedOut(v *visit) *answer {

@@ -110,7 +110,7 @@ type notice struct {
 	Alert           bool // something went wrong
 }
 
-var pageNames = []string{"entry", "help", "code", "list", "password", "newpassword", "profile", "form", "link", "elsewhere", "notice"}
+var pageNames = []string{"entry", "help", "code", "list", "password", "newpassword", "profile", "form", "link", "elsewhere", "notice", "account", "change", "newemail"}
 
 func parseTemplates() (map[string]*template.Template, error) {
 	all := map[string]*template.Template{}
@@ -130,6 +130,7 @@ var templateOf = map[string]string{
 	codeStep: "code", listStep: "list", chooseStep: "list", passwordStep: "password",
 	setStep: "newpassword", resetStep: "newpassword", expiredStep: "newpassword", expiringStep: "newpassword",
 	profileStep: "profile", anyStep: "form", "link-continue": "link", "link-elsewhere": "elsewhere",
+	"profile": "account", "profile-name": "change", "profile-email": "change", "profile-password": "change", "profile-code": "newemail",
 }
 
 func (p *Pages) page(v *visit, name string, f *flow) *page {

@@ -142,9 +142,28 @@ func (w *words) Wait(d time.Duration) string {
 		return w.N("time.seconds", s)
 	case s <= 3600:
 		return w.N("time.minutes", (s+59)/60)
-	default:
+	case s <= 48*3600:
 		return w.N("time.hours", (s+3599)/3600)
+	default:
+		return w.N("time.days", (s+24*3600-1)/(24*3600))
 	}
+}
+
+// Day says a day, which the page's script puts as the reader is used to it.
+func (w *words) Day(t time.Time) template.HTML { return w.time(t, "day", w.day(t)) }
+
+// Moment says a day and a time.
+func (w *words) Moment(t time.Time) template.HTML {
+	return w.time(t, "moment", w.T("date.moment", "day", w.day(t), "time", t.UTC().Format("15:04")))
+}
+
+func (w *words) day(t time.Time) string {
+	t = t.UTC()
+	return w.T("date.day", "day", t.Day(), "month", w.T("date.month."+strconv.Itoa(int(t.Month()))), "year", t.Year())
+}
+
+func (w *words) time(t time.Time, as, text string) template.HTML {
+	return template.HTML(`<time datetime="` + t.UTC().Format(time.RFC3339) + `" data-as="` + as + `">` + template.HTMLEscapeString(text) + `</time>`)
 }
 
 // Dir is the direction of the language's script.

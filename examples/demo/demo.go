@@ -7,7 +7,7 @@
 //
 // <main data-page> is landing, home or not-found. The landing page has the links
 // #sign-in, #sign-up and #inbox. The home page has #name, #email and #subject, the
-// sections #id-token and #access-token with a data-claim for each claim told, the
+// link #account, the sections #id-token and #access-token with a data-claim for each claim told, the
 // button name="action" value="sign-out", and a <details data-step="1"> for each
 // step, with an <article data-call="enroll/new"> for each exchange.
 package demo
@@ -51,15 +51,22 @@ type Config struct {
 
 const appName = "Stile demo"
 
+// scopes are for the tokens, and for the profile page of package signin.
+var scopes = []string{
+	"openid", "profile", "email", "offline_access",
+	idx.ScopeProfileManage, idx.ScopeEmailManage, idx.ScopePasswordManage, idx.ScopeSessionsManage,
+}
+
 type app struct {
-	cfg    Config
-	prefix string // of the sign-in pages
-	calls  *recorder
-	pages  *template.Template
-	assets map[string]asset
-	css    string // address of the style sheet, with its version
-	js     string
-	secure bool // the app is served over https
+	cfg     Config
+	prefix  string // of the sign-in pages
+	account string // address of the profile page
+	calls   *recorder
+	pages   *template.Template
+	assets  map[string]asset
+	css     string // address of the style sheet, with its version
+	js      string
+	secure  bool // the app is served over https
 }
 
 //go:embed templates/*.html static/*
@@ -99,7 +106,7 @@ func New(c Config) (http.Handler, error) {
 	engine.Transport = a.calls
 	client, err := idx.New(idx.Config{
 		Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, RedirectURI: c.RedirectURI,
-		HTTPClient: &engine, Now: c.Now,
+		HTTPClient: &engine, Now: c.Now, Scopes: scopes,
 	})
 	if err != nil {
 		return nil, err
@@ -111,6 +118,8 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	a.account = pages.ProfilePath()
 
 	mux := http.NewServeMux()
 	mux.Handle(a.prefix, pages)

@@ -25,6 +25,7 @@ type page struct {
 	Issuer, Inbox  string
 	SignIn, SignUp string
 	SignOut        string
+	Account        string
 	Home           *home
 }
 
@@ -43,7 +44,7 @@ func (a *app) page(name, title string) page {
 	return page{
 		Name: name, Title: title, App: appName, CSS: a.css, JS: a.js,
 		Issuer: a.cfg.Issuer, Inbox: a.cfg.Inbox,
-		SignIn: a.prefix, SignUp: a.prefix + "sign-up", SignOut: a.prefix + "sign-out",
+		SignIn: a.prefix, SignUp: a.prefix + "sign-up", SignOut: a.prefix + "sign-out", Account: a.account,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -37,7 +38,7 @@ type exchange struct {
 
 // quiet holds for calls that change nothing.
 func (e exchange) quiet() bool {
-	return e.Call == "introspect" || e.Call == "challenge/poll"
+	return e.Call == "introspect" || e.Call == "challenge/poll" || e.Call == "userinfo"
 }
 
 // size is what e takes in memory, roughly.
@@ -63,7 +64,7 @@ const maxBody = 64 << 10
 // RoundTrip passes r on, and keeps the exchange when the answer has been read.
 func (rec *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	id, ok := r.Context().Value(browserKey{}).(string)
-	if !ok {
+	if !ok || afterwards(r.URL.Path) {
 		return rec.next.RoundTrip(r)
 	}
 	sent := requestBody(r)
@@ -76,6 +77,12 @@ func (rec *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 		rec.keep(id, r, sent, res, message{body, res.Header.Get("Content-Type")})
 	}}
 	return res, nil
+}
+
+// afterwards holds for calls about an account that is signed in to: they are no part
+// of how it came to that, and hold what nobody should read over a shoulder.
+func afterwards(path string) bool {
+	return strings.Contains(path, "/idp/myaccount/")
 }
 
 // requestBody reads a copy. A transport must leave the request alone.

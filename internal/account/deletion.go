@@ -12,8 +12,8 @@ import (
 	"github.com/stile-id/stile/internal/problem"
 )
 
-// deletionWait is how long an account that is to go can still be kept (UX P7.5).
-const deletionWait = 7 * 24 * time.Hour
+// DeletionWait is how long an account that is to go can still be kept (UX P7.5).
+const DeletionWait = 7 * 24 * time.Hour
 
 // leaving is what the ticket that keeps an account keeps sealed.
 type leaving struct {
@@ -41,7 +41,7 @@ func (a *Accounts) RequestDeletion(ctx context.Context, by Actor) (time.Time, er
 		if err := c.need(ctx, Fresh); err != nil {
 			return err
 		}
-		at = c.now.Add(deletionWait)
+		at = c.now.Add(DeletionWait)
 		t := directory.Ticket{
 			ID: directory.NewID("tk"), Kind: directory.DeletionUndo, UserID: by.UserID, Version: 1, CreatedAt: c.now, ExpiresAt: at,
 		}

@@ -27,6 +27,16 @@ func (s *StepUp) Error() string {
 	return fmt.Sprintf("account: a proof of the last %v is needed", s.MaxAge)
 }
 
+// Proven refuses like a change that needs a proof no older than age, and changes
+// nothing: a page asks for the proof before somebody fills its form in.
+func (a *Accounts) Proven(ctx context.Context, by Actor, age time.Duration) error {
+	c, err := a.open(ctx, by)
+	if err != nil {
+		return err
+	}
+	return c.need(ctx, age)
+}
+
 // need refuses what the actor's proofs are too old or too weak for. It asks for
 // what a sign-in with acr_values of "two factors if possible" and this max_age
 // asks for, so that whoever does that is through. more are proofs given here.

@@ -173,7 +173,7 @@ func (c *change) undo(ctx context.Context, t directory.Ticket, old undo) error {
 	if c.account.EmailVerifiedAt.IsZero() {
 		c.account.EmailVerifiedAt = c.now // whoever has the link reads the mail of the address
 	}
-	if asked := c.account.DeleteAt; !asked.IsZero() && !asked.Before(t.CreatedAt.Add(deletionWait)) {
+	if asked := c.account.DeleteAt; !asked.IsZero() && !asked.Before(t.CreatedAt.Add(DeletionWait)) {
 		c.keep()
 	}
 	c.write(func(tx Tx) error { return tx.DeleteDevices(c.account.ID) })

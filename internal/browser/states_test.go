@@ -284,6 +284,12 @@ func arabic(t testing.TB) *site {
 
 // longWords has a language whose every text is longer by two fifths (UX G43).
 func longWords(t testing.TB) *site {
+	catalog := longCatalog(t)
+	return mounted(t, func(_ *idx.Config, o *signin.Options) { o.Catalog = catalog })
+}
+
+func longCatalog(t testing.TB) fstest.MapFS {
+	t.Helper()
 	english, err := os.ReadFile("../../signin/words/en.json")
 	if err != nil {
 		t.Fatal(err)
@@ -299,7 +305,7 @@ func longWords(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mounted(t, func(_ *idx.Config, o *signin.Options) { o.Catalog = fstest.MapFS{"de.json": {Data: data}} })
+	return fstest.MapFS{"de.json": {Data: data}}
 }
 
 var longs atomic.Int64

@@ -378,7 +378,7 @@ func TestUX_P7_2_Extension(t *testing.T) {
 		t.Errorf("%s", when.text)
 	}
 	fresh.wants(fresh.do("DELETE", "/idp/myaccount/deletion", ""), 204)
-	if got := fresh.wants(fresh.do("GET", "/idp/myaccount/deletion", ""), 200); got.doc["status"] != "NONE" {
+	if got := fresh.wants(fresh.do("GET", "/idp/myaccount/deletion", ""), 200); got.doc["status"] != "NONE" || got.doc["waitSeconds"] != 604800.0 {
 		t.Errorf("%s", got.text)
 	}
 	data := fresh.wants(fresh.do("GET", "/idp/myaccount/data", ""), 200)
@@ -387,6 +387,26 @@ func TestUX_P7_2_Extension(t *testing.T) {
 	}
 	fresh.wants(fresh.do("DELETE", "/idp/myaccount/sessions", ""), 204)
 	fresh.wants(fresh.do("GET", "/idp/myaccount/profile", ""), 401)
+}
+
+// A page asks whether the proof is new enough before it shows a form.
+func TestUX_P7_3_Proof(t *testing.T) {
+	e := stiletest.Start(t)
+	p := signUp(t, e, old, manage)
+	p.wants(p.do("GET", "/idp/myaccount/proof?max_age=300", ""), 204)
+	e.Clock.Advance(6 * time.Minute)
+	stale := p.wants(p.do("GET", "/idp/myaccount/proof?max_age=300", ""), 403)
+	if got := stale.Header.Get("WWW-Authenticate"); !strings.Contains(got, "max_age=300") {
+		t.Errorf("challenge %q", got)
+	}
+	p.wants(p.do("GET", "/idp/myaccount/proof?max_age=900", ""), 204)
+	for _, age := range []string{"", "0", "-1", "x", "86401"} {
+		p.wants(p.do("GET", "/idp/myaccount/proof?max_age="+age, ""), 400)
+	}
+	// A password that was added just now was not shown yet.
+	p.again(old)
+	p.wants(p.do("POST", "/idp/myaccount/password", `{"profile":{"password":"correct horse battery"}}`), 201)
+	p.wants(p.do("GET", "/idp/myaccount/proof?max_age=300", ""), 403)
 }
 
 // Until the day it shows, and the person signs in as ever.

@@ -2,11 +2,13 @@ package myaccount
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/stile-id/stile/internal/account"
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/edge"
+	"github.com/stile-id/stile/internal/problem"
 )
 
 // dataBody is the document that people download (docs/account.md).
@@ -133,10 +135,23 @@ func dataOf(d account.Data) dataBody {
 	return b
 }
 
+// maxProof is the oldest proof that anybody may ask about, in seconds.
+const maxProof = 24 * 60 * 60
+
+// proof tells whether a change that needs a proof of that age would be refused.
+func (c *call) proof() error {
+	age, err := strconv.Atoi(c.r.URL.Query().Get("max_age"))
+	if err != nil || age < 1 || age > maxProof {
+		return problem.New(problem.Invalid, "max_age", "max_age: a number of seconds, from 1 to %d", maxProof)
+	}
+	return c.nothing(c.accounts.Proven(c.r.Context(), c.by, time.Duration(age)*time.Second))
+}
+
 // deletionBody tells whether the account goes, and when.
 type deletionBody struct {
 	Status   string `json:"status"` // "NONE" or "SCHEDULED"
 	DeleteAt string `json:"deleteAt,omitempty"`
+	Wait     int    `json:"waitSeconds"` // from the request to the end
 	Links    links  `json:"_links"`
 }
 
@@ -145,6 +160,7 @@ func (c *call) writeDeletion(when time.Time) {
 	if !when.IsZero() {
 		b = deletionBody{Status: "SCHEDULED", DeleteAt: at(when), Links: links{"self": c.to("/deletion", "GET", "DELETE")}}
 	}
+	b.Wait = int(account.DeletionWait.Seconds())
 	edge.WriteJSON(c.w, http.StatusOK, b)
 }
 

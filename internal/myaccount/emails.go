@@ -18,6 +18,7 @@ type emailBody struct {
 	Status  string      `json:"status"`
 	Profile addressBody `json:"profile"`
 	Roles   []string    `json:"roles"`
+	Expires string      `json:"expiresAt,omitempty"` // ours: of one that waits
 	Links   links       `json:"_links"`
 }
 
@@ -45,6 +46,7 @@ func (s *Server) emailOf(e account.Email) emailBody {
 		b.Links = links{"self": s.to(path, "GET")}
 		return b
 	}
+	b.Expires = at(e.ExpiresAt)
 	b.Links = links{"self": s.to(path, "GET", "DELETE"), "challenge": s.to(path+"/challenge", "POST")}
 	if e.Challenge != "" {
 		path += "/challenge/" + e.Challenge

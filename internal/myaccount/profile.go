@@ -112,7 +112,35 @@ func decode(raw json.RawMessage) account.Value {
 	return account.Value{Type: "number", Text: string(raw)}
 }
 
+// inOrder is an object whose members stand as the organisation has put them: forms
+// are made of it.
+type inOrder []propertyBody
+
+func (all inOrder) MarshalJSON() ([]byte, error) {
+	var out bytes.Buffer
+	out.WriteByte('{')
+	for i, p := range all {
+		name, err := json.Marshal(p.name)
+		if err != nil {
+			return nil, err
+		}
+		body, err := json.Marshal(p)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		out.Write(name)
+		out.WriteByte(':')
+		out.Write(body)
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
 type propertyBody struct {
+	name        string
 	Title       string            `json:"title"`
 	Type        string            `json:"type"`
 	Required    bool              `json:"required,omitempty"`
@@ -127,20 +155,21 @@ func (c *call) schema() error {
 	if err != nil {
 		return err
 	}
-	properties := map[string]propertyBody{}
+	properties := inOrder{}
 	for _, v := range p.Properties {
 		permission := "READ_WRITE"
 		if v.ReadOnly {
 			permission = "READ_ONLY"
 		}
-		properties[v.Name] = propertyBody{
+		properties = append(properties, propertyBody{
+			name:  v.Name,
 			Title: v.Title(), Type: v.Attribute.Type, Required: v.Required, MinLength: v.MinLength, MaxLength: v.MaxLength,
 			Enum: v.Enum, Permissions: map[string]string{"SELF": permission},
-		}
+		})
 	}
 	edge.WriteJSON(c.w, http.StatusOK, struct {
-		Properties map[string]propertyBody `json:"properties"`
-		Links      links                   `json:"_links"`
+		Properties inOrder `json:"properties"`
+		Links      links   `json:"_links"`
 	}{properties, links{"self": c.to("/profile/schema", "GET"), "user": c.to("/profile", "GET", "PUT")}})
 	return nil
 }

@@ -14,6 +14,8 @@ document.addEventListener("submit", (event) => {
 });
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
+  // Browsers keep the page of those who go back; what it tells may have changed.
+  if (document.querySelector('[data-page="profile"]')) { location.reload(); return; }
   for (const form of document.forms) delete form.dataset.sent;
   for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
 });
@@ -100,10 +102,15 @@ if (valid && Number(valid.dataset.seconds) > 0) {
   tick();
 }
 
-// Times in the reader's own zone.
+// Times in the reader's own zone, and as their region writes them.
+const lang = document.documentElement.lang;
+const tongue = navigator.language.split("-")[0] === lang ? navigator.language : lang;
+const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const day = { year: "numeric", month: "long", day: "numeric" };
 for (const time of document.querySelectorAll("time[datetime]")) {
   const at = new Date(time.dateTime);
-  if (!isNaN(at)) time.textContent = at.toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const as = { day, moment: { ...day, ...clock, month: "short" } }[time.dataset.as] || clock;
+  if (!isNaN(at)) time.textContent = at.toLocaleString(tongue, as);
 }
 
 // The code on another device, to take along.
