@@ -36,7 +36,7 @@ var incidental = []struct{ re, with string }{
 // face is all that a client sees of an answer, but for what differs by chance.
 func face(a answer) string {
 	h := maps.Clone(a.header)
-	for _, name := range []string{"Date", "X-Okta-Request-Id", "X-Request-Id", "Retry-After"} {
+	for _, name := range []string{"Date", "X-Okta-Request-Id", "X-Request-Id", "Retry-After", "X-Rate-Limit-Reset"} {
 		delete(h, name)
 	}
 	var b strings.Builder
