@@ -1,0 +1,76 @@
+// okta-auth-js 8.x: one's own account, and signing out of the engine.
+import { describe, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { OktaAuth } from '@okta/okta-auth-js';
+import { engines, spa, address, mail, wrong } from '../authjs/engine.js';
+import { suiteOf, password, freshPassword } from '../authjs/client.js';
+
+const { account } = suiteOf({ OktaAuth, version: 8, options: { idx: { enableLegacyMode: true } } });
+
+const scopes = ['openid', 'profile', 'email', 'offline_access',
+  ...['profile', 'email', 'password'].map((part) => `okta.myAccount.${part}.manage`)];
+
+// own is somebody signed in whose tokens the client keeps.
+async function own(t) {
+  const person = await account({ app: spa, scopes });
+  person.auth.tokenManager.setTokens(person.tokens);
+  t.after(() => person.auth.tokenManager.clear());
+  return person;
+}
+
+describe('okta-auth-js 8: my account', () => {
+  test('AUTH_14 the profile is read, and replaced as a whole', async (t) => {
+    const { auth, email } = await own(t);
+    const read = await auth.myaccount.getProfile();
+    assert.equal(read.profile.email, email);
+    const changed = await auth.myaccount.updateProfile({ payload: { profile: { ...read.profile, firstName: 'Joan' } } });
+    assert.equal(changed.profile.firstName, 'Joan');
+    assert.equal((await auth.myaccount.getProfile()).profile.firstName, 'Joan');
+    await assert.rejects(auth.myaccount.updateProfile({ payload: { profile: { firstName: 'Joan' } } }),
+      { name: 'AuthApiError', errorSummary: /^Api validation failed: / });
+    const { properties } = await auth.myaccount.getProfileSchema();
+    assert.ok(properties.firstName);
+  });
+
+  test('AUTH_14 another address, proven by the code that it was sent', async (t) => {
+    const { auth, email } = await own(t);
+    const next = address('new');
+    const pending = await auth.myaccount.addEmail({ payload: { profile: { email: next }, sendEmail: true, role: 'PRIMARY' } });
+    assert.equal(pending.status, 'UNVERIFIED');
+    const { code } = await mail(engines.protect, next);
+    await assert.rejects(pending.verify({ verificationCode: wrong(code) }), (e) => {
+      assert.equal(e.errorCauses[0].errorSummary, 'User is not authorized.');
+      return true;
+    });
+    assert.deepEqual((await auth.myaccount.getEmails()).map((e) => [e.profile.email, e.status]).sort(),
+      [[email, 'VERIFIED'], [next, 'UNVERIFIED']].sort());
+    await pending.verify({ verificationCode: code });
+    assert.deepEqual((await auth.myaccount.getEmails()).map((e) => [e.profile.email, e.status]), [[next, 'VERIFIED']]);
+    assert.match((await mail(engines.protect, email)).subject, /was changed/);
+  });
+
+  test('AUTH_14 AUTH_12_2 a password is chosen and changed; giving it up asks for both factors first', async (t) => {
+    const { auth } = await own(t);
+    const none = await auth.myaccount.getPassword();
+    assert.equal(none.status, 'NOT_ENROLLED');
+    await none.enroll({ profile: { password } });
+    const chosen = await auth.myaccount.getPassword();
+    assert.equal(chosen.status, 'ACTIVE');
+    await chosen.update({ profile: { password: freshPassword, currentPassword: password } });
+    await assert.rejects((await auth.myaccount.getPassword()).delete(), (e) => {
+      assert.equal(e.errorSummary, 'insufficient_authentication_context');
+      assert.deepEqual(e.meta, { max_age: 300, acr_values: 'urn:okta:loa:2fa:any:ifpossible' });
+      return true;
+    });
+  });
+
+  test('signing out goes by the engine to where the app is registered to be', async () => {
+    const { auth, tokens } = await account({ app: spa, scopes });
+    const home = `${new URL(spa.redirectUri).origin}/`;
+    const out = await fetch(auth.getSignOutRedirectUrl({ idToken: tokens.idToken, postLogoutRedirectUri: home, state: 'back' }), { redirect: 'manual' });
+    assert.ok([302, 303].includes(out.status), `${out.status}`);
+    assert.equal(out.headers.get('location'), `${home}?state=back`);
+    const elsewhere = await fetch(auth.getSignOutRedirectUrl({ idToken: tokens.idToken, postLogoutRedirectUri: 'http://evil.example/' }), { redirect: 'manual' });
+    assert.equal(elsewhere.status, 400);
+  });
+});
