@@ -221,6 +221,7 @@ func (c *change) signOutOthers(ctx context.Context) error {
 		return fmt.Errorf("account: grants: %w", err)
 	}
 	id, by, now := c.account.ID, c.by, c.now
+	c.spendRecoveries()
 	c.write(func(tx Tx) error {
 		for _, s := range sessions {
 			if s.ID == by.Session {
@@ -248,7 +249,15 @@ func (c *change) signOut() {
 	id, now := c.account.ID, c.now
 	c.account.SignedOutAt = now
 	c.write(func(tx Tx) error { return tx.SignOut(id, now) })
+	c.spendRecoveries()
 	c.record(audit.Event{Type: "user.session.clear"})
+}
+
+// spendRecoveries voids the recovery links that are out: they may lie in a mailbox
+// that is not the person's any more.
+func (c *change) spendRecoveries() {
+	id, now := c.account.ID, c.now
+	c.write(func(tx Tx) error { return tx.SpendTickets(id, directory.Recovery, now) })
 }
 
 const ticketPurpose = "tickets/data"

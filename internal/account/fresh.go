@@ -69,8 +69,12 @@ func (c *change) need(ctx context.Context, age time.Duration, more ...string) er
 // so that an old password does not pass for a new one beside a new code.
 func (c *change) proofs(ctx context.Context, age time.Duration) ([]policy.Proof, error) {
 	newest := map[string]time.Time{}
-	if c.by.Session != "" {
-		s, err := c.a.Store.Session(ctx, c.by.Session)
+	session, err := c.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if session != "" {
+		s, err := c.a.Store.Session(ctx, session)
 		switch {
 		case problem.KindOf(err) == problem.NotFound:
 		case err != nil:
@@ -101,6 +105,24 @@ func (c *change) proofs(ctx context.Context, age time.Duration) ([]policy.Proof,
 		out = append(out, proof)
 	}
 	return out, nil
+}
+
+// session is the browser's at the engine. A token that outlives its session does
+// not name it, but its grant does.
+func (c *change) session(ctx context.Context) (string, error) {
+	if c.by.Session != "" || c.by.Grant == "" {
+		return c.by.Session, nil
+	}
+	grants, err := c.a.Store.Grants(ctx, c.by.UserID)
+	if err != nil {
+		return "", fmt.Errorf("account: grants: %w", err)
+	}
+	for _, g := range grants {
+		if g.Grant == c.by.Grant {
+			return g.Session, nil
+		}
+	}
+	return "", nil
 }
 
 func (c *change) asProof(key string) policy.Proof {

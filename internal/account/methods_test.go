@@ -11,6 +11,7 @@ import (
 	"github.com/stile-id/stile/internal/app"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 	"github.com/stile-id/stile/internal/session"
@@ -155,17 +156,19 @@ func TestSEC_S56_FreshnessMatrix(t *testing.T) {
 		age     time.Duration
 		session map[string]time.Duration // authenticator to age, as the browser's session has them
 		fresh   bool
+		offline bool // the token outlives the session, and does not name it
 	}{
-		{"email only, young", false, []string{"otp"}, young, nil, true},
-		{"email only, stale", false, []string{"otp"}, stale, nil, false},
-		{"nothing known", false, nil, 0, nil, false},
-		{"something unknown", false, []string{"sms"}, 0, nil, false},
-		{"both, by email alone", true, []string{"otp"}, 0, nil, false},
-		{"both, by password alone", true, []string{"pwd"}, 0, nil, false},
-		{"both, by both", true, []string{"pwd", "otp"}, young, nil, true},
-		{"both, by both, stale", true, []string{"pwd", "otp"}, stale, nil, false},
-		{"both, an old password beside a new code", true, []string{"pwd", "otp"}, 0, map[string]time.Duration{"okta_password": stale, "okta_email": 0}, false},
-		{"both, both new in the session", true, []string{"pwd", "otp"}, 0, map[string]time.Duration{"okta_password": young, "okta_email": 0}, true},
+		{"email only, young", false, []string{"otp"}, young, nil, true, false},
+		{"email only, stale", false, []string{"otp"}, stale, nil, false, false},
+		{"nothing known", false, nil, 0, nil, false, false},
+		{"something unknown", false, []string{"sms"}, 0, nil, false, false},
+		{"both, by email alone", true, []string{"otp"}, 0, nil, false, false},
+		{"both, by password alone", true, []string{"pwd"}, 0, nil, false, false},
+		{"both, by both", true, []string{"pwd", "otp"}, young, nil, true, false},
+		{"both, by both, stale", true, []string{"pwd", "otp"}, stale, nil, false, false},
+		{"both, an old password beside a new code", true, []string{"pwd", "otp"}, 0, map[string]time.Duration{"okta_password": stale, "okta_email": 0}, false, false},
+		{"both, both new in the session", true, []string{"pwd", "otp"}, 0, map[string]time.Duration{"okta_password": young, "okta_email": 0}, true, false},
+		{"both, an old password beside a new code, offline", true, []string{"pwd", "otp"}, 0, map[string]time.Duration{"okta_password": stale, "okta_email": 0}, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := start(t)
@@ -180,7 +183,15 @@ func TestSEC_S56_FreshnessMatrix(t *testing.T) {
 					s.Proofs = append(s.Proofs, session.Proof{Authenticator: key, At: w.now().Add(-age)})
 				}
 				w.tx(func(tx store.Tx) error { return tx.InsertSession(s) })
-				by.Session = s.ID
+				if by.Session = s.ID; c.offline {
+					by.Session, by.Grant = "", "gr of ses1"
+					w.tx(func(tx store.Tx) error {
+						return tx.InsertRefreshFamily(oauth.RefreshFamily{
+							ID: "rf1", Grant: by.Grant, ClientID: w.client, UserID: a.ID, Session: s.ID,
+							IdleUntil: w.now().Add(time.Hour), ExpiresAt: w.now().Add(time.Hour),
+						})
+					})
+				}
 			}
 			_, err := w.Account.ChangeEmail(t.Context(), by, next, false)
 			if c.fresh && err != nil {

@@ -164,7 +164,9 @@ func (c *change) undo(ctx context.Context, t directory.Ticket, old undo) error {
 		c.write(func(tx Tx) error { return tx.SpendTicket(l.ID, c.now) })
 	}
 	for _, en := range c.account.Enrollments {
-		if en.Authenticator != emailKey && c.since(en, t.CreatedAt) {
+		// A password goes in any case: whoever took the account over may have set it
+		// just before they moved the address.
+		if en.Authenticator == passwordKey || en.Authenticator != emailKey && c.since(en, t.CreatedAt) {
 			c.remove(en)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/account"
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/problem"
 	"github.com/stile-id/stile/internal/session"
 	"github.com/stile-id/stile/internal/store"
@@ -77,6 +78,32 @@ func TestSEC_S34_Undo(t *testing.T) {
 	}
 	if m := w.mail(old); m.Subject != "Your Acme email was changed back" {
 		t.Errorf("%q", m.Subject)
+	}
+}
+
+// A password that was set before the address was moved goes as well, and so does a
+// recovery link that an operator sent to the other mailbox.
+func TestSEC_S34_UndoTakesWhatCameBefore(t *testing.T) {
+	w := start(t)
+	ctx := t.Context()
+	a := w.person(old)
+	attacker := w.fresh(a)
+	must[account.Password](t)(w.Account.SetPassword(ctx, attacker, "correct horse battery"))
+	attacker.AMR, attacker.AuthTime = []string{"otp", "pwd"}, w.now()
+	w.moved(attacker, "evil@example.com")
+	undo := token(w.mail(old))
+	ticket := directory.Ticket{
+		ID: "tkrecovery", Kind: directory.Recovery, UserID: a.ID, Version: 1, CreatedAt: w.now(), ExpiresAt: w.now().Add(time.Hour),
+	}
+	w.tx(func(tx store.Tx) error { return tx.InsertTicket(ticket) })
+	if l := must[account.Link](t)(w.Account.UndoEmail(ctx, undo)); l.State != account.LinkDone {
+		t.Fatalf("%+v", l)
+	}
+	if got := w.account(old); len(got.Enrollments) != 1 {
+		t.Errorf("%d ways to sign in are left", len(got.Enrollments))
+	}
+	if got := must[directory.Ticket](t)(w.Store.Ticket(ctx, ticket.ID)); got.SpentAt.IsZero() {
+		t.Error("the recovery link is good still")
 	}
 }
 

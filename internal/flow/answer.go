@@ -173,7 +173,7 @@ func (e *Engine) mayAsk(h Handle) error {
 // keep that person out (SEC S-108).
 func (t *Turn) mayAsk() error {
 	rule := t.e.limits.Rules.UserRequests
-	if rule.Off() || t.tx.Subject == nil {
+	if rule.Off() || t.tx.Subject == nil || t.asker() == "" { // who asks is not known: all would be one
 		return nil
 	}
 	if wait, ok := t.e.local.Spend(limit.Key("requests of", t.guessedAt(), t.asker()), rule, t.now); !ok {

@@ -86,3 +86,16 @@ func TestInvitedPersonWhoSignsUp(t *testing.T) {
 		t.Fatalf("%+v", a.User)
 	}
 }
+
+// Who opened an invitation and left it there does not come back to an account that
+// was activated in another way since.
+func TestInvitationThatWasOvertaken(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	u := directory.User{ID: directory.NewID("00u"), Version: 1, Status: directory.Provisioned, Email: ada, Canonical: ada, FirstName: "Ada"}
+	r.store.users[u.ID] = directory.Account{User: u}
+	v := r.beginWith(Start{Request: Request{ClientID: "0oa1"}, ActivationToken: r.ticket(directory.Activation, u.ID)})
+	r.signUpOnly(ada)
+	if _, err := v.try("skip"); problem.KindOf(err) != problem.Expired {
+		t.Fatalf("the invitation signs in: %v", err)
+	}
+}

@@ -168,7 +168,7 @@ func (t *Turn) keepSession(ctx context.Context) error {
 		}
 		return tx.InsertSession(row)
 	})
-	t.tx.Session, t.kept = row.ID, &row
+	t.tx.Session, t.tx.Kept, t.kept = row.ID, true, &row
 	t.record(audit.Event{Type: "user.session.start", Outcome: audit.Success})
 	return nil
 }

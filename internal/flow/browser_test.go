@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
 )
 
 func TestSilentSignIn(t *testing.T) {
@@ -134,5 +136,48 @@ func TestSEC_S58_NoSessionBeforeTheLastFactor(t *testing.T) {
 	v.choose(passwordKey)
 	if got := v.prove(right); got.Cookie == "" || len(r.store.sessions) != 1 {
 		t.Fatal("no session after both")
+	}
+}
+
+// SEC S-32: who proved a password, and parked the finished transaction, does not
+// come back with it once another password was chosen.
+func TestSEC_S32_ParkedTransaction(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	r.withPassword(ada)
+	v := r.begin()
+	v.answer("identify", "identifier", ada)
+	v.choose(passwordKey)
+	v.prove(right)
+	r.pass(5 * time.Minute)
+	a := r.account(ada)
+	en, _ := a.Enrolled(passwordKey)
+	c, err := secret{now: r.clock}.FinishEnroll(context.Background(), authenticator.Subject{}, authenticator.Prompt{}, authenticator.Input{"passcode": fresh})
+	if err != nil {
+		t.Fatal(err)
+	}
+	en.Version++
+	en.Credential = r.SealCredential(en.ID, c)
+	for i := range a.Enrollments {
+		if a.Enrollments[i].ID == en.ID {
+			a.Enrollments[i] = en
+		}
+	}
+	r.store.users[a.ID] = a
+	if _, err := r.Introspect(context.Background(), v.handle, Browser{}); problem.KindOf(err) != problem.Expired {
+		t.Fatalf("the parked transaction goes on: %v", err)
+	}
+}
+
+// Whoever cancels after signing in is signed out of the browser.
+func TestCancelEndsTheSession(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	r.signUpOnly(ada)
+	v := r.begin()
+	v.browser.Keeps = true
+	v.answer("identify", "identifier", ada)
+	cookie := v.prove(r.code(ada)).Cookie
+	v.answer("cancel")
+	if again := r.beginWith(Start{Request: Request{ClientID: "0oa1"}, Browser: Browser{Cookie: cookie, Keeps: true}}); again.last.Stage != Identify {
+		t.Fatalf("signed in still: %s", again.last.Stage)
 	}
 }

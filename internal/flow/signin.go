@@ -269,6 +269,10 @@ func cancel(_ context.Context, t *Turn, _ Input) error {
 		ID: tx.ID, Version: tx.Version, ExpiresAt: tx.ExpiresAt, CreatedAt: tx.CreatedAt, Request: tx.Request,
 		Guesses: tx.Guesses, Code: Code{Serial: tx.Code.Serial}, Last: tx.Last,
 	}
+	if id, now := tx.Session, t.now; tx.Kept { // whoever cancels on a shared machine is signed out of it
+		t.writes = append(t.writes, func(w Tx) error { return w.EndSession(id, now) })
+		t.durable = true
+	}
 	t.account = nil
 	t.move()
 	return nil

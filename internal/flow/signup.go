@@ -136,6 +136,9 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 		UserID: t.account.ID, Version: 1, Authenticator: key, CreatedAt: t.now, LastUsedAt: t.now,
 	}
 	en.Credential = t.e.sealCredential(en.ID, c)
+	if key == passwordKey {
+		t.tx.Changed = true
+	}
 	t.account.Enrollments = append(t.account.Enrollments, en)
 	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertEnrollment(en) })
 	t.durable = true

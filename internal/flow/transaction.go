@@ -39,6 +39,7 @@ type Transaction struct {
 	Remember       bool   `json:"remember,omitempty"` // the person asked to be kept signed in
 	Ticket         string `json:"ticket,omitempty"`   // that began it, to be spent
 	Activating     bool   `json:"activating,omitempty"`
+	Kept           bool   `json:"kept,omitempty"`    // Session was made here
 	Session        string `json:"session,omitempty"` // of the browser, once there is one
 	// SignedOutAt is when this transaction signed the person out everywhere else.
 	SignedOutAt time.Time `json:"signedOut,omitzero"`
