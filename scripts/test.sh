@@ -3,7 +3,7 @@
 # Debian system, installs. What it cannot have it leaves out and says so in one
 # line; with CI=true that is a failure.
 #
-#   scripts/test.sh            about ten minutes on two cores
+#   scripts/test.sh            about a quarter of an hour on two cores
 #   scripts/test.sh --long     hours: all races, load, timing, fuzzing
 #
 # CHROMIUM names a browser other than the one in PATH.
@@ -169,7 +169,7 @@ tests() {
   if [ -n "$long" ]; then
     STILE_TEST_LONG=1 go test -timeout=120m ./...
   else
-    go test -timeout=15m ./...
+    go test -timeout=25m ./...
   fi
 }
 
