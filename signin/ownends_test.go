@@ -22,22 +22,9 @@ func TestUX_P7_2_SignOutOneDevice(t *testing.T) {
 		t.Error("it is listed still")
 	}
 	b.get("/").isApp(ada)
-	other.eventually("/login/profile", "sign-in")
+	other.get("/login/profile").is("sign-in")
 	other.get("/").is("sign-in")
 	v.press("end-device", "device", "nothing").is("profile") // it has ended by itself
-}
-
-// eventually asks until a page is there, as each node reads revocations anew within a second.
-func (b *browser) eventually(address, page string) *view {
-	b.t.Helper()
-	for range 60 {
-		if v := b.get(address); v.page() == page {
-			return v
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	b.t.Fatalf("%s does not become %s", address, page)
-	return nil
 }
 
 func TestUX_P7_2_SignOutEverywhere(t *testing.T) {

@@ -28,9 +28,15 @@ var cli struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once (REL R-16)
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-asked
+		signal.Stop(asked) // first, so that a second signal ends the process at once (REL R-16)
+		stop()
+	}()
 	k := kong.Parse(&cli, kong.Name("stile"), kong.UsageOnError(),
 		kong.Description("Sign-up and sign-in without a password."))
 	err := run(ctx, k.Command())

@@ -64,6 +64,7 @@ type production struct {
 
 	mu  sync.Mutex
 	log bytes.Buffer  // whole lines
+	new chan struct{} // closed at each new line, and replaced
 	all chan struct{} // closed once log is all of it
 }
 
@@ -80,7 +81,7 @@ func free(t *testing.T) string {
 // produce starts it with more settings, and waits until it is ready.
 func produce(t *testing.T, more string) *production {
 	t.Helper()
-	p := &production{t: t, dir: t.TempDir(), all: make(chan struct{})}
+	p := &production{t: t, dir: t.TempDir(), new: make(chan struct{}), all: make(chan struct{})}
 	listen, operator := free(t), free(t)
 	p.url, p.operator = "http://"+listen, "http://"+operator
 	smtpURL, got := relay(t)
@@ -107,15 +108,34 @@ func produce(t *testing.T, more string) *production {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			p.mu.Lock()
 			p.log.WriteString(lines.Text() + "\n")
+			close(p.new)
+			p.new = make(chan struct{})
 			p.mu.Unlock()
 		}
 	}()
-	for began := time.Now(); p.status(p.operator+"/readyz") != 200; time.Sleep(20 * time.Millisecond) {
-		if time.Since(began) > 30*time.Second {
-			t.Fatalf("not ready:\n%s", p.logged())
+	p.says("ready")
+	return p
+}
+
+// says waits for a message in the log.
+func (p *production) says(message string) {
+	p.t.Helper()
+	patience := time.After(30 * time.Second)
+	for {
+		p.mu.Lock()
+		said, next := strings.Contains(p.log.String(), `"msg":"`+message+`"`), p.new
+		p.mu.Unlock()
+		if said {
+			return
+		}
+		select {
+		case <-next:
+		case <-p.all:
+			p.t.Fatalf("it ended, and did not say %q:\n%s", message, p.logged())
+		case <-patience:
+			p.t.Fatalf("it does not say %q:\n%s", message, p.logged())
 		}
 	}
-	return p
 }
 
 func (p *production) logged() string {
@@ -258,26 +278,31 @@ func TestServe(t *testing.T) {
 	}
 	defer slow.Close()
 	const body = "token=x&client_id=app"
-	fmt.Fprintf(slow, "POST /oauth2/default/v1/revoke HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", len(body), body[:5])
-	time.Sleep(100 * time.Millisecond)
+	fmt.Fprintf(slow, "POST /oauth2/default/v1/revoke HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body))
+	answers := bufio.NewReader(slow)
+	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") { // it waits for the body
+		t.Fatalf("%q, %v", line, err)
+	}
+	if line, err := answers.ReadString('\n'); err != nil || strings.TrimSpace(line) != "" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	fmt.Fprint(slow, body[:5])
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	for began := time.Now(); p.status(p.url+"/readyz") != 503; time.Sleep(10 * time.Millisecond) {
-		if time.Since(began) > time.Second {
-			t.Fatal("it still says that it is ready")
-		}
+	p.says("stopping")
+	if got := p.status(p.url + "/readyz"); got != 503 {
+		t.Errorf("it still says that it is ready: %d", got)
 	}
 	if got := p.status(p.url + "/healthz"); got != 200 {
 		t.Errorf("while it drains: %d", got)
 	}
-	for began := time.Now(); p.status(p.url+"/healthz") != 0; time.Sleep(50 * time.Millisecond) {
-		if time.Since(began) > 5*time.Second {
-			t.Fatal("it takes requests still")
-		}
+	p.says("no more requests are taken")
+	if got := p.status(p.url + "/healthz"); got != 0 {
+		t.Errorf("it takes requests still: %d", got)
 	}
 	fmt.Fprint(slow, body[5:])
-	res, err := http.ReadResponse(bufio.NewReader(slow), nil)
+	res, err := http.ReadResponse(answers, nil)
 	if err != nil || res.StatusCode != 200 || !res.Close {
 		t.Errorf("the request under way: %+v, %v", res, err)
 	}
@@ -310,7 +335,7 @@ func TestREL_R16_SecondSignal(t *testing.T) {
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(300 * time.Millisecond)
+		p.says("stopping")
 	}
 	if code := p.ended(); code != -1 {
 		t.Errorf("status %d", code)

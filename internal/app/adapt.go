@@ -17,6 +17,35 @@ import (
 	"github.com/stile-id/stile/internal/store"
 )
 
+// voiding tells this node's OAuth core what a transaction has voided as soon as it
+// is committed, whoever wrote it; other nodes read it within a second (SEC S-104).
+type voiding struct {
+	store.Store
+	voided func(...oauth.Revocation)
+}
+
+func (s voiding) InTx(ctx context.Context, d store.Durability, fn func(store.Tx) error) error {
+	var rows []oauth.Revocation
+	err := s.Store.InTx(ctx, d, func(tx store.Tx) error {
+		rows = nil // fn may be run again
+		return fn(voidingTx{tx, &rows})
+	})
+	if err == nil && len(rows) > 0 {
+		s.voided(rows...)
+	}
+	return err
+}
+
+type voidingTx struct {
+	store.Tx
+	rows *[]oauth.Revocation
+}
+
+func (t voidingTx) Revoke(r oauth.Revocation) error {
+	*t.rows = append(*t.rows, r)
+	return t.Tx.Revoke(r)
+}
+
 // flowStore gives the flow engine its part of the storage port.
 type flowStore struct {
 	store.Store

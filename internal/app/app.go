@@ -128,7 +128,9 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err := sameKey(ctx, db, keys, keyFile(c.Dir, c.MasterKeyFile)); err != nil {
 		return nil, err
 	}
-	a := &App{Store: db, log: c.Logger, now: c.Now, sealing: c.SealEvery}
+	a := &App{log: c.Logger, now: c.Now, sealing: c.SealEvery}
+	db = voiding{db, func(rows ...oauth.Revocation) { a.OAuth.Revoked(rows...) }}
+	a.Store = db
 	a.metrics = a.newMetrics()
 	a.sealer = audit.NewSealer(audit.SealerConfig{Store: auditStore{db}, Keys: keys, Now: c.Now, Logger: c.Logger})
 

@@ -40,16 +40,27 @@ func (a *App) Ready(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); s.at.IsZero() || now.Sub(s.at) >= readyAge {
+	if now := a.now(); s.at.IsZero() || now.Sub(s.at) >= readyAge {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyPatience)
 		defer cancel()
 		_, err := a.Store.Setting(ctx, keySetting)
 		if err == nil {
 			err = a.OAuth.Ready(ctx)
 		}
-		s.at, s.err = time.Now(), err
+		s.at, s.err = now, err
 	}
 	return s.err
+}
+
+// AwaitReady returns once requests may come here, or with the reason why not.
+func (a *App) AwaitReady(ctx context.Context) error {
+	if err := a.OAuth.MakeKeys(ctx); err != nil {
+		return err
+	}
+	a.state.mu.Lock()
+	a.state.at = time.Time{} // what was found before the keys were there
+	a.state.mu.Unlock()
+	return a.Ready(ctx)
 }
 
 // Leave says from now on that the engine is not ready, and asks clients to

@@ -49,6 +49,11 @@ func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
 	if err := n.start(ctx); err != nil {
 		return errors.Join(err, n.stop())
 	}
+	go func() {
+		if err := n.app.AwaitReady(ctx); err == nil {
+			logger.Info("ready")
+		}
+	}()
 	logger.Info("started", "version", Version(), "public_url", t.PublicURL, "listen", n.listener.Addr().String())
 	var err error
 	select {
@@ -118,6 +123,7 @@ func (n *node) start(ctx context.Context) (err error) {
 		return err
 	}
 	n.public = n.server(n.app.Handler())
+	n.public.RegisterOnShutdown(func() { n.log.Info("no more requests are taken") }) // the listener is closed by then
 	if certificate != nil {
 		n.public.TLSConfig = certificate.config()
 	}
@@ -159,8 +165,8 @@ func (n *node) serve(s *http.Server, l net.Listener) {
 // drain answers for a while that the engine is not ready, so that proxies send
 // new requests elsewhere, and goes on to answer those that come (REL R-16).
 func (n *node) drain() {
-	n.log.Info("stopping", "drain", n.settings.Drain.String(), "grace", n.settings.Grace.String())
 	n.app.Leave()
+	n.log.Info("stopping", "drain", n.settings.Drain.String(), "grace", n.settings.Grace.String())
 	time.Sleep(n.settings.Drain)
 }
 

@@ -128,7 +128,6 @@ func TestUX_P7_2_OneDeviceAndEverywhere(t *testing.T) {
 		if p.has(action("end-device")) {
 			t.Error("the other is listed still")
 		}
-		time.Sleep(time.Second) // by then every node knows
 		other.open(site.home + "/login/profile").at("sign-in")
 		other.open(site.home + "/").at("landing")
 

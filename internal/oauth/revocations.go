@@ -138,6 +138,10 @@ func (r *revocations) add(rows ...Revocation) {
 	}
 }
 
+// Revoked takes what this node has just written into the set: here it is void at
+// once, on other nodes as soon as they read it.
+func (s *Server) Revoked(rows ...Revocation) { s.revocations.add(rows...) }
+
 // Revocation voids what was issued until at under an id: a grant, a token, a
 // session, or a user.
 func (s *Server) Revocation(id string, at time.Time) Revocation {

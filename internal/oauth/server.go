@@ -311,19 +311,39 @@ func (s *Server) Ready(ctx context.Context) error {
 	return nil
 }
 
+// MakeKeys returns once every server has its signing keys: it makes those that
+// are missing, or waits for whoever is making them.
+func (s *Server) MakeKeys(ctx context.Context) error {
+	made := make(chan error)
+	n := 0
+	for _, i := range s.issuers {
+		for _, alg := range i.algorithms() {
+			n++
+			go func() {
+				_, err := s.keys.signer(ctx, i.ID, alg)
+				if err != nil {
+					err = fmt.Errorf("oauth: server %s has no %s key: %w", i.ID, alg, err)
+				}
+				made <- err
+			}()
+		}
+	}
+	var err error
+	for range n {
+		err = errors.Join(err, <-made)
+	}
+	return err
+}
+
 // Run makes the first signing keys and keeps keys and revocations fresh until
 // ctx ends, whose error it returns. Everything works without it, but slower: what is stale is then read
 // again by the requests that need it.
 func (s *Server) Run(ctx context.Context) error {
-	for _, i := range s.issuers {
-		for _, alg := range i.algorithms() {
-			go func() {
-				if _, err := s.keys.signer(ctx, i.ID, alg); err != nil && ctx.Err() == nil {
-					s.log.ErrorContext(ctx, "no signing key", "server", i.ID, "alg", alg, "err", err)
-				}
-			}()
+	go func() {
+		if err := s.MakeKeys(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "no signing keys", "err", err)
 		}
-	}
+	}()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for failing := false; ; {
