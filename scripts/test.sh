@@ -21,8 +21,9 @@ main() {
   step formatting formatting
   step vet go vet ./...
   with_postgres || true
-  with_compiler step races races
   with_browser || true
+  with_systemd
+  with_compiler step races races
   ! with_node || step "foreign clients" foreign_clients
   [ -z "$long" ] || step fuzzing fuzzing
   tests # last: what reads the output looks for go test's own lines at its end
@@ -95,6 +96,12 @@ has_postgres() {
     [ ! -x "$dir/initdb" ] || [ ! -x "$dir/pg_ctl" ] || return 0
   done
   return 1
+}
+
+# with_systemd is for the test of the unit file.
+with_systemd() {
+  command -v systemd-analyze >/dev/null || install systemd && command -v systemd-analyze >/dev/null ||
+    leave_out "the test of the systemd unit" "no systemd-analyze"
 }
 
 # with_browser exports CHROMIUM, which the browser tests run.

@@ -72,7 +72,7 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 		if err == nil && o.Running {
 			return
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond) // another process, seen by its socket alone: there is no event to wait for
 	}
 	ts.Fatalf("no engine answers in %s", args[0])
 }

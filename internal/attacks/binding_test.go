@@ -64,8 +64,9 @@ func TestSEC_S07_CodeOfAnEarlierAddress(t *testing.T) {
 	mine, link := e.Code(t, "mine@example.com"), e.Link(t, "mine@example.com")
 	w.answer("cancel", nil)
 	w.enrolled("victim@example.com")
-	if mine == e.Code(t, "victim@example.com") {
-		t.Skip("the two codes are equal by chance")
+	for mine == e.Code(t, "victim@example.com") { // by chance, once in a million: it is right then
+		w.answer("cancel", nil)
+		w.enrolled("victim@example.com")
 	}
 	if a := w.answer("challenge/answer", passcode(mine)); !a.wrong() {
 		t.Errorf("the code sent to the earlier address proves the later one: %d %s", a.status, a.body)

@@ -40,7 +40,7 @@ var clocked = map[string]struct {
 // apart. It compares clocks, so it runs in make test-long, alone.
 func TestUX_P1_5_SEC_S42_T12_Timing(t *testing.T) {
 	if os.Getenv("STILE_TEST_LONG") == "" {
-		t.Skip("compares times; runs in make test-long")
+		t.Skip("compares times") // which is no test on a busy machine; make test-long runs it, alone
 	}
 	// Each address is asked for rarely enough that no limit is in the way.
 	const tries, addresses, apart = 2000, 40, 2 * time.Minute

@@ -82,7 +82,7 @@ type person struct {
 func newPerson(t testing.TB, s *site, l look) *person {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("a real browser is left out with -short")
+		t.Skip("a real browser is left out with -short") // that is the race detector's run; the run without it has them all
 	}
 	f, err := takeProfile()
 	if errors.Is(err, errNoChromium) {
