@@ -54,15 +54,15 @@ type Tx interface {
 	SpendTicket(id string, at time.Time) error
 	SpendTickets(userID string, kind directory.TicketKind, at time.Time) error
 	EndSession(id string, at time.Time) error
-	EndOtherSessions(userID, except string, at time.Time) error
 	DeleteDevices(userID string) error
 	RevokeGrant(grant string, at time.Time) error
-	RevokeFamilies(userID, except string, at time.Time) error
 	// Void makes what was issued in a session, or for a grant, of no use any more.
 	Void(id string, at time.Time) error
 	// SignOut ends every session and grant of a user and voids all that was issued
-	// to them, pending changes of address included.
+	// to them, pending changes of address and recovery links included.
 	SignOut(userID string, at time.Time) error
+	// SignOutBut is SignOut of everything but a session and a grant; "" is none.
+	SignOutBut(userID string, at time.Time, session, grant string) error
 	Counter(key string) (limit.Counter, error)
 	PutCounter(limit.Counter) error
 	DeleteCounter(key string) error

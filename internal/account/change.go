@@ -212,52 +212,24 @@ func (c *change) mailTo(address string, m authenticator.Mail) error {
 // signOutOthers ends whatever else the person is signed in with (SEC S-32,
 // S-104): all but the browser and the sign-in that act here.
 func (c *change) signOutOthers(ctx context.Context) error {
-	sessions, err := c.a.Store.Sessions(ctx, c.account.ID)
+	session, err := c.session(ctx)
 	if err != nil {
-		return fmt.Errorf("account: sessions: %w", err)
+		return err
 	}
-	grants, err := c.a.Store.Grants(ctx, c.account.ID)
-	if err != nil {
-		return fmt.Errorf("account: grants: %w", err)
-	}
-	id, by, now := c.account.ID, c.by, c.now
-	c.spendRecoveries()
-	c.write(func(tx Tx) error {
-		for _, s := range sessions {
-			if s.ID == by.Session {
-				continue
-			}
-			if err := tx.Void(s.ID, now); err != nil {
-				return err
-			}
-		}
-		for _, g := range grants {
-			if g.Grant == by.Grant {
-				continue
-			}
-			if err := tx.Void(g.Grant, now); err != nil {
-				return err
-			}
-		}
-		return errors.Join(tx.EndOtherSessions(id, by.Session, now), tx.RevokeFamilies(id, by.Grant, now))
-	})
+	c.end(session, c.by.Grant)
 	return nil
 }
 
 // signOut ends everything that the person is signed in with.
 func (c *change) signOut() {
-	id, now := c.account.ID, c.now
-	c.account.SignedOutAt = now
-	c.write(func(tx Tx) error { return tx.SignOut(id, now) })
-	c.spendRecoveries()
+	c.end("", "")
 	c.record(audit.Event{Type: "user.session.clear"})
 }
 
-// spendRecoveries voids the recovery links that are out: they may lie in a mailbox
-// that is not the person's any more.
-func (c *change) spendRecoveries() {
+func (c *change) end(session, grant string) {
 	id, now := c.account.ID, c.now
-	c.write(func(tx Tx) error { return tx.SpendTickets(id, directory.Recovery, now) })
+	c.account.SignOut(now, session, grant)
+	c.write(func(tx Tx) error { return tx.SignOutBut(id, now, session, grant) })
 }
 
 const ticketPurpose = "tickets/data"

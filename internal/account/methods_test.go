@@ -251,3 +251,37 @@ func TestUX_P7_2_Devices(t *testing.T) {
 		t.Errorf("SEC S-104: what was issued to the phone is not void: %+v, %v", revoked, err)
 	}
 }
+
+// What has neither a session nor a family of its own ends with the others too: a
+// token of an app that may not renew, a finished sign-in that waits in a tab.
+func TestSEC_S104_AllButThisOne(t *testing.T) {
+	w := start(t)
+	a := w.person(old)
+	enter := func() (flow.Handle, session.Session) {
+		v := w.visit()
+		v.answer("identify", flow.Input{"identifier": old})
+		v.answer("challenge-authenticator", flow.Input{"credentials.passcode": w.mail(old).Code})
+		return flow.Handle{State: v.view.StateHandle}, must[[]session.Session](t)(w.Store.Sessions(t.Context(), a.ID))[0]
+	}
+	elsewhere, _ := enter()
+	parked, here := enter()
+	by := w.fresh(a)
+	by.Session = here.ID
+	if err := w.Account.EndOtherDevices(t.Context(), by); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Engine.Introspect(t.Context(), elsewhere, flow.Browser{}); problem.KindOf(err) != problem.Expired {
+		t.Errorf("the sign-in that waits elsewhere goes on: %v", err)
+	}
+	if v, err := w.Engine.Introspect(t.Context(), parked, flow.Browser{}); err != nil || v.Stage != flow.Success {
+		t.Errorf("the one that acts does not go on: %v", err)
+	}
+	kept := []string{here.ID, by.Grant}
+	if u := w.account(old); u.SignedOutAt.IsZero() || !slices.Equal(u.Kept, kept) {
+		t.Errorf("signed out %v, kept %v", u.SignedOutAt, u.Kept)
+	}
+	revoked := must[[]oauthRevocation](t)(w.Store.RevocationsSince(t.Context(), time.Time{}))
+	if !slices.ContainsFunc(revoked, func(r oauthRevocation) bool { return r.ID == a.ID && slices.Equal(r.Kept, kept) }) {
+		t.Errorf("tokens are not void: %+v", revoked)
+	}
+}

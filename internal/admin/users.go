@@ -265,9 +265,10 @@ func (s *Service) switchOff(ctx context.Context, id string, to directory.Status,
 			return nil, err
 		}
 		now := s.Now()
-		a.Status, a.SignedOutAt = to, now
+		a.Status = to
+		a.SignOut(now)
 		return func(tx Tx) error {
-			return errors.Join(tx.SignOut(a.ID, now), tx.SpendTickets(a.ID, directory.Recovery, now), tx.SpendTickets(a.ID, directory.Activation, now))
+			return errors.Join(tx.SignOut(a.ID, now), tx.SpendTickets(a.ID, directory.Activation, now))
 		}, nil
 	})
 }
@@ -311,7 +312,7 @@ func (s *Service) EndSessions(ctx context.Context, id string, tokens bool) error
 		if !tokens {
 			return func(tx Tx) error { return tx.EndSessions(a.ID, now) }, nil
 		}
-		a.SignedOutAt = now
+		a.SignOut(now)
 		return func(tx Tx) error { return tx.SignOut(a.ID, now) }, nil
 	})
 	return err
@@ -336,7 +337,8 @@ func (s *Service) DropMethod(ctx context.Context, id, method string) error {
 			return problem.New(problem.Forbidden, "E0000038", "The email address cannot be dropped: it is what tells who somebody is.")
 		}
 		a.Version++
-		a.UpdatedAt, a.SignedOutAt = now, now
+		a.UpdatedAt = now
+		a.SignOut(now)
 		var letters []outbox.Message
 		if !a.EmailVerifiedAt.IsZero() {
 			m, err := s.Post.Prepare(Letter{Kind: MethodRemoved, To: a.User, Method: s.Engine.NameOf(key), At: now})

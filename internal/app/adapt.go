@@ -68,15 +68,22 @@ type flowTx struct {
 
 // signOuts makes the revocation that voids a user's tokens, which is OAuth's.
 type signOuts struct {
-	revocation func(id string, at time.Time) oauth.Revocation
+	revocation func(id string, at time.Time, kept ...string) oauth.Revocation
 }
 
-// SignOut implements [flow.Tx] (SEC S-104). A change of address that waits for
-// its proof ends too: it may be somebody else's (SEC S-34).
-func (t flowTx) SignOut(userID string, at time.Time) error {
+// SignOut implements [flow.Tx] (SEC S-104). A change of address that waits for its
+// proof ends too, and the recovery links that are out do: they may be somebody
+// else's, or lie in a mailbox that is not the person's any more (SEC S-34).
+func (t flowTx) SignOut(userID string, at time.Time) error { return t.SignOutBut(userID, at, "", "") }
+
+// SignOutBut implements [account.Tx].
+func (t flowTx) SignOutBut(userID string, at time.Time, session, grant string) error {
+	var u directory.User
+	u.SignOut(at, session, grant)
 	return errors.Join(
-		t.EndSessions(userID, at), t.RevokeFamilies(userID, "", at), t.Revoke(t.signOuts.revocation(userID, at)),
-		t.SpendTickets(userID, directory.EmailChange, at))
+		t.EndOtherSessions(userID, session, at), t.RevokeFamilies(userID, grant, at),
+		t.Revoke(t.signOuts.revocation(userID, at, u.Kept...)),
+		t.SpendTickets(userID, directory.EmailChange, at), t.SpendTickets(userID, directory.Recovery, at))
 }
 
 // outboxStore gives the outbox its part.

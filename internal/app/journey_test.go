@@ -101,6 +101,9 @@ func startNode(tb testing.TB, config app.Config) *engine {
 		})
 	}
 	tb.Cleanup(e.stop)
+	if err := a.AwaitReady(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
 	e.http = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	return e
 }

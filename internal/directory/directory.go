@@ -3,6 +3,7 @@
 package directory
 
 import (
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -39,10 +40,26 @@ type User struct {
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 	// SignedOutAt is when the person was last signed out everywhere: no token and
-	// no session that began before counts (SEC S-104).
+	// no session that began before counts (SEC S-104), but those of Kept.
 	SignedOutAt time.Time
+	Kept        []string // ids of the session and the grant that went on then; none: all ended
 	// DeleteAt is when the account goes, if the person has asked for that.
 	DeleteAt time.Time
+}
+
+// SignOut ends all that began before, but what has one of the ids kept; an empty
+// id keeps nothing.
+func (u *User) SignOut(at time.Time, kept ...string) {
+	u.SignedOutAt, u.Kept = at, slices.DeleteFunc(kept, func(id string) bool { return id == "" })
+}
+
+// Keeps reports whether what has one of these ids went on when the person was
+// last signed out of everything else.
+func (u *User) Keeps(ids ...string) bool { return Kept(u.Kept, ids...) }
+
+// Kept reports whether one of ids is among kept; an empty one never is.
+func Kept(kept []string, ids ...string) bool {
+	return slices.ContainsFunc(ids, func(id string) bool { return id != "" && slices.Contains(kept, id) })
 }
 
 // An Enrollment is one user's registered use of an authenticator.

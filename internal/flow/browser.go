@@ -61,7 +61,7 @@ func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) (
 	if err != nil {
 		return nil, fmt.Errorf("flow: account of a session: %w", err)
 	}
-	if account.Status != directory.Active || row.CreatedAt.Before(account.SignedOutAt) {
+	if account.Status != directory.Active || row.CreatedAt.Before(account.SignedOutAt) && !account.Keeps(row.ID) {
 		return nil, nil
 	}
 	client, ok, err := e.clients.FlowClient(ctx, s.Request.ClientID)

@@ -55,7 +55,7 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 			return nil, errExpired()
 		case !tx.Activating && a.Status != directory.Active:
 			return nil, errExpired()
-		case tx.proven() && a.SignedOutAt.After(tx.since()):
+		case tx.proven() && a.SignedOutAt.After(tx.since()) && !a.Keeps(tx.Session):
 			return nil, errExpired()
 		}
 		t.account = &a

@@ -271,6 +271,12 @@ func (w *memoryTx) SignOut(userID string, at time.Time) error {
 				w.m.sessions[id] = s
 			}
 		}
+		for id, k := range w.m.tickets {
+			if k.UserID == userID && k.Kind == directory.Recovery && k.SpentAt.IsZero() {
+				k.SpentAt = at
+				w.m.tickets[id] = k
+			}
+		}
 	})
 }
 

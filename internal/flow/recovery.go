@@ -88,7 +88,9 @@ func changePassword(ctx context.Context, t *Turn, in Input) error {
 	}
 	t.record(audit.Event{Type: kind, Outcome: audit.Success, Authenticator: passwordKey})
 	t.notify(template, authenticator.Mail{Method: t.e.authenticators[passwordKey].Info().Name})
-	t.signOutEverywhere()
+	if err := t.signOutEverywhere(); err != nil {
+		return err
+	}
 	t.tx.Changed = true
 	if t.tx.Recovering {
 		t.unpause(passwordKey) // what was guessed at is gone (SEC S-49)
@@ -100,9 +102,7 @@ func changePassword(ctx context.Context, t *Turn, in Input) error {
 			t.end(problem.None, recoveryCompleted())
 		}
 	}
-	t.durable = true
-	t.move()
-	return t.useTicket()
+	return nil
 }
 
 // withoutPassword ends a recovery without a new password: what was forgotten
@@ -113,11 +113,8 @@ func withoutPassword(_ context.Context, t *Turn, _ Input) error {
 		t.notify("method-removed", authenticator.Mail{Method: t.e.authenticators[passwordKey].Info().Name})
 	}
 	t.unpause(passwordKey)
-	t.signOutEverywhere()
 	t.tx.Reset = true
-	t.durable = true
-	t.move()
-	return t.useTicket()
+	return t.signOutEverywhere()
 }
 
 func (t *Turn) removeEnrollment(en directory.Enrollment) {
@@ -180,13 +177,20 @@ func (t *Turn) notify(template string, m authenticator.Mail) {
 	t.mails = append(t.mails, Outgoing{Mail: m, Client: t.client, Request: t.tx.Request, At: t.now})
 }
 
-// signOutEverywhere ends every session and token of the person that began before now (SEC S-32, S-104).
-func (t *Turn) signOutEverywhere() {
-	t.changeUser(func(u *directory.User) { u.SignedOutAt = t.now })
+// signOutEverywhere ends every session and token of the person that began before
+// now (SEC S-32, S-104), and the recovery links that are out. The one that began
+// this goes first: it must not have been used elsewhere.
+func (t *Turn) signOutEverywhere() error {
+	if err := t.useTicket(); err != nil {
+		return err
+	}
+	t.changeUser(func(u *directory.User) { u.SignOut(t.now) })
 	t.tx.SignedOutAt = t.now
 	id, now := t.account.ID, t.now
 	t.writes = append(t.writes, func(tx Tx) error { return tx.SignOut(id, now) })
 	t.durable = true
+	t.move()
+	return nil
 }
 
 // changeUser changes the user's row, once however often it is called in a turn.

@@ -87,12 +87,13 @@ func (s *Server) access(ctx context.Context, i *issuer, raw, scope string) (*acc
 			"The access token must provide access to the scope '%s'.", scope)
 	}
 	user, err := s.activeUser(ctx, c.UserID)
+	grant, _ := grantIn(c.ID, accessPrefix)
 	switch {
 	case problem.KindOf(err) == problem.Forbidden:
 		return c, nil, errAccessUser
 	case err != nil:
 		return c, nil, err
-	case voidSince(user.SignedOutAt, c.IssuedAt): // this node may not have read the revocation yet
+	case voidSince(user.SignedOutAt, c.IssuedAt) && !user.Keeps(grant, c.Session): // this node may not have read the revocation yet
 		return c, nil, errAccessToken
 	}
 	return c, user, nil

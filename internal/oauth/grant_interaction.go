@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -53,8 +54,11 @@ func (s *Server) redeemInteractionCode(c *call, p params) (*issue, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !found.Since.IsZero() && user.SignedOutAt.After(found.Since) {
+		if !found.Since.IsZero() && user.SignedOutAt.After(found.Since) && !user.Keeps(found.Session) {
 			return nil, errCode
+		}
+		if ended, err := s.revocations.has(ctx, found.Session); ended || err != nil { // the device was signed out
+			return nil, cmp.Or(err, error(errCode))
 		}
 		i := &issue{
 			user: user, client: c.client, scopes: c.issuer.allowedScopes(c.client, found.Scopes), grant: grant,

@@ -131,7 +131,7 @@ func (s *Server) holder(ctx context.Context, f *RefreshFamily) (*directory.User,
 	if err != nil {
 		return nil, err
 	}
-	if out := user.SignedOutAt; !out.IsZero() && !f.CreatedAt.After(out) {
+	if out := user.SignedOutAt; !out.IsZero() && !f.CreatedAt.After(out) && !user.Keeps(f.Grant, f.Session) {
 		return nil, errNotActive
 	}
 	return user, nil

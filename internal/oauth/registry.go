@@ -10,10 +10,9 @@ import (
 	"github.com/stile-id/stile/internal/edge"
 )
 
-const (
-	registryAge  = time.Second // after which clients are read again: one that is switched off is so everywhere (SEC S-104)
-	registryMiss = time.Second // at most once in which a miss reads them again
-)
+// registryAge is after how long clients are read again: by then one that is new
+// or switched off is so on every node (SEC S-104).
+const registryAge = time.Second
 
 // A registry keeps all clients in memory: each request needs one, few ever change.
 type registry struct {
@@ -30,20 +29,17 @@ type clientSet struct {
 	origins map[string]bool
 }
 
-func (s *clientSet) within(age time.Duration, now time.Time) bool {
+func (s *clientSet) fresh(now time.Time) bool {
 	if s == nil {
 		return false
 	}
 	d := now.Sub(s.at)
-	return 0 <= d && d < age
+	return 0 <= d && d < registryAge
 }
 
 // get returns an enabled client, else errClientID. It must not be changed.
 func (r *registry) get(ctx context.Context, id string) (*Client, error) {
-	set, err := r.fresh(ctx, registryAge)
-	if err == nil && set.byID[id] == nil {
-		set, err = r.fresh(ctx, registryMiss)
-	}
+	set, err := r.read(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -57,14 +53,9 @@ func (r *registry) get(ctx context.Context, id string) (*Client, error) {
 // trusts reports whether an origin belongs to any client. Where the store does
 // not answer, what was known last still counts.
 func (r *registry) trusts(ctx context.Context, origin string) bool {
-	set, err := r.fresh(ctx, registryAge)
+	set, err := r.read(ctx)
 	if err != nil {
 		set = r.current.Load()
-	}
-	if set != nil && !set.origins[origin] {
-		if again, err := r.fresh(ctx, registryMiss); err == nil {
-			set = again
-		}
 	}
 	return set != nil && set.origins[origin]
 }
@@ -77,13 +68,13 @@ func (r *registry) forget() {
 	r.current.Store(nil)
 }
 
-func (r *registry) fresh(ctx context.Context, age time.Duration) (*clientSet, error) {
-	if set := r.current.Load(); set.within(age, r.now()) {
+func (r *registry) read(ctx context.Context) (*clientSet, error) {
+	if set := r.current.Load(); set.fresh(r.now()) {
 		return set, nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if set := r.current.Load(); set.within(age, r.now()) {
+	if set := r.current.Load(); set.fresh(r.now()) {
 		return set, nil
 	}
 	set := &clientSet{at: r.now(), byID: map[string]*Client{}, origins: map[string]bool{}}

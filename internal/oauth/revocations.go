@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/directory"
 )
 
 const (
@@ -48,7 +49,7 @@ func (r *revocations) voids(ctx context.Context, user string, issuedAt int64, id
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if v, ok := r.void[user]; ok && user != "" && voidSince(v.RevokedAt, issuedAt) {
+	if v, ok := r.void[user]; ok && user != "" && voidSince(v.RevokedAt, issuedAt) && !directory.Kept(v.Kept, ids...) {
 		return true, nil
 	}
 	for _, id := range ids {
@@ -143,9 +144,9 @@ func (r *revocations) add(rows ...Revocation) {
 func (s *Server) Revoked(rows ...Revocation) { s.revocations.add(rows...) }
 
 // Revocation voids what was issued until at under an id: a grant, a token, a
-// session, or a user.
-func (s *Server) Revocation(id string, at time.Time) Revocation {
-	return Revocation{ID: id, RevokedAt: at, ExpiresAt: at.Add(s.revocations.tokenLife + clockSkew)}
+// session, or a user, but for what has one of the ids kept.
+func (s *Server) Revocation(id string, at time.Time, kept ...string) Revocation {
+	return Revocation{ID: id, Kept: kept, RevokedAt: at, ExpiresAt: at.Add(s.revocations.tokenLife + clockSkew)}
 }
 
 // revocation voids a grant or a jti for as long as a token of it may live.

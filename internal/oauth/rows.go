@@ -80,4 +80,7 @@ type Revocation struct {
 	ID        string // a grant's id, a token's jti, a session's id, or a user's id
 	RevokedAt time.Time
 	ExpiresAt time.Time // may be purged after
+	// Kept are ids of a session and a grant that go on: what acted when a user was
+	// signed out of everything else.
+	Kept []string
 }

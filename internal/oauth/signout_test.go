@@ -110,12 +110,21 @@ func TestSEC_S104_Cascade(t *testing.T) {
 			e.store.edit(func(r *memoryRows) { r.signOutEverywhere(e.server, userID, e.clock.Now()) })
 		}, none},
 		{"user signed out everywhere, families not reached", offline, func(_ *testing.T, e *env, _ *reply, _ []string) {
-			e.store.edit(func(r *memoryRows) {
-				a := r.accounts[userID]
-				a.SignedOutAt = e.clock.Now()
-				r.accounts[userID] = a
-				r.void[userID] = e.server.Revocation(userID, e.clock.Now())
-			})
+			e.signOutBut()
+		}, none},
+		{"user signed out of all but this session", online, func(_ *testing.T, e *env, _ *reply, _ []string) {
+			e.signOutBut("ses" + userID)
+		}, works{access: true, userinfo: true, introspect: true}}, // an ID token has no session in it
+		{"user signed out of all but another session", online, func(_ *testing.T, e *env, _ *reply, _ []string) {
+			e.signOutBut("sesOther")
+		}, none},
+		{"user signed out of all but this grant", offline, func(_ *testing.T, e *env, _ *reply, _ []string) {
+			for _, f := range e.store.families {
+				e.signOutBut("", f.Grant)
+			}
+		}, all},
+		{"user signed out of all but another grant", offline, func(_ *testing.T, e *env, _ *reply, _ []string) {
+			e.signOutBut("", "grOther")
 		}, none},
 		{"user disabled", offline, func(_ *testing.T, e *env, _ *reply, _ []string) {
 			e.setStatus(directory.Disabled)
@@ -148,7 +157,7 @@ func TestSEC_S104_Cascade(t *testing.T) {
 			}
 			e.clock.Move(time.Second)
 			c.event(t, e, tokens, cookie)
-			e.clock.Move(registryAge) // no longer than a client is kept; revocations are read sooner
+			e.clock.Move(revocationsAge) // a node reads them again, and its clients, at the latest
 			for where, n := range nodes {
 				active := func(token string) bool {
 					r := n.post(introspectPath, form("client_id", spaID, "token", tokens.text(token)))
@@ -176,12 +185,23 @@ func TestSEC_S104_Cascade(t *testing.T) {
 
 // An iat has whole seconds: what may have been issued before a sign-out is void,
 // and what is issued right after it is not.
+// signOutBut signs the user out of all but what has one of the ids.
+func (e *env) signOutBut(kept ...string) {
+	e.store.edit(func(r *memoryRows) {
+		a := r.accounts[userID]
+		a.SignOut(e.clock.Now(), kept...)
+		r.accounts[userID] = a
+		r.void[userID] = e.server.Revocation(userID, e.clock.Now(), a.Kept...)
+	})
+}
+
 func TestSEC_S104_SignOutEverywhereInASecond(t *testing.T) {
 	e := newEnv(t)
 	e.clock.Move(100 * time.Millisecond)
 	before := e.redeem(scopes("openid", "offline_access"))
 	signOut := func() {
 		e.store.edit(func(r *memoryRows) { r.signOutEverywhere(e.server, userID, e.clock.Now()) })
+		e.server.Revoked(e.server.Revocation(userID, e.clock.Now())) // as whoever commits it does
 	}
 	e.clock.Move(400 * time.Millisecond)
 	signOut()

@@ -187,23 +187,26 @@ func (t *Tx) RevokeFamilies(userID, except string, at time.Time) error {
 }
 
 var selectRevocations = define("read revocations", `
-	SELECT id, revoked_at, expires_at FROM revocations WHERE revoked_at >= $1 ORDER BY revoked_at, id`)
+	SELECT id, revoked_at, expires_at, kept FROM revocations WHERE revoked_at >= $1 ORDER BY revoked_at, id`)
 
 // RevocationsSince implements [store.Reader].
 func (r *Reader) RevocationsSince(ctx context.Context, since time.Time) ([]oauth.Revocation, error) {
 	return list(ctx, r, selectRevocations, func(rows *sql.Rows) (v oauth.Revocation, err error) {
-		err = rows.Scan(&v.ID, at(&v.RevokedAt), at(&v.ExpiresAt))
+		var kept string
+		if err = rows.Scan(&v.ID, at(&v.RevokedAt), at(&v.ExpiresAt), &kept); err == nil {
+			err = fromJSON(kept, &v.Kept)
+		}
 		return v, err
 	}, micros(since))
 }
 
 var insertRevocation = define("revoke", `
-	INSERT INTO revocations (id, revoked_at, expires_at) VALUES ($1, $2, $3)
-	ON CONFLICT (id) DO UPDATE SET revoked_at = excluded.revoked_at, expires_at = excluded.expires_at
+	INSERT INTO revocations (id, revoked_at, expires_at, kept) VALUES ($1, $2, $3, $4)
+	ON CONFLICT (id) DO UPDATE SET revoked_at = excluded.revoked_at, expires_at = excluded.expires_at, kept = excluded.kept
 	WHERE excluded.revoked_at > revocations.revoked_at`)
 
 // Revoke implements [store.Tx].
 func (t *Tx) Revoke(v oauth.Revocation) error {
-	_, err := t.exec(insertRevocation, v.ID, micros(v.RevokedAt), micros(v.ExpiresAt))
+	_, err := t.exec(insertRevocation, v.ID, micros(v.RevokedAt), micros(v.ExpiresAt), asJSON(v.Kept))
 	return err
 }

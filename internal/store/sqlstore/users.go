@@ -13,7 +13,7 @@ import (
 )
 
 const userColumns = `u.id, u.version, u.status, u.email, u.canonical, u.first_name, u.last_name, u.locale,
-	u.attributes, u.groups, u.email_verified_at, u.created_at, u.updated_at, u.signed_out_at, u.delete_at`
+	u.attributes, u.groups, u.email_verified_at, u.created_at, u.updated_at, u.signed_out_at, u.kept, u.delete_at`
 
 const selectAccount = `
 	SELECT ` + userColumns + `,
@@ -29,7 +29,7 @@ var (
 // A userRow is what userColumns are scanned into.
 type userRow struct {
 	directory.User
-	attributes, groups string
+	attributes, groups, kept string
 }
 
 func (r *userRow) into() []any {
@@ -37,7 +37,7 @@ func (r *userRow) into() []any {
 	return []any{
 		&u.ID, &u.Version, &u.Status, &u.Email, &u.Canonical, &u.FirstName, &u.LastName, &u.Locale,
 		&r.attributes, &r.groups, at(&u.EmailVerifiedAt), at(&u.CreatedAt), at(&u.UpdatedAt),
-		at(&u.SignedOutAt), at(&u.DeleteAt),
+		at(&u.SignedOutAt), &r.kept, at(&u.DeleteAt),
 	}
 }
 
@@ -45,6 +45,9 @@ func (r *userRow) user() (directory.User, error) {
 	err := fromJSON(r.attributes, &r.Attributes)
 	if err == nil {
 		err = fromJSON(r.groups, &r.Groups)
+	}
+	if err == nil {
+		err = fromJSON(r.kept, &r.Kept)
 	}
 	return r.User, err
 }
@@ -115,8 +118,8 @@ func (r *Reader) DueDeletions(ctx context.Context, now time.Time, limit int) ([]
 var (
 	insertUser = define("insert user", `
 	INSERT INTO users (id, version, status, email, canonical, first_name, last_name, locale, attributes,
-		email_verified_at, created_at, updated_at, signed_out_at, delete_at, first_folded, last_folded, groups)
-	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17
+		email_verified_at, created_at, updated_at, signed_out_at, delete_at, first_folded, last_folded, groups, kept)
+	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18
 	WHERE NOT EXISTS (SELECT 1 FROM deleted_users WHERE id = $1)
 	ON CONFLICT DO NOTHING`)
 
@@ -133,13 +136,13 @@ var (
 const setUser = `
 	UPDATE users SET version = $2, status = $3, email = $4, canonical = $5, first_name = $6, last_name = $7,
 		locale = $8, attributes = $9, email_verified_at = $10, created_at = $11, updated_at = $12,
-		signed_out_at = $13, delete_at = $14, first_folded = $15, last_folded = $16`
+		signed_out_at = $13, delete_at = $14, first_folded = $15, last_folded = $16, kept = $18`
 
 func userArgs(u directory.User) []any {
 	return []any{
 		u.ID, u.Version, string(u.Status), u.Email, u.Canonical, u.FirstName, u.LastName, u.Locale,
 		asJSON(u.Attributes), micros(u.EmailVerifiedAt), micros(u.CreatedAt), micros(u.UpdatedAt),
-		micros(u.SignedOutAt), micros(u.DeleteAt), Fold(u.FirstName), Fold(u.LastName), asJSON(u.Groups),
+		micros(u.SignedOutAt), micros(u.DeleteAt), Fold(u.FirstName), Fold(u.LastName), asJSON(u.Groups), asJSON(u.Kept),
 	}
 }
 

@@ -37,6 +37,7 @@ var accountTests = []test{
 	{"user/allFields", func(t *testing.T, s store.Store) {
 		u := aUser("u1", "ada@example.com")
 		u.Groups, u.SignedOutAt, u.DeleteAt = []string{"00g1", `00g"2`}, later(time.Minute), later(time.Hour)
+		u.Kept = []string{"ses1", "gr1"}
 		e := anEnrollment("e1", "u1")
 		write(t, s, func(tx store.Tx) error {
 			if err := tx.InsertUser(u); err != nil {
@@ -48,7 +49,7 @@ var accountTests = []test{
 		same(t, read[directory.Account](t)(s.Account(ctx, "u1")), account)
 		same(t, read[[]directory.User](t)(s.Users(ctx, directory.Query{Limit: 1})), []directory.User{u})
 
-		u.Version, u.Groups, u.SignedOutAt, u.DeleteAt = 2, nil, later(2*time.Minute), time.Time{}
+		u.Version, u.Groups, u.SignedOutAt, u.DeleteAt, u.Kept = 2, nil, later(2*time.Minute), time.Time{}, nil
 		write(t, s, func(tx store.Tx) error { return tx.UpdateUser(u) })
 		account.User = u
 		same(t, read[directory.Account](t)(s.AccountByAddress(ctx, "ada@example.com")), account)

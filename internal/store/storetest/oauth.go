@@ -153,7 +153,7 @@ var oauthTests = []test{
 		same(t, len(read[[]oauth.Revocation](t)(s.RevocationsSince(ctx, later(time.Hour)))), 0)
 
 		again := all[0]
-		again.RevokedAt, again.ExpiresAt = later(time.Hour), later(2*time.Hour)
+		again.RevokedAt, again.ExpiresAt, again.Kept = later(time.Hour), later(2*time.Hour), []string{"gr1"}
 		earlier := all[1]
 		earlier.RevokedAt = earlier.RevokedAt.Add(-time.Second)
 		write(t, s, func(tx store.Tx) error { return errors.Join(tx.Revoke(again), tx.Revoke(earlier)) })

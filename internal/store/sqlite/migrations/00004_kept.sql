@@ -1,0 +1,6 @@
+-- What went on when a person was signed out of everything else: ids of the session
+-- and the grant that acted, as a JSON list; empty for none.
+
+-- +goose Up
+ALTER TABLE users ADD COLUMN kept TEXT NOT NULL DEFAULT '';
+ALTER TABLE revocations ADD COLUMN kept TEXT NOT NULL DEFAULT '';
