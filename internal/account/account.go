@@ -61,7 +61,8 @@ type Tx interface {
 	// SignOut ends every session and grant of a user and voids all that was issued
 	// to them, pending changes of address and recovery links included.
 	SignOut(userID string, at time.Time) error
-	// SignOutBut is SignOut of everything but a session and a grant; "" is none.
+	// SignOutBut is SignOut of everything but a session and a grant; a pending change
+	// of address stays.
 	SignOutBut(userID string, at time.Time, session, grant string) error
 	Counter(key string) (limit.Counter, error)
 	PutCounter(limit.Counter) error

@@ -216,20 +216,18 @@ func (c *change) signOutOthers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.end(session, c.by.Grant)
+	id, now, grant := c.account.ID, c.now, c.by.Grant
+	c.account.SignOut(now, session, grant)
+	c.write(func(tx Tx) error { return tx.SignOutBut(id, now, session, grant) })
 	return nil
 }
 
 // signOut ends everything that the person is signed in with.
 func (c *change) signOut() {
-	c.end("", "")
-	c.record(audit.Event{Type: "user.session.clear"})
-}
-
-func (c *change) end(session, grant string) {
 	id, now := c.account.ID, c.now
-	c.account.SignOut(now, session, grant)
-	c.write(func(tx Tx) error { return tx.SignOutBut(id, now, session, grant) })
+	c.account.SignOut(now)
+	c.write(func(tx Tx) error { return tx.SignOut(id, now) })
+	c.record(audit.Event{Type: "user.session.clear"})
 }
 
 const ticketPurpose = "tickets/data"

@@ -72,18 +72,21 @@ type signOuts struct {
 }
 
 // SignOut implements [flow.Tx] (SEC S-104). A change of address that waits for its
-// proof ends too, and the recovery links that are out do: they may be somebody
-// else's, or lie in a mailbox that is not the person's any more (SEC S-34).
-func (t flowTx) SignOut(userID string, at time.Time) error { return t.SignOutBut(userID, at, "", "") }
+// proof ends too: it may be somebody else's (SEC S-34).
+func (t flowTx) SignOut(userID string, at time.Time) error {
+	return errors.Join(t.SignOutBut(userID, at, "", ""), t.SpendTickets(userID, directory.EmailChange, at))
+}
 
-// SignOutBut implements [account.Tx].
+// SignOutBut implements [account.Tx]. The recovery links that are out end: they may
+// lie in a mailbox that is not the person's any more. A pending change of address
+// may be that of who acts here; nobody else has a token left to prove it with.
 func (t flowTx) SignOutBut(userID string, at time.Time, session, grant string) error {
 	var u directory.User
 	u.SignOut(at, session, grant)
 	return errors.Join(
 		t.EndOtherSessions(userID, session, at), t.RevokeFamilies(userID, grant, at),
 		t.Revoke(t.signOuts.revocation(userID, at, u.Kept...)),
-		t.SpendTickets(userID, directory.EmailChange, at), t.SpendTickets(userID, directory.Recovery, at))
+		t.SpendTickets(userID, directory.Recovery, at))
 }
 
 // outboxStore gives the outbox its part.
