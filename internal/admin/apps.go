@@ -115,7 +115,7 @@ func (s *Service) UpdateApp(ctx context.Context, id string, edit func(*orgfile.A
 		a := appOf(*c)
 		edit(&a)
 		next := clientOf(a)
-		next.ID, next.Secrets, next.Version, next.CreatedAt = c.ID, c.Secrets, c.Version, c.CreatedAt
+		next.ID, next.Secrets, next.Version, next.CreatedAt, next.EndedAt = c.ID, c.Secrets, c.Version, c.CreatedAt, c.EndedAt
 		ends := next.Disabled && !c.Disabled
 		*c = next
 		if c.Name == "" {
@@ -125,8 +125,8 @@ func (s *Service) UpdateApp(ctx context.Context, id string, edit func(*orgfile.A
 	})
 }
 
-// SwitchApp switches an app off or on. What is off signs nobody in, and its
-// refresh tokens are gone (SEC S-104).
+// SwitchApp switches an app off or on. What is off signs nobody in, and all that
+// was issued to it is of no use any more (SEC S-104).
 func (s *Service) SwitchApp(ctx context.Context, id string, on bool) (oauth.Client, error) {
 	return s.editApp(ctx, id, func(c *oauth.Client) (bool, error) {
 		if c.Disabled == !on {
@@ -192,6 +192,9 @@ func (s *Service) editApp(ctx context.Context, id string, edit func(*oauth.Clien
 			return err
 		}
 		c.Version, c.UpdatedAt = old.Version+1, s.Now()
+		if ends {
+			c.EndedAt = c.UpdatedAt
+		}
 		if err := c.Validate(); err != nil {
 			return causes(fieldsAt("app", err))
 		}
@@ -199,7 +202,7 @@ func (s *Service) editApp(ctx context.Context, id string, edit func(*oauth.Clien
 			if err := tx.UpdateClient(c); err != nil || !ends {
 				return err
 			}
-			return tx.RevokeClient(c.ID, s.Now())
+			return tx.RevokeClient(c.ID, c.EndedAt)
 		})
 	})
 	if errors.Is(err, errNoChange) {

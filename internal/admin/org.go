@@ -217,7 +217,7 @@ func (p *plan) app(st state, a orgfile.App, now time.Time) error {
 	old := st.clients[i]
 	if len(orgfile.Diff(orgfile.File{Apps: []orgfile.App{appOf(old)}}, orgfile.File{Apps: []orgfile.App{appOf(c)}})) > 0 {
 		p.update(old, func(into *oauth.Client) {
-			c.CreatedAt, c.Version = into.CreatedAt, into.Version
+			c.CreatedAt, c.Version, c.EndedAt = into.CreatedAt, into.Version, into.EndedAt
 			*into = c
 		}, now)
 	}
@@ -228,7 +228,11 @@ func (p *plan) update(old oauth.Client, change func(*oauth.Client), now time.Tim
 	c := old
 	change(&c)
 	c.Version, c.UpdatedAt = old.Version+1, now
-	p.clients = append(p.clients, planned{client: c, ends: c.Disabled && !old.Disabled || c.Public() != old.Public()})
+	ends := c.Disabled && !old.Disabled || c.Public() != old.Public()
+	if ends {
+		c.EndedAt = now
+	}
+	p.clients = append(p.clients, planned{client: c, ends: ends})
 	p.events = append(p.events, clientEvents(old, c)...)
 }
 
@@ -259,7 +263,6 @@ func (s *Service) write(ctx context.Context, st state, p plan) error {
 	if err != nil {
 		return err
 	}
-	now := s.Now()
 	err = s.change(ctx, nil, p.events, func(tx Tx) error {
 		if p.org {
 			if err := tx.ReplaceSetting(OrgSetting, st.raw, data); err != nil {
@@ -275,7 +278,7 @@ func (s *Service) write(ctx context.Context, st state, p plan) error {
 				return err
 			}
 			if c.ends {
-				if err := tx.RevokeClient(c.client.ID, now); err != nil {
+				if err := tx.RevokeClient(c.client.ID, c.client.EndedAt); err != nil {
 					return err
 				}
 			}

@@ -17,8 +17,8 @@ import (
 	"github.com/stile-id/stile/internal/store"
 )
 
-// voiding tells this node's OAuth core what a transaction has voided as soon as it
-// is committed, whoever wrote it; other nodes read it within a second (SEC S-104).
+// voiding tells this node's OAuth core what a transaction of others has voided as
+// soon as it is committed; other nodes read it within a second (SEC S-104).
 type voiding struct {
 	store.Store
 	voided func(...oauth.Revocation)
@@ -128,7 +128,7 @@ func (f *flowClients) FlowClient(ctx context.Context, id string) (flow.Client, b
 		ID: c.ID, Name: look.Name, Confidential: !c.Public(), LogoURI: look.LogoURL,
 		EmailCallback: c.EmailCallbackURI, SignUpURI: c.SignUpURI,
 		SignUp: policy.SignUp(c.SignUp), Enumeration: policy.Enumeration(c.Enumeration),
-		Access: c.AccessPolicy, Profile: c.ProfilePolicy,
+		Access: c.AccessPolicy, Profile: c.ProfilePolicy, EndedAt: c.EndedAt,
 	}
 	if out.Name == "" {
 		out.Name = c.Name
@@ -181,7 +181,7 @@ func (i interactions) Finished(ctx context.Context, code string) (oauth.Interact
 		ID: r.Transaction, ClientID: r.Request.ClientID, Server: r.Request.Server, UserID: r.UserID,
 		Scopes: r.Request.Scopes, RedirectURI: r.Request.RedirectURI, Nonce: r.Request.Nonce,
 		IP: r.Request.IP, UserAgent: r.Request.UserAgent, Session: r.Session,
-		CodeChallenge: r.Request.CodeChallenge, ACR: r.Request.ACR, AuthTime: r.AuthTime, AMR: r.AMR, Since: r.Since,
+		CodeChallenge: r.Request.CodeChallenge, ACR: r.Request.ACR, AuthTime: r.AuthTime, AMR: r.AMR, BegunAt: r.BegunAt, Since: r.Since,
 		Redeemed: r.Redeemed, Row: r,
 	}, nil
 }

@@ -129,6 +129,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	a := &App{log: c.Logger, now: c.Now, sealing: c.SealEvery}
+	plain := db // the OAuth core knows by itself what it voids
 	db = voiding{db, func(rows ...oauth.Revocation) { a.OAuth.Revoked(rows...) }}
 	a.Store = db
 	a.metrics = a.newMetrics()
@@ -172,7 +173,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	a.OAuth, err = oauth.New(oauth.Config{
 		PublicURL: c.PublicURL, Store: db, Keyring: keys, Interactions: interactions{a.Engine}, Sessions: a.Engine, Cookie: cookie,
 		InTx: func(ctx context.Context, fn func(oauth.Tx) error) error {
-			return db.InTx(ctx, store.Durable, func(tx store.Tx) error { return fn(tx) })
+			return plain.InTx(ctx, store.Durable, func(tx store.Tx) error { return fn(tx) })
 		},
 		TrustedOrigins: func() []string { return a.policies.Current().TrustedOrigins },
 		Servers:        c.Servers, Now: c.Now, Logger: c.Logger,

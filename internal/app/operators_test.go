@@ -55,6 +55,27 @@ func (e *engine) app(tb testing.TB) {
 		"stile":{"activationUri":"https://app.example/register","recoveryUri":"https://app.example/recover?x=1"}}}`)
 }
 
+// What an app was given before it was switched off does not come back with it.
+func TestSEC_S104_SwitchedOffAndOn(t *testing.T) {
+	e := start(t)
+	tokens, err := e.signUp(t.Context(), "ada@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := func() bool {
+		_, err := e.OAuth.CheckAccessToken(t.Context(), fmt.Sprint(tokens["access_token"]), "openid")
+		return err == nil
+	}
+	if !good() {
+		t.Error("not good to begin with")
+	}
+	for _, verb := range []string{"deactivate", "activate"} {
+		if e.must(t, "POST", "/apps/"+e.client+"/lifecycle/"+verb, ""); good() {
+			t.Errorf("good after %s", verb)
+		}
+	}
+}
+
 // Nothing of the management API is on the public listener, nor may a page in a
 // browser reach it where it is.
 func TestSEC_S129_NotOnThePublicListener(t *testing.T) {

@@ -99,3 +99,21 @@ func TestInvitationThatWasOvertaken(t *testing.T) {
 		t.Fatalf("the invitation signs in: %v", err)
 	}
 }
+
+// What an app had begun when it was switched off, or its secret was known to
+// others, does not go on once it may sign people in again.
+func TestSEC_S104_ClientEnded(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	before := r.begin()
+	r.client.EndedAt = r.clock()
+	if _, err := r.Introspect(t.Context(), before.handle, Browser{}); problem.KindOf(err) != problem.Expired {
+		t.Errorf("what was begun before: %v", err)
+	}
+	if _, err := before.try("identify", "identifier", ada); problem.KindOf(err) != problem.Expired {
+		t.Errorf("an answer to it: %v", err)
+	}
+	r.pass(time.Microsecond)
+	if after := r.begin(); after.last.Stage != Identify {
+		t.Errorf("what is begun after: %s", after.last.Stage)
+	}
+}

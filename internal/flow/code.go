@@ -27,6 +27,7 @@ type Result struct {
 	UserID      string
 	AuthTime    time.Time // of the newest proof
 	AMR         []string
+	BegunAt     time.Time
 	Since       time.Time // of no use if the person was signed out everywhere after it
 	Redeemed    bool
 	Session     string // of the browser at the engine; empty without
@@ -62,7 +63,10 @@ func (e *Engine) Finished(ctx context.Context, code string) (Result, error) {
 		!now.Before(row.ExpiresAt), !c.Redeemed && !now.Before(c.IssuedAt.Add(codeLife)):
 		return Result{}, errCode
 	}
-	r := Result{Transaction: id, Request: tx.Request, UserID: tx.Subject.UserID, Since: tx.since(), Redeemed: c.Redeemed}
+	r := Result{
+		Transaction: id, Request: tx.Request, UserID: tx.Subject.UserID, BegunAt: tx.CreatedAt,
+		Since: tx.since(), Redeemed: c.Redeemed,
+	}
 	var classes []policy.Class
 	for _, p := range tx.Proofs {
 		if !slices.Contains(r.AMR, p.AMR) {

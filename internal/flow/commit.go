@@ -40,7 +40,7 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("flow: client: %w", err)
 	}
-	if !ok { // switched off since
+	if !ok || !client.EndedAt.IsZero() && !tx.CreatedAt.After(client.EndedAt) { // switched off since
 		return nil, errExpired()
 	}
 	t := &Turn{e: e, tx: tx, org: e.policies(), client: client, now: now}

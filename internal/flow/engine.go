@@ -75,6 +75,7 @@ type Client struct {
 	Enumeration policy.Enumeration // empty: the organisation's
 	Access      string             // name of its access policy; empty: the default
 	Profile     string             // name of its profile enrollment policy; empty: the default
+	EndedAt     time.Time          // what it had begun until then is void (SEC S-104); zero: nothing
 }
 
 // Clients finds apps; ok is false for one that is unknown or switched off.

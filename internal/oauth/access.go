@@ -77,10 +77,14 @@ func (s *Server) access(ctx context.Context, i *issuer, raw, scope string) (*acc
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := s.clients.get(ctx, c.ClientID); problem.KindOf(err) == problem.Unauthenticated {
+	client, err := s.clients.get(ctx, c.ClientID)
+	switch {
+	case problem.KindOf(err) == problem.Unauthenticated:
 		return c, nil, errAccessClient
-	} else if err != nil {
+	case err != nil:
 		return c, nil, err
+	case client.ended(c.IssuedAt):
+		return c, nil, errAccessToken
 	}
 	if !covers(c.Scopes, scope) {
 		return c, nil, problem.New(problem.Forbidden, codeInsufficientScope,

@@ -38,6 +38,9 @@ func (s *Server) redeemInteractionCode(c *call, p params) (*issue, error) {
 		if found.Server != c.issuer.ID {
 			return nil, errCode
 		}
+		if ended := c.client.EndedAt; !ended.IsZero() && !found.BegunAt.After(ended) {
+			return nil, errCode
+		}
 		if found.Redeemed {
 			if err := c.revokeReused(grant, found.UserID, found.ID); err != nil {
 				return nil, err

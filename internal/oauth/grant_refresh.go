@@ -43,7 +43,7 @@ func (s *Server) redeemRefreshToken(c *call, p params) (*issue, error) {
 		if f.Server != c.issuer.ID {
 			return nil, errRefreshToken
 		}
-		if !f.RevokedAt.IsZero() {
+		if f.endedWith(c.client) {
 			return nil, errRefreshToken
 		}
 		state := c.issuer.stateOf(&f, generation, now)
@@ -138,7 +138,7 @@ func (s *Server) holder(ctx context.Context, f *RefreshFamily) (*directory.User,
 }
 
 func (c *call) newFamily(i *issue) *RefreshFamily {
-	now := began(i.at, i.user.SignedOutAt, time.Microsecond) // as exact as databases keep times
+	now := began(i.at, i.endedBefore(), time.Microsecond) // as exact as databases keep times
 	f := &RefreshFamily{
 		ID: directory.NewID(familyPrefix), Grant: i.grant, ClientID: c.client.ID, UserID: i.user.ID, Server: c.issuer.ID,
 		Scopes: i.scopes, AMR: i.amr, AuthTime: i.authTime, Generation: 1, RotatedAt: now, CreatedAt: now,

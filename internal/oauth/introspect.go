@@ -56,7 +56,7 @@ func (c *call) inspect(token string) (introspection, error) {
 	}
 	access, err := c.verifyAccess(ctx, c.issuer, token)
 	if err == nil {
-		if access.ClientID != c.client.ID {
+		if access.ClientID != c.client.ID || c.client.ended(access.IssuedAt) {
 			return introspection{}, nil
 		}
 		return introspection{
@@ -69,7 +69,7 @@ func (c *call) inspect(token string) (introspection, error) {
 		return introspection{}, err
 	}
 	id, err := c.verifyID(ctx, c.issuer, c.client.ID, token)
-	if errors.Is(err, errToken) {
+	if errors.Is(err, errToken) || err == nil && c.client.ended(id.IssuedAt) {
 		return introspection{}, nil
 	}
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *call) familyOf(token string) (*RefreshFamily, refreshState, error) {
 	if err != nil {
 		return nil, refreshEnded, err
 	}
-	if f.ClientID != c.client.ID || f.Server != c.issuer.ID || !f.RevokedAt.IsZero() {
+	if f.ClientID != c.client.ID || f.Server != c.issuer.ID || f.endedWith(c.client) {
 		return nil, refreshEnded, nil
 	}
 	return &f, c.issuer.stateOf(&f, generation, c.now()), nil

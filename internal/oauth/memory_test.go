@@ -309,6 +309,9 @@ func (j *journeys) Begin(_ context.Context, r InteractionRequest) (string, error
 func (j *journeys) finish(code string, i Interaction) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if i.BegunAt.IsZero() {
+		i.BegunAt = j.now()
+	}
 	j.finished[code] = journey{i, j.now()}
 }
 

@@ -60,19 +60,19 @@ func (r *revocations) voids(ctx context.Context, user string, issuedAt int64, id
 	return false, nil
 }
 
-// voidSince reports whether a token of a user who was signed out everywhere at a
-// time was issued until then. An iat has no part of a second: what may have been
+// voidSince reports whether a token was issued until what its user or its client
+// had ended. An iat has no part of a second: what may have been
 // issued before is void (SEC S-104).
-func voidSince(signedOut time.Time, issuedAt int64) bool {
-	return !signedOut.IsZero() && issuedAt <= signedOut.Unix()
+func voidSince(ended time.Time, issuedAt int64) bool {
+	return !ended.IsZero() && issuedAt <= ended.Unix()
 }
 
-// began is the time from which something of a user is in force that begins at
-// t: later than when they were last signed out everywhere, by the least that
-// its own time can tell. Else what follows a sign-out at once, as the sign-in
+// began is the time from which something is in force that begins at t: later than
+// when all of its user or client last ended, by the least that its own time can
+// tell. Else what follows a sign-out at once, as the sign-in
 // after a new password does, would be void with what was before.
-func began(t, signedOut time.Time, unit time.Duration) time.Time {
-	if next := signedOut.Truncate(unit).Add(unit); !signedOut.IsZero() && t.Before(next) {
+func began(t, ended time.Time, unit time.Duration) time.Time {
+	if next := ended.Truncate(unit).Add(unit); !ended.IsZero() && t.Before(next) {
 		return next
 	}
 	return t

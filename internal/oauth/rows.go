@@ -30,12 +30,22 @@ type Client struct {
 	LogoURI                string   `json:"logoUri,omitempty"`
 	Disabled               bool     `json:"disabled,omitempty"`
 
+	// EndedAt is when all ended that had been begun by the client or issued to it,
+	// as when it is switched off or its secret was known to others (SEC S-104).
+	EndedAt time.Time `json:"endedAt,omitzero"`
+
 	CreatedAt time.Time `json:"createdAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
 }
 
 // Public reports whether the client has no secret to keep (RFC 6749 §2.1).
 func (c *Client) Public() bool { return len(c.Secrets) == 0 }
+
+// ended reports whether a token that was issued then is of no use any more: it
+// came before the client ended what it had, or of another one with this id.
+func (c *Client) ended(issuedAt int64) bool {
+	return voidSince(c.EndedAt, issuedAt) || issuedAt < c.CreatedAt.Unix()
+}
 
 // A Key signs tokens of one authorization server.
 type Key struct {
@@ -71,6 +81,12 @@ type RefreshFamily struct {
 	IP        string
 	UserAgent string
 	Session   string // at the engine; empty without
+}
+
+// endedWith reports whether the family has ended, with its grant or with all that
+// its client had.
+func (f *RefreshFamily) endedWith(c *Client) bool {
+	return !f.RevokedAt.IsZero() || !c.EndedAt.IsZero() && !f.CreatedAt.After(c.EndedAt)
 }
 
 // A Revocation makes a token, or all tokens of a grant or a session, void until

@@ -112,7 +112,8 @@ type Interaction struct {
 	AMR           []string
 	IP            string // of the person, where they signed in
 	UserAgent     string
-	Session       string    // of the browser at the engine; empty without
+	Session       string // of the browser at the engine; empty without
+	BegunAt       time.Time
 	Since         time.Time // void if the person was signed out everywhere after it; zero: does not count
 	Redeemed      bool
 	Row           any // the flow's own

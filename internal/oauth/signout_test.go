@@ -139,13 +139,25 @@ func TestSEC_S104_Cascade(t *testing.T) {
 				clear(r.families)
 			})
 		}, none},
-		{"client disabled", offline, func(t *testing.T, e *env, _ *reply, _ []string) {
-			c, _ := e.server.Client(t.Context(), spaID)
-			c.Disabled = true
-			if err := e.server.UpdateClient(t.Context(), c); err != nil {
-				t.Error(err)
+		{"client disabled", offline, func(t *testing.T, e *env, _ *reply, _ []string) { e.switchClient() }, none},
+		{"client disabled and enabled again", offline, func(t *testing.T, e *env, _ *reply, _ []string) {
+			for range 2 {
+				e.switchClient()
 			}
 		}, none},
+		{"client's secret known to others", offline, func(t *testing.T, e *env, _ *reply, _ []string) {
+			e.endClient(spaID)
+		}, none},
+		{"client deleted, and another made with its id", offline, func(t *testing.T, e *env, _ *reply, _ []string) {
+			e.clock.Move(time.Second)
+			e.store.edit(func(r *memoryRows) {
+				c := r.clients[spaID]
+				c.CreatedAt = e.clock.Now()
+				r.clients[spaID] = c
+				clear(r.families)
+			})
+		}, none},
+		{"another client ended", offline, func(t *testing.T, e *env, _ *reply, _ []string) { e.endClient(otherID) }, all},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := newEnv(t)
@@ -183,8 +195,6 @@ func TestSEC_S104_Cascade(t *testing.T) {
 	}
 }
 
-// An iat has whole seconds: what may have been issued before a sign-out is void,
-// and what is issued right after it is not.
 // signOutBut signs the user out of all but what has one of the ids.
 func (e *env) signOutBut(kept ...string) {
 	e.store.edit(func(r *memoryRows) {
@@ -195,6 +205,48 @@ func (e *env) signOutBut(kept ...string) {
 	})
 }
 
+// switchClient switches the single-page app off or on.
+func (e *env) switchClient() {
+	e.t.Helper()
+	c := e.store.clients[spaID]
+	c.Disabled = !c.Disabled
+	if err := e.server.UpdateClient(e.t.Context(), c); err != nil {
+		e.t.Error(err)
+	}
+}
+
+// endClient writes what an operator's change of an app does that ends what the app has.
+func (e *env) endClient(id string) {
+	e.store.edit(func(r *memoryRows) {
+		c := r.clients[id]
+		c.EndedAt = e.clock.Now()
+		r.clients[id] = c
+	})
+}
+
+// What an app had begun ends with what was issued to it, and what it begins then
+// is in force at once.
+func TestSEC_S104_ClientEnded(t *testing.T) {
+	e := newEnv(t)
+	e.clock.Move(400 * time.Millisecond)
+	code := e.finish()
+	e.clock.Move(100 * time.Millisecond)
+	e.endClient(spaID)
+	e.clock.Move(registryAge)
+	if r := e.post(tokenPath, redemption(code)); r.Status != http.StatusBadRequest || r.text("error") != "invalid_grant" {
+		t.Errorf("a code of before: %d %s", r.Status, r.Raw)
+	}
+	e.endClient(spaID)
+	e.server.clients.forget()
+	code = e.finish(func(i *Interaction) { i.BegunAt = e.clock.Now().Add(time.Microsecond) })
+	tokens := e.post(tokenPath, redemption(code)) // in the same second
+	if r := e.userinfo(tokens.text("access_token")); r.Status != http.StatusOK {
+		t.Errorf("a token of after: %d %s", r.Status, r.Raw)
+	}
+}
+
+// An iat has whole seconds: what may have been issued before a sign-out is void,
+// and what is issued right after it is not.
 func TestSEC_S104_SignOutEverywhereInASecond(t *testing.T) {
 	e := newEnv(t)
 	e.clock.Move(100 * time.Millisecond)

@@ -35,6 +35,15 @@ type issue struct {
 	at time.Time
 }
 
+// endedBefore is when all that the user or the client had last ended; zero if it
+// never did.
+func (i *issue) endedBefore() time.Time {
+	if i.client.EndedAt.After(i.user.SignedOutAt) {
+		return i.client.EndedAt
+	}
+	return i.user.SignedOutAt
+}
+
 // tokenResponse is RFC 6749 §5.1. It must not have a state: okta-auth-js would
 // compare it with one that it does not expect (IDX §1.8).
 type tokenResponse struct {
@@ -82,7 +91,7 @@ func (c *call) token() error {
 
 // mint signs the tokens of an issue.
 func (s *Server) mint(ctx context.Context, iss *issuer, i *issue) (*tokenResponse, error) {
-	iat := began(i.at, i.user.SignedOutAt, time.Second)
+	iat := began(i.at, i.endedBefore(), time.Second)
 	key, err := s.keys.signer(ctx, iss.ID, iss.AccessTokenAlg)
 	if err != nil {
 		return nil, err

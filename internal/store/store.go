@@ -205,9 +205,7 @@ type Tx interface {
 	// RotateRefreshFamily moves a live family from generation f.Generation-1 to
 	// f.Generation and writes RotatedAt and IdleUntil, else ErrStale.
 	RotateRefreshFamily(f oauth.RefreshFamily) error
-	// RevokeRefreshFamily ends one family, or all of a grant, that are still live;
-	// none is no error.
-	RevokeRefreshFamily(id string, at time.Time) error
+	// RevokeGrant ends all families of a grant that are still live; none is no error.
 	RevokeGrant(grant string, at time.Time) error
 	// RevokeFamilies ends all live families of a user but those of the grant except; "" excepts none.
 	RevokeFamilies(userID, except string, at time.Time) error

@@ -135,9 +135,6 @@ var (
 	UPDATE refresh_families SET generation = $2, rotated_at = $3, idle_until = $4
 	WHERE id = $1 AND generation + 1 = $2 AND revoked_at = 0`)
 
-	revokeFamily = define("revoke refresh family", `
-	UPDATE refresh_families SET revoked_at = $2 WHERE id = $1 AND revoked_at = 0`)
-
 	revokeGrant = define("revoke grant", `
 	UPDATE refresh_families SET revoked_at = $2 WHERE grant_id = $1 AND revoked_at = 0`)
 
@@ -160,12 +157,6 @@ func (t *Tx) InsertRefreshFamily(f oauth.RefreshFamily) error {
 // RotateRefreshFamily implements [store.Tx].
 func (t *Tx) RotateRefreshFamily(f oauth.RefreshFamily) error {
 	return t.write(store.ErrStale, rotateFamily, f.ID, f.Generation, micros(f.RotatedAt), micros(f.IdleUntil))
-}
-
-// RevokeRefreshFamily implements [store.Tx].
-func (t *Tx) RevokeRefreshFamily(id string, at time.Time) error {
-	_, err := t.exec(revokeFamily, id, micros(at))
-	return err
 }
 
 // RevokeGrant implements [store.Tx].
