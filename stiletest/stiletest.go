@@ -42,7 +42,7 @@ type settings struct {
 	org         policy.Org
 	limits      flow.Limits
 	redirectURI string
-	smtp        string
+	smtp        []string
 	dir         string
 	logger      *slog.Logger
 	servers     []oauth.AuthorizationServer
@@ -83,7 +83,7 @@ func RedirectURI(uri string) Option { return func(s *settings) { s.redirectURI =
 
 // SMTP delivers mail to a server too, for example smtp://127.0.0.1:2525; a test
 // that wants mail to fail names one that refuses or is not there.
-func SMTP(url string) Option { return func(s *settings) { s.smtp = url } }
+func SMTP(url string) Option { return func(s *settings) { s.smtp = []string{url} } }
 
 // ProductionLimits makes people wait for another mail as long as in production;
 // without it a test may ask for one at once.

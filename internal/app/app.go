@@ -51,7 +51,9 @@ type Config struct {
 	// TrustedProxies are believed what they say of their clients (SEC S-111).
 	TrustedProxies []netip.Prefix
 
-	SMTP    string // delivers mail there; empty: to the inbox only
+	// SMTP are the relays that mail is delivered to, the preferred one first; none:
+	// to the inbox only.
+	SMTP    []string
 	Sender  string // From of mails; default: an address at the public host
 	ReplyTo string
 	Inbox   bool // the development inbox, with its routes
@@ -92,7 +94,7 @@ type App struct {
 	now      func() time.Time
 	stop     context.CancelFunc
 	workers  sync.WaitGroup
-	smtp     *mail.SMTP // nil without
+	relays   *mail.Relays // nil without
 	metrics  *metrics.Metrics
 	state    readiness
 }
@@ -290,8 +292,8 @@ func (a *App) Close(ctx context.Context) error {
 		a.workers.Wait()
 		err = errors.Join(err, a.sealer.Seal(ctx))
 	}
-	if a.smtp != nil {
-		err = errors.Join(err, a.smtp.Close())
+	if a.relays != nil {
+		err = errors.Join(err, a.relays.Close())
 	}
 	if cerr := a.Store.Close(); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("close the database: %w", cerr))

@@ -45,9 +45,9 @@ func checkFiles(t *config.Settings, f *config.Faults) {
 }
 
 func checkMail(t *config.Settings, f *config.Faults) {
-	if t.SMTP != "" {
-		if s, err := mail.NewSMTP(t.SMTP, mail.SMTPOptions{}); err != nil { // which tells no password
-			f.Add("smtp", "%s", strings.TrimPrefix(err.Error(), "mail: "))
+	for i, u := range t.SMTP {
+		if s, err := mail.NewSMTP(u, mail.SMTPOptions{}); err != nil { // which tells no password
+			f.Add(config.RelayKeys[i], "%s", strings.TrimPrefix(err.Error(), "mail: "))
 		} else {
 			_ = s.Close()
 		}
@@ -67,7 +67,7 @@ func checkMail(t *config.Settings, f *config.Faults) {
 	}
 }
 
-// connect tries what --connect asks for: PostgreSQL and the SMTP server.
+// connect tries what --connect asks for: PostgreSQL and the SMTP servers.
 func connect(ctx context.Context, t *config.Settings, f *config.Faults) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -76,12 +76,14 @@ func connect(ctx context.Context, t *config.Settings, f *config.Faults) error {
 			f.Add("database", "%v", err)
 		}
 	}
-	s, err := mail.NewSMTP(t.SMTP, mail.SMTPOptions{})
-	if err == nil {
-		err = errors.Join(s.Try(ctx), s.Close())
-	}
-	if err != nil {
-		f.Add("smtp", "%v", err)
+	for i, u := range t.SMTP {
+		s, err := mail.NewSMTP(u, mail.SMTPOptions{})
+		if err == nil {
+			err = errors.Join(s.Try(ctx), s.Close())
+		}
+		if err != nil {
+			f.Add(config.RelayKeys[i], "%v", err)
+		}
 	}
 	return f.Err()
 }

@@ -66,10 +66,15 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	}
 
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: devLevel()}))
+	var relays []string
+	if c.SMTP != "" {
+		relays = []string{c.SMTP}
+	}
 	var a *App
 	err = inTurn(ctx, func() error {
 		a, err = New(ctx, Config{
-			Dir: c.Data, Database: c.Database, PublicURL: c.PublicURL, Policy: org, Overlay: overlay, Limits: flow.DevelopmentLimits(), SMTP: c.SMTP, Inbox: true, KeepInbox: true, Logger: logger,
+			Dir: c.Data, Database: c.Database, PublicURL: c.PublicURL, Policy: org, Overlay: overlay,
+			Limits: flow.DevelopmentLimits(), SMTP: relays, Inbox: true, KeepInbox: true, Logger: logger,
 		})
 		return err
 	})

@@ -33,11 +33,17 @@ func (a *App) post(c Config) (*mail.Post, error) {
 		}
 		a.Inbox = p.Inbox
 	}
-	if c.SMTP != "" {
-		if p.SMTP, err = mail.NewSMTP(c.SMTP, mail.SMTPOptions{}); err != nil {
+	var relays []*mail.SMTP
+	for _, u := range c.SMTP {
+		s, err := mail.NewSMTP(u, mail.SMTPOptions{})
+		if err != nil {
 			return nil, err
 		}
-		a.smtp = p.SMTP
+		relays = append(relays, s)
+	}
+	if len(relays) > 0 {
+		p.SMTP = mail.NewRelays(c.Now, c.Logger, relays...)
+		a.relays = p.SMTP
 	}
 	return p, nil
 }

@@ -26,6 +26,7 @@ type Serve struct {
 	MasterKeyFile string `name:"master-key-file" env:"STILE_MASTER_KEY_FILE" placeholder:"FILE" help:"The master key, readable by the engine alone (master.key in --data)."`
 
 	SMTP          string `name:"smtp" env:"STILE_SMTP" secret:"" placeholder:"URL" help:"Where mail is delivered: smtp://user:password@host:587 or smtps://. Needed."`
+	SMTPFallback  string `name:"smtp-fallback" env:"STILE_SMTP_FALLBACK" secret:"" placeholder:"URL" help:"Where mail is delivered while the first server fails, in the same form. Default: nowhere."`
 	MailFrom      string `name:"mail-from" env:"STILE_MAIL_FROM" placeholder:"ADDRESS" help:"Sender of mail. Needed."`
 	MailReplyTo   string `name:"mail-reply-to" env:"STILE_MAIL_REPLY_TO" placeholder:"ADDRESS" help:"Where answers to mail go."`
 	CodeInSubject string `name:"code-in-subject" env:"STILE_CODE_IN_SUBJECT" placeholder:"BOOL" help:"Whether the code stands in the mail's subject too (true)."`
@@ -57,8 +58,9 @@ type Settings struct {
 	Data, Database, MasterKeyFile string
 	MakeMasterKey                 bool
 
-	SMTP, MailFrom, MailReplyTo string
-	CodeInSubject               bool
+	SMTP                  []string // the preferred one first; RelayKeys are their settings
+	MailFrom, MailReplyTo string
+	CodeInSubject         bool
 
 	AccessTokenAlg  string
 	AccessTokenLife time.Duration
@@ -72,11 +74,14 @@ type Settings struct {
 	source map[string]string // by key: where the value comes from
 }
 
+// RelayKeys are the settings that Settings.SMTP comes from, by place.
+var RelayKeys = []string{"smtp", "smtp_fallback"}
+
 // settings reads what s says, and notes what is wrong with it.
 func (s Serve) settings(f *Faults) *Settings {
 	t := &Settings{
 		TLSCert: s.TLSCert, TLSKey: s.TLSKey, MakeMasterKey: s.MakeMasterKey,
-		Data: or(s.Data, "/var/lib/stile"), Database: s.Database, SMTP: s.SMTP, MailFrom: s.MailFrom, MailReplyTo: s.MailReplyTo,
+		Data: or(s.Data, "/var/lib/stile"), Database: s.Database, MailFrom: s.MailFrom, MailReplyTo: s.MailReplyTo,
 		AccessTokenAlg: or(s.AccessTokenAlg, "RS256"), Listen: or(s.Listen, "localhost:9000"), MetricsListen: s.MetricsListen,
 	}
 	t.MasterKeyFile = or(s.MasterKeyFile, filepath.Join(t.Data, "master.key"))
@@ -85,7 +90,12 @@ func (s Serve) settings(f *Faults) *Settings {
 	if checkDatabase(s.Database) != nil { // nothing of the value is told: a password may stand there
 		f.Add("database", "not of the form postgres://user:password@host/name")
 	}
-	f.need("smtp", s.SMTP)
+	if f.need("smtp", s.SMTP) {
+		t.SMTP = append(t.SMTP, s.SMTP)
+		if s.SMTPFallback != "" {
+			t.SMTP = append(t.SMTP, s.SMTPFallback)
+		}
+	}
 	f.need("mail_from", s.MailFrom)
 	switch or(s.CodeInSubject, "true") {
 	case "true":

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/mail"
 	"os"
 	"path/filepath"
@@ -193,7 +194,7 @@ func TestUX_P8_3_Wait(t *testing.T) {
 func TestPost(t *testing.T) {
 	r := &relay{}
 	b := newInbox(t)
-	p := &Post{Composer: newComposer(t), Inbox: b, SMTP: dialer(t, "smtp://"+serve(t, r, cleartext))}
+	p := &Post{Composer: newComposer(t), Inbox: b, SMTP: NewRelays(time.Now, slog.New(slog.DiscardHandler), dialer(t, "smtp://"+serve(t, r, cleartext)))}
 	payload, err := json.Marshal(message(SignUp))
 	if err != nil {
 		t.Fatal(err)

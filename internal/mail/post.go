@@ -13,7 +13,7 @@ import (
 type Post struct {
 	Composer *Composer
 	Inbox    *Inbox
-	SMTP     *SMTP
+	SMTP     *Relays
 }
 
 // Deliver returns errors of package outbox. What cannot be composed is refused:

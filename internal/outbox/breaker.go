@@ -1,31 +1,35 @@
 package outbox
 
 import (
+	"cmp"
 	"sync"
 	"time"
 )
 
-// A breaker opens after so many failures in a row; then one message each
-// interval is tried as a probe, and the first success closes it (REL R-07).
+// What a Breaker does where nothing else is said (REL R-07).
 const (
 	breakerFailures = 10
 	breakerProbe    = 15 * time.Second
 )
 
-type breaker struct {
+// A Breaker opens after so many failures in a row; then one message each 15 s is
+// tried as a probe, and the first success closes it.
+type Breaker struct {
+	After int // failures; default 10
+
 	mu       sync.Mutex
 	failures int
 	until    time.Time // open: no probe before
 	probing  bool
 }
 
-// allow reports whether a message may be tried now, and if not, when it is
-// worth asking again. Whoever was allowed must call record or abandon.
-func (b *breaker) allow(now time.Time) (bool, time.Time) {
+// Allow reports whether a message may be tried now, and if not, when it is
+// worth asking again. Whoever was allowed must call Record or Abandon.
+func (b *Breaker) Allow(now time.Time) (bool, time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.failures < breakerFailures:
+	case !b.open():
 		return true, now
 	case now.Before(b.until):
 		return false, b.until
@@ -36,13 +40,13 @@ func (b *breaker) allow(now time.Time) (bool, time.Time) {
 	return true, now
 }
 
-// due reports whether allow would say yes: to all messages, or to one as a
+// due reports whether Allow would say yes: to all messages, or to one as a
 // probe. next is when to ask again if to none.
-func (b *breaker) due(now time.Time) (all, probe bool, next time.Time) {
+func (b *Breaker) due(now time.Time) (all, probe bool, next time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.failures < breakerFailures:
+	case !b.open():
 		return true, false, now
 	case now.Before(b.until):
 		return false, false, b.until
@@ -52,27 +56,29 @@ func (b *breaker) due(now time.Time) (all, probe bool, next time.Time) {
 	return false, true, now
 }
 
-// record takes the result of a try. It reports whether the breaker opened or
+// Record takes the result of a try. It reports whether the breaker opened or
 // closed by it.
-func (b *breaker) record(now time.Time, ok bool) (opened, closed bool) {
+func (b *Breaker) Record(now time.Time, ok bool) (opened, closed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	wasOpen := b.failures >= breakerFailures
+	wasOpen := b.open()
 	b.probing = false
 	if ok {
 		b.failures = 0
 		return false, wasOpen
 	}
 	b.failures++
-	if b.failures >= breakerFailures {
+	if b.open() {
 		b.until = now.Add(breakerProbe)
 	}
-	return !wasOpen && b.failures >= breakerFailures, false
+	return !wasOpen && b.open(), false
 }
 
-// abandon gives back a permission without a result.
-func (b *breaker) abandon() {
+// Abandon gives back a permission without a result.
+func (b *Breaker) Abandon() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.probing = false
 }
+
+func (b *Breaker) open() bool { return b.failures >= cmp.Or(b.After, breakerFailures) }

@@ -96,7 +96,7 @@ type Outbox struct {
 // A lane is where messages of one kind go.
 type lane struct {
 	Deliverer
-	breaker breaker
+	breaker Breaker
 }
 
 // New returns an outbox that delivers nothing before Start.

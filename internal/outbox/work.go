@@ -48,7 +48,7 @@ func (o *Outbox) carry(m Message) {
 		o.report(o.putOff(m, "kind", now.Add(breakerProbe)))
 		return
 	}
-	allowed, next := l.breaker.allow(now)
+	allowed, next := l.breaker.Allow(now)
 	if !allowed {
 		o.report(o.putOff(m, "unavailable", latest(next, now.Add(min(now.Sub(m.CreatedAt), bounceMax)))))
 		return
@@ -59,7 +59,7 @@ func (o *Outbox) carry(m Message) {
 	cancel()
 
 	if err != nil && o.aborted.Err() != nil {
-		l.breaker.abandon()
+		l.breaker.Abandon()
 		m.LeasedUntil = time.Time{}
 		o.report(m)
 		return
@@ -141,7 +141,7 @@ func (m Message) done(s Status, class string) Message {
 func (m Message) ended() bool { return m.Status != Queued && m.Status != Delayed }
 
 func (o *Outbox) record(l *lane, kind string, now time.Time, ok bool) {
-	opened, closed := l.breaker.record(now, ok)
+	opened, closed := l.breaker.Record(now, ok)
 	switch {
 	case opened:
 		o.log.Error("outbox: deliveries fail one after the other, trying one at a time", "kind", kind, "every", breakerProbe)
