@@ -242,7 +242,7 @@ func (p *production) signUp(client, address string) (accessToken string) {
 }
 
 func TestServe(t *testing.T) {
-	p := produce(t, "trusted_proxies: 127.0.0.0/8\naccess_token_alg: ES256\nshutdown_drain: 1s\n")
+	p := produce(t, "trusted_proxies: 127.0.0.0/8\nhosts: [stile.internal]\naccess_token_alg: ES256\nshutdown_drain: 1s\n")
 	data := " --data " + filepath.Join(p.dir, "data")
 	stile(t, "clients add app --id app --public --redirect-uri https://app.example/cb"+data)
 	token := p.signUp("app", "ada@example.com")
@@ -253,6 +253,22 @@ func TestServe(t *testing.T) {
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 404, "/dev/inbox": 404, "/api/v1/users": 404} {
 		if got := p.status(p.url + path); got != want {
 			t.Errorf("public %s: %d", path, got)
+		}
+	}
+
+	for host, want := range map[string]int{"stile.internal": 200, "evil.example": 421} { // SEC S-136
+		r, err := http.NewRequestWithContext(t.Context(), "GET", p.url+"/oauth2/default/v1/keys", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = host
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("for %s: %d", host, res.StatusCode)
 		}
 	}
 
@@ -278,7 +294,7 @@ func TestServe(t *testing.T) {
 	}
 	defer slow.Close()
 	const body = "token=x&client_id=app"
-	fmt.Fprintf(slow, "POST /oauth2/default/v1/revoke HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body))
+	fmt.Fprintf(slow, "POST /oauth2/default/v1/revoke HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", len(body))
 	answers := bufio.NewReader(slow)
 	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") { // it waits for the body
 		t.Fatalf("%q, %v", line, err)

@@ -48,6 +48,9 @@ type Config struct {
 	Limits  flow.Limits
 	Servers []oauth.AuthorizationServer // default: oauth's
 
+	// Hosts are names under which requests may come, beside PublicURL's and those of
+	// this machine alone.
+	Hosts []string
 	// TrustedProxies are believed what they say of their clients (SEC S-111).
 	TrustedProxies []netip.Prefix
 
@@ -231,7 +234,8 @@ func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cook
 	mux.HandleFunc("GET /healthz", alive)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { a.tellReady(w, r, false) })
 	mux.Handle("/", a.OAuth.Handler())
-	door := edge.WithRequestID(directory.NewID, sourced(edge.SecureHeaders(a.logged(a.contained(a.leaving(mux))))))
+	known := edge.KnownHosts(append([]string{hostname(c.PublicURL)}, c.Hosts...), []string{"/healthz", "/readyz"}, mux)
+	door := edge.WithRequestID(directory.NewID, sourced(edge.SecureHeaders(a.logged(a.contained(a.leaving(known))))))
 	return edge.BehindProxies(c.TrustedProxies, door)
 }
 

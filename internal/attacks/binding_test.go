@@ -167,8 +167,8 @@ func TestSEC_T08_HostHeadersAreNotBelieved(t *testing.T) {
 	e := stiletest.Start(t)
 	absolute := regexp.MustCompile(`https?://[^"'<>\s\\]+`)
 	for i, h := range []http.Header{
-		{"Host": {"evil.example"}},
-		{"Host": {"evil.example:80"}},
+		{"Host": {"evil.localhost"}}, // any other is refused, SEC S-136
+		{"Host": {"evil.localhost:80"}},
 		{"X-Forwarded-Host": {"evil.example"}},
 		{"X-Forwarded-Host": {"evil.example"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Port": {"8443"}},
 		{"X-Forwarded-Proto": {"javascript"}},

@@ -17,6 +17,7 @@ import (
 type Serve struct {
 	PublicURL      string   `name:"public-url" env:"STILE_PUBLIC_URL" placeholder:"URL" help:"Address of the engine as browsers see it, https://host. Needed."`
 	Listen         string   `name:"listen" env:"STILE_LISTEN" placeholder:"HOST:PORT" help:"Where the engine listens (localhost:9000)."`
+	Hosts          []string `name:"hosts" env:"STILE_HOSTS" placeholder:"NAME" help:"Names under which requests may come beside that of the public URL, as of an internal network, separated by commas."`
 	TLSCert        string   `name:"tls-cert" env:"STILE_TLS_CERT" placeholder:"FILE" help:"Certificate chain, to answer in TLS without a proxy."`
 	TLSKey         string   `name:"tls-key" env:"STILE_TLS_KEY" placeholder:"FILE" help:"Its private key, readable by the engine alone."`
 	TrustedProxies []string `name:"trusted-proxies" env:"STILE_TRUSTED_PROXIES" placeholder:"ADDRESS" help:"Proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas."`
@@ -54,6 +55,7 @@ type Settings struct {
 	Listen          string
 	TLSCert, TLSKey string // both or neither
 	TrustedProxies  []netip.Prefix
+	Hosts           []string
 
 	Data, Database, MasterKeyFile string
 	MakeMasterKey                 bool
@@ -80,7 +82,7 @@ var RelayKeys = []string{"smtp", "smtp_fallback"}
 // settings reads what s says, and notes what is wrong with it.
 func (s Serve) settings(f *Faults) *Settings {
 	t := &Settings{
-		TLSCert: s.TLSCert, TLSKey: s.TLSKey, MakeMasterKey: s.MakeMasterKey,
+		Hosts: s.Hosts, TLSCert: s.TLSCert, TLSKey: s.TLSKey, MakeMasterKey: s.MakeMasterKey,
 		Data: or(s.Data, "/var/lib/stile"), Database: s.Database, MailFrom: s.MailFrom, MailReplyTo: s.MailReplyTo,
 		AccessTokenAlg: or(s.AccessTokenAlg, "RS256"), Listen: or(s.Listen, "localhost:9000"), MetricsListen: s.MetricsListen,
 	}
@@ -159,6 +161,11 @@ func (s Serve) listeners(t *Settings, f *Faults) {
 	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		f.Add("tls_cert", "goes together with tls_key")
+	}
+	for _, h := range t.Hosts {
+		if strings.ContainsAny(h, "/: *") {
+			f.Add("hosts", "%q is not a host name", h)
+		}
 	}
 	host, port, err := net.SplitHostPort(t.Listen)
 	open := !loopback(host)
