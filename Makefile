@@ -17,7 +17,11 @@ test-long: ## Run the tests that take hours too: load, timing, fuzzing
 	@scripts/test.sh --long
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: ## Measure journeys beside a floor, on SQLite and PostgreSQL (docs/performance.md)
+	@scripts/bench.sh
+
+.PHONY: bench-parts
+bench-parts: ## Run the benchmarks of single parts
 	go test -run='^$$' -bench=. -benchmem ./...
 
 .PHONY: fmt
