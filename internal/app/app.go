@@ -65,6 +65,9 @@ type Config struct {
 	// KeepInbox keeps its mail in Dir over a restart.
 	KeepInbox bool
 
+	// Traces is where spans go, OTLP over HTTP such as http://localhost:4318; empty: nowhere.
+	Traces string
+
 	// LazyWait is how long what can wait does wait to share a commit; default the database's.
 	LazyWait time.Duration
 	// SealEvery is how often the audit log is sealed; default audit.SealEvery.
@@ -99,6 +102,7 @@ type App struct {
 	workers  sync.WaitGroup
 	relays   *mail.Relays // nil without
 	metrics  *metrics.Metrics
+	tracing  *tracing
 	state    readiness
 }
 
@@ -134,6 +138,12 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	a := &App{log: c.Logger, now: c.Now, sealing: c.SealEvery}
+	if a.tracing, err = newTracing(ctx, c.Traces, len(c.TrustedProxies) > 0, c.Logger); err != nil {
+		return nil, err
+	}
+	if a.tracing != nil {
+		db = tracedStore{db, a.tracing}
+	}
 	plain := db // the OAuth core knows by itself what it voids
 	db = voiding{db, func(rows ...oauth.Revocation) { a.OAuth.Revoked(rows...) }}
 	a.Store = db
@@ -144,8 +154,12 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	var deliver outbox.Deliverer = post
+	if a.tracing != nil {
+		deliver = tracedDeliverer{post, mail.Kind, a.tracing}
+	}
 	a.outbox = outbox.New(outbox.Config{
-		Store: outboxStore{db}, Keyring: keys, Deliver: map[string]outbox.Deliverer{mail.Kind: post},
+		Store: outboxStore{db}, Keyring: keys, Deliver: map[string]outbox.Deliverer{mail.Kind: deliver},
 		Observe: func(kind string, s outbox.Status) { a.metrics.Tried(kind, string(s)) },
 		Now:     c.Now, Logger: c.Logger,
 	})
@@ -299,6 +313,7 @@ func (a *App) Close(ctx context.Context) error {
 	if a.relays != nil {
 		err = errors.Join(err, a.relays.Close())
 	}
+	a.tracing.stop(ctx)
 	if cerr := a.Store.Close(); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("close the database: %w", cerr))
 	}

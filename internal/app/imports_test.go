@@ -132,7 +132,7 @@ var importers = map[string][]string{
 	"internal/admincli":        {"cmd/stile"},
 	"internal/metrics":         {"internal/app"},
 	"internal/myaccount":       {"internal/app"},
-	"internal/app":             {"cmd/stile", "stiletest"},
+	"internal/app":             {"cmd/stile", "stiletest", "internal/bench"},
 	"signin":                   {"internal/app", "examples/..."},
 	"examples/...":             {"internal/app", "examples/..."},
 	"internal/attacks":         none,

@@ -15,14 +15,17 @@ func (a *App) logged(next http.Handler) http.Handler {
 		start := a.now()
 		end := a.metrics.Begin()
 		rec := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
+		r, traced := a.tracing.request(r)
 		done := false
 		defer func() {
 			if !done { // the connection is broken off
+				traced(route(r), http.StatusInternalServerError)
 				end(r.Method, route(r), http.StatusInternalServerError, a.now().Sub(start))
 			}
 		}()
 		next.ServeHTTP(rec, r)
 		done = true
+		traced(route(r), rec.status)
 		took := a.now().Sub(start)
 		end(r.Method, route(r), rec.status, took)
 		level := slog.LevelInfo
@@ -32,10 +35,15 @@ func (a *App) logged(next http.Handler) http.Handler {
 		case rec.status >= 500:
 			level = slog.LevelError
 		}
-		a.log.LogAttrs(r.Context(), level, "request",
+		attrs := []slog.Attr{
 			slog.String("method", printable(r.Method, 16)), slog.String("route", route(r)), slog.Int("status", rec.status),
 			slog.Float64("ms", float64(took.Microseconds())/1000),
-			slog.String("request", edge.RequestID(r.Context())), slog.String("ip", edge.RemoteIP(r)))
+			slog.String("request", edge.RequestID(r.Context())), slog.String("ip", edge.RemoteIP(r)),
+		}
+		if id := traceID(r.Context()); id != "" {
+			attrs = append(attrs, slog.String("trace", id))
+		}
+		a.log.LogAttrs(r.Context(), level, "request", attrs...)
 	})
 }
 

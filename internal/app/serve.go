@@ -108,7 +108,7 @@ func (n *node) start(ctx context.Context) (err error) {
 		n.app, err = New(ctx, Config{
 			Dir: t.Data, Database: t.Database, MasterKeyFile: t.MasterKeyFile, KeyMustExist: !t.MakeMasterKey,
 			PublicURL: t.PublicURL, Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(), TrustedProxies: t.TrustedProxies,
-			Hosts: t.Hosts,
+			Hosts: t.Hosts, Traces: t.Traces,
 			Servers: []oauth.AuthorizationServer{
 				{ID: oauth.DefaultServer, AccessTokenAlg: t.AccessTokenAlg, AccessTokenLife: t.AccessTokenLife}, {ID: oauth.OrgServer},
 			},

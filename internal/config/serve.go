@@ -39,6 +39,8 @@ type Serve struct {
 	LogLevel      string `name:"log-level" env:"STILE_LOG_LEVEL" placeholder:"LEVEL" help:"debug, info, warn or error (info)."`
 	MetricsListen string `name:"metrics-listen" env:"STILE_METRICS_LISTEN" placeholder:"HOST:PORT" help:"Where /metrics, /healthz and /readyz are answered; not for the public. Default: nowhere."`
 
+	Traces string `name:"traces" env:"STILE_TRACES" placeholder:"URL" help:"OpenTelemetry collector that takes traces, OTLP over HTTP: http://host:4318. Default: none."`
+
 	ShutdownDrain string `name:"shutdown-drain" env:"STILE_SHUTDOWN_DRAIN" placeholder:"TIME" help:"How long a stopping engine says that it is not ready before it takes no more requests, up to 60s (5s)."`
 	ShutdownGrace string `name:"shutdown-grace" env:"STILE_SHUTDOWN_GRACE" placeholder:"TIME" help:"How long requests may take to end then, from 1s to 20s (20s)."`
 
@@ -70,6 +72,7 @@ type Settings struct {
 	LogJSON       bool
 	LogLevel      slog.Level
 	MetricsListen string // empty: nowhere
+	Traces        string // without a slash at its end; empty: nowhere
 
 	Drain, Grace time.Duration
 
@@ -105,6 +108,11 @@ func (s Serve) settings(f *Faults) *Settings {
 	case "false":
 	default:
 		f.Add("code_in_subject", "%q is neither true nor false", s.CodeInSubject)
+	}
+	if t.Traces = strings.TrimSuffix(s.Traces, "/"); t.Traces != "" {
+		if u, err := url.Parse(t.Traces); err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || (u.Scheme != "http" && u.Scheme != "https") {
+			f.Add("traces", "%q is not of the form http://host:4318", s.Traces)
+		}
 	}
 	if t.AccessTokenAlg != "RS256" && t.AccessTokenAlg != "ES256" {
 		f.Add("access_token_alg", "%q is neither RS256 nor ES256", s.AccessTokenAlg)

@@ -26,7 +26,8 @@ const forwardedFor = "X-Forwarded-For"
 // BehindProxies gives next, as the other end of the connection, the client that
 // the trusted proxies say they have: the right-most address of X-Forwarded-For
 // that is not one of theirs. Of the header it leaves what that client sent
-// itself. Whoever is no trusted proxy speaks for itself alone (SEC S-111).
+// itself. Whoever is no trusted proxy speaks for itself alone (SEC S-111), and
+// continues no trace.
 func BehindProxies(trusted []netip.Prefix, next http.Handler) http.Handler {
 	if len(trusted) == 0 {
 		return next
@@ -34,7 +35,7 @@ func BehindProxies(trusted []netip.Prefix, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, err := netip.ParseAddr(RemoteIP(r))
 		if err != nil || !within(trusted, peer) {
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, untraced(r))
 			return
 		}
 		hops := strings.Split(strings.Join(r.Header.Values(forwardedFor), ","), ",")
@@ -55,6 +56,18 @@ func BehindProxies(trusted []netip.Prefix, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, &inner)
 	})
+}
+
+// untraced is the request without what makes it a part of somebody's trace.
+func untraced(r *http.Request) *http.Request {
+	if r.Header.Get("Traceparent") == "" {
+		return r
+	}
+	inner := *r
+	inner.Header = r.Header.Clone()
+	inner.Header.Del("Traceparent")
+	inner.Header.Del("Tracestate")
+	return &inner
 }
 
 func within(networks []netip.Prefix, a netip.Addr) bool {
