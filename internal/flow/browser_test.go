@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
@@ -139,32 +139,39 @@ func TestSEC_S58_NoSessionBeforeTheLastFactor(t *testing.T) {
 	}
 }
 
-// SEC S-32: who proved a password, and parked the finished transaction, does not
-// come back with it once another password was chosen.
+// SEC S-32: who parked a transaction that is proven does not come back with it once
+// the person was signed out, as every change of the password does, or has another
+// address. The browser that did the former goes on.
 func TestSEC_S32_ParkedTransaction(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
-	r.withPassword(ada)
-	v := r.begin()
-	v.answer("identify", "identifier", ada)
-	v.choose(passwordKey)
-	v.prove(right)
-	r.pass(5 * time.Minute)
-	a := r.account(ada)
-	en, _ := a.Enrolled(passwordKey)
-	c, err := secret{now: r.clock}.FinishEnroll(context.Background(), authenticator.Subject{}, authenticator.Prompt{}, authenticator.Input{"passcode": fresh})
-	if err != nil {
-		t.Fatal(err)
-	}
-	en.Version++
-	en.Credential = r.SealCredential(en.ID, c)
-	for i := range a.Enrollments {
-		if a.Enrollments[i].ID == en.ID {
-			a.Enrollments[i] = en
-		}
-	}
-	r.store.users[a.ID] = a
-	if _, err := r.Introspect(context.Background(), v.handle, Browser{}); problem.KindOf(err) != problem.Expired {
-		t.Fatalf("the parked transaction goes on: %v", err)
+	for name, c := range map[string]struct {
+		change func(u *directory.User, at time.Time, session string)
+		want   problem.Kind
+	}{
+		"signed out":            {func(u *directory.User, at time.Time, _ string) { u.SignOut(at) }, problem.Expired},
+		"all others signed out": {func(u *directory.User, at time.Time, s string) { u.SignOut(at, s) }, problem.None},
+		"another address":       {func(u *directory.User, _ time.Time, _ string) { u.Canonical = "eve@example.com" }, problem.Expired},
+		"nothing":               {func(*directory.User, time.Time, string) {}, problem.None},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, policy.PasswordOptional())
+			r.withPassword(ada)
+			v := r.begin()
+			v.browser.Keeps = true
+			v.answer("identify", "identifier", ada)
+			v.choose(passwordKey)
+			v.prove(right)
+			a := r.account(ada)
+			live, err := r.store.Sessions(context.Background(), a.ID)
+			if err != nil || len(live) != 1 {
+				t.Fatalf("%d sessions, %v", len(live), err)
+			}
+			r.pass(5 * time.Minute)
+			c.change(&a.User, r.clock(), live[0].ID)
+			r.store.users[a.ID] = a
+			if _, err := r.Introspect(context.Background(), v.handle, Browser{}); problem.KindOf(err) != c.want {
+				t.Fatalf("the parked transaction: %v, want %v", err, c.want)
+			}
+		})
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/stile-id/stile/internal/audit"
-	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/problem"
@@ -55,45 +54,17 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 			return nil, errExpired()
 		case !tx.Activating && a.Status != directory.Active:
 			return nil, errExpired()
-		case tx.proven() && a.SignedOutAt.After(tx.since()) && !a.Keeps(tx.Session):
+		case tx.proven() && a.SignedOutAt.After(tx.since()) && !a.Keeps(tx.Session): // also: has another password (SEC S-32)
+			return nil, errExpired()
+		case tx.proven() && a.Canonical != s.Canonical: // who was proven has another address
 			return nil, errExpired()
 		}
 		t.account = &a
-		if t.overtaken() {
-			return nil, errExpired()
-		}
 	}
 	if o := tx.Open; o != nil && o.Enrolling && t.enrolled(o.Authenticator) && !t.openAuthenticator().Info().EnrollmentProves {
 		tx.Open = nil // set up in another tab meanwhile: what is given here is not it
 	}
 	return t, nil
-}
-
-// overtaken reports whether what was proven here is the person's no more: another
-// password was chosen since, or the account has another address. Who parked a
-// finished transaction must not come back with it after that.
-func (t *Turn) overtaken() bool {
-	if !t.tx.proven() {
-		return false
-	}
-	if t.tx.Subject.Canonical != t.account.Canonical {
-		return true
-	}
-	changer, ok := t.e.authenticators[passwordKey].(authenticator.Changer)
-	en, has := t.account.Enrolled(passwordKey)
-	if !ok || !has || t.tx.Changed {
-		return false
-	}
-	for _, p := range t.tx.Proofs {
-		if p.Authenticator != passwordKey {
-			continue
-		}
-		c, err := t.e.openCredential(en)
-		if err != nil || changer.ChangedAt(c).After(p.At) {
-			return true
-		}
-	}
-	return false
 }
 
 // commit writes what the turn wants written, in one database transaction, and
