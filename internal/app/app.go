@@ -223,7 +223,7 @@ const beat = 5 * time.Millisecond
 // routes puts the doors side by side.
 func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cookie edge.SessionCookie) http.Handler {
 	idx := idxapi.New(idxapi.Config{
-		Engine: a.Engine, PublicURL: c.PublicURL, LinkTransaction: linkTransaction, Agent: mail.ParseUserAgent,
+		Engine: a.Engine, PublicURL: c.PublicURL, TokenURL: a.OAuth.TokenURL, LinkTransaction: linkTransaction, Agent: mail.ParseUserAgent,
 		Tickets: a.admin.Landing, Brand: func() string { return a.policies.Current().Brand.Name },
 		Cookie: cookie, Logger: c.Logger,
 	})
@@ -269,6 +269,7 @@ func (a *App) Start() {
 	a.workers.Go(func() { a.policies.run(ctx) })
 	a.workers.Go(func() { a.purge(ctx) })
 	a.workers.Go(func() { a.Account.Run(ctx) })
+	a.workers.Go(func() { a.Engine.Run(ctx) })
 	a.workers.Go(func() {
 		tick := time.NewTicker(a.sealing)
 		defer tick.Stop()

@@ -265,3 +265,35 @@ func TestSEC_T10_S06_Spray(t *testing.T) {
 		t.Errorf("an hour later: %d %s", a.status, a.body)
 	}
 }
+
+// SEC_S108: whoever has a /48 is 65,536 sources. Its network has a limit too, and
+// for those in it who sign in honestly the mailed link stays open.
+func TestSEC_S108_Network(t *testing.T) {
+	e := stiletest.Start(t, stiletest.ProductionLimits())
+	begin(t, e).withPassword("victim@example.com")
+	e.Clock.Advance(time.Hour)
+	for n := range 120 {
+		w := place{ip: fmt.Sprintf("2001:db8:1:%x::%x", n/10, n+1)}.at(t, e)
+		w.identify(fmt.Sprintf("sprayed%d@example.com", n))
+		for i := range 5 {
+			if a := w.prove(other(5*n + i)); !a.wrong() {
+				t.Fatalf("flow %d, guess %d: %d %s", n, i, a.status, a.body)
+			}
+		}
+		e.Clock.Advance(time.Second)
+	}
+	w := place{ip: "2001:db8:1:ffff::1"}.at(t, e)
+	w.identify("victim@example.com")
+	if a := w.prove(e.Code(t, "victim@example.com")); a.status != 429 || a.header.Get("Retry-After") == "" {
+		t.Errorf("a right code from one more source of the network: %d %s", a.status, a.body)
+	}
+	if a := w.prove(w.otp(e.Link(t, "victim@example.com"))); a.code() == "" {
+		t.Errorf("S-16: the mailed link, which nobody guesses: %d %s", a.status, a.body)
+	}
+	w = place{ip: "2001:db8:2::1"}.at(t, e)
+	e.Clock.Advance(time.Minute)
+	w.identify("victim@example.com")
+	if a := w.prove(e.Code(t, "victim@example.com")); a.code() == "" {
+		t.Errorf("from another network: %d %s", a.status, a.body)
+	}
+}

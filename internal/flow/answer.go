@@ -12,25 +12,34 @@ import (
 	"github.com/stile-id/stile/internal/problem"
 )
 
-// Introspect shows where a transaction stands. It changes nothing but an
-// interaction code that is too old to be redeemed, which it replaces.
+// Introspect shows where a transaction stands. It takes no answer: all that it
+// may write is what success does, for one that has nothing to ask from its
+// beginning, and an interaction code in place of one that is too old.
 func (e *Engine) Introspect(ctx context.Context, h Handle, b Browser) (*View, error) {
 	return e.turn(ctx, h, b, func(context.Context, *Turn) error { return nil })
 }
 
-// Poll is Introspect for whoever waits at a question in hand: once the flow has
-// ended elsewhere it says so and hands out no code, because whoever answered has it.
+// Poll is Introspect for whoever waits at a question: it writes nothing. Once the
+// question was answered elsewhere it shows where that has led (IDX §3.4), and after
+// the end it says so and hands out no code, because whoever answered has it. Where
+// nobody was asked anything it is refused, in the View.
 func (e *Engine) Poll(ctx context.Context, h Handle) (*View, error) {
+	if err := e.mayAsk(h); err != nil {
+		return nil, err
+	}
 	t, err := e.load(ctx, h)
 	if err != nil {
 		return nil, err
 	}
-	if t.StageOf() == Success {
-		v := t.view(ctx)
-		v.transferred()
-		return v, nil
+	stage := t.StageOf()
+	if t.tx.Subject == nil && stage != Terminal {
+		t.notOffered([]string{"poll"})
 	}
-	return t.view(ctx), nil
+	v := t.view(ctx)
+	if stage == Success {
+		v.transferred()
+	}
+	return v, nil
 }
 
 // An Answer is what a client posts. Names are the offers that its path stands
@@ -124,14 +133,16 @@ func (e *Engine) turn(ctx context.Context, h Handle, b Browser, act func(context
 		return nil, err
 	}
 	var over overLimit
-	for range maxRaces {
+	for round := range maxRaces {
 		t, err := e.load(ctx, h)
 		if err != nil {
 			return nil, err
 		}
 		t.browser, t.over = b, over
-		if err := t.mayAsk(); err != nil && over == (overLimit{}) {
-			return nil, err
+		if round == 0 { // it is one request, however many races it loses
+			if err := t.mayAsk(); err != nil {
+				return nil, err
+			}
 		}
 		if err := act(ctx, t); err != nil {
 			return nil, err

@@ -214,18 +214,19 @@ func (t *Turn) choices() []string {
 
 // age tells how the password that was shown stands by its policy. One that was
 // not shown here is nobody's business yet.
-func (t *Turn) age() (expired bool, days int, warn bool) {
+func (t *Turn) age() (expired, warn bool) {
 	if !t.shows(passwordKey) || t.tx.Changed || t.account == nil {
-		return false, 0, false
+		return false, false
 	}
 	changer, ok := t.e.authenticators[passwordKey].(authenticator.Changer)
 	en, has := t.account.Enrolled(passwordKey)
 	if !ok || !has {
-		return false, 0, false
+		return false, false
 	}
-	c, err := t.e.openCredential(en)
+	c, err := t.e.OpenCredential(en)
 	if err != nil {
-		return false, 0, false // the proof could not have been given with it
+		return false, false // the proof could not have been given with it
 	}
-	return policy.Expires(t.org.PasswordFor(t.groups()), changer.ChangedAt(c), t.now)
+	expired, _, warn = policy.Expires(t.org.PasswordFor(t.groups()), changer.ChangedAt(c), t.now)
+	return expired, warn
 }

@@ -38,7 +38,8 @@ const minDeviceToken = 16
 // Begin starts a transaction and returns its interaction handle. With a session
 // of the browser the person is known, by what they proved there and is not too
 // old; with a token they are whom it was made for (IDX §3.8). The errors are
-// ErrRecoveryToken and ErrActivationToken, beside faults.
+// ErrRecoveryToken, ErrActivationToken, and a refusal of kind Throttled for a
+// source that begins too many (SEC S-28), beside faults.
 func (e *Engine) Begin(ctx context.Context, s Start) (string, error) {
 	now := e.now()
 	tx := &Transaction{

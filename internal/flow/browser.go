@@ -109,7 +109,7 @@ func (t *Turn) finish(ctx context.Context) error {
 	if err := t.keepSession(ctx); err != nil {
 		return err
 	}
-	if d := t.tx.Request.Device; d != "" && !t.knownDevice {
+	if d := t.tx.Request.Device; d != "" {
 		device := session.Device{
 			UserID: t.account.ID, ID: d, IP: t.tx.Request.IP, UserAgent: t.tx.Request.UserAgent,
 			CreatedAt: t.now, SeenAt: t.now, ExpiresAt: t.now.Add(deviceLife),

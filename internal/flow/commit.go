@@ -129,10 +129,10 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if t.guessedWrong {
-		t.e.sprayed(ctx, t.now)
+	if t.guessed {
+		t.wrongGuess()
 	}
-	if t.pauseBegan {
+	if t.pause != nil {
 		t.tellOfPause(ctx)
 	}
 	if len(messages) > 0 {
@@ -142,8 +142,8 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 	return nil
 }
 
-// sentBefore reports whether a mail that is sent once was sent. Two that ask at
-// the same time are told apart by the id, which is unique.
+// sentBefore reports whether a mail that is sent once was sent. Of two that ask at
+// the same time one finds the id taken when it is written.
 func (e *Engine) sentBefore(ctx context.Context, m Outgoing) (bool, error) {
 	if m.Once == "" {
 		return false, nil

@@ -8,27 +8,19 @@ import (
 	"github.com/stile-id/stile/internal/directory"
 )
 
-// SealCredential makes what an enrollment keeps of a credential.
-func (e *Engine) SealCredential(enrollmentID string, c authenticator.Credential) []byte {
-	return e.sealCredential(enrollmentID, c)
-}
-
-// OpenCredential reverses it.
-func (e *Engine) OpenCredential(en directory.Enrollment) (authenticator.Credential, error) {
-	return e.openCredential(en)
-}
-
 const credentialPurpose = "enrollments/credential"
 
-func (e *Engine) sealCredential(id string, c authenticator.Credential) []byte {
+// SealCredential makes what an enrollment keeps of a credential.
+func (e *Engine) SealCredential(enrollmentID string, c authenticator.Credential) []byte {
 	data, err := json.Marshal(c)
 	if err != nil {
 		panic(err) // bytes and strings always encode
 	}
-	return e.keys.Seal(credentialPurpose, id, data)
+	return e.keys.Seal(credentialPurpose, enrollmentID, data)
 }
 
-func (e *Engine) openCredential(en directory.Enrollment) (authenticator.Credential, error) {
+// OpenCredential reverses it; what was changed in the database is an error.
+func (e *Engine) OpenCredential(en directory.Enrollment) (authenticator.Credential, error) {
 	var c authenticator.Credential
 	data, err := e.keys.Open(credentialPurpose, en.ID, en.Credential)
 	if err == nil {

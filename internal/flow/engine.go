@@ -5,13 +5,14 @@
 // one list serves both directions: what is rendered is what is admitted.
 // Handlers change facts, and return what is to be written; one database
 // transaction writes it all if the transaction is still at the version that was
-// read. Whoever loses that race is shown where things stand.
+// read. Whoever loses that race is taken through the steps anew.
 package flow
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/stile-id/stile/internal/audit"
@@ -95,8 +96,9 @@ type Outgoing struct {
 	// KeepUntil, another is not sent.
 	Once      string
 	KeepUntil time.Time
-	// Void says that it was sent before: a message of its own that reaches nobody
-	// stands for it, so that the answer and the work are those of a mail (SEC S-42).
+	// Void says that it is not for anybody: it was sent before, or there is no
+	// account. A message that reaches nobody stands for it, so that the answer and
+	// the work are those of a mail (SEC S-42).
 	Void bool
 
 	sent func(messageID string)
@@ -108,7 +110,7 @@ type Outbox interface {
 	Handoff(...outbox.Message)
 }
 
-// Config is what an Engine is made of; every field but Logger is required.
+// Config is what an Engine is made of; every field but Beat and Logger is required.
 type Config struct {
 	Store          Store
 	Keys           *keyring.Keyring
@@ -123,7 +125,8 @@ type Config struct {
 }
 
 // An Engine answers for all transactions; it is safe for concurrent use and
-// keeps nothing of them in memory, so any node answers any step.
+// keeps nothing of them in memory, so any node answers any step. What it counts
+// there bounds volumes, and is forgotten with it.
 type Engine struct {
 	store          Store
 	keys           *keyring.Keyring
@@ -136,6 +139,7 @@ type Engine struct {
 	local          *limit.Local
 	now            func() time.Time
 	log            *slog.Logger
+	wrong          atomic.Int64 // answers that are not added up yet
 }
 
 // Life is how long a transaction lives at most (decision D7); replayWindow is
@@ -145,7 +149,8 @@ const (
 	replayWindow = 60 * time.Second
 )
 
-// New returns an engine; it fails if the policy names an authenticator that is not given.
+// New returns an engine. The error says what is wrong with the policies in force,
+// such as an authenticator that they name and is not given.
 func New(c Config) (*Engine, error) {
 	e := &Engine{
 		store: c.Store, keys: c.Keys, clients: c.Clients, outbox: c.Outbox, policies: c.Policies,

@@ -346,7 +346,7 @@ func TestSEC_S10_S11_CancelGivesNoMailsBack(t *testing.T) {
 		v.answer("cancel")
 		v.signUp(fmt.Sprintf("p%d@example.com", i)) // other addresses need no wait
 	}
-	if n := len(r.post.mails); n != DefaultLimits().Sends {
+	if n := len(r.post.mails); n != 1+DefaultLimits().Rules.Resends {
 		t.Fatalf("%d mails out of one transaction", n)
 	}
 }

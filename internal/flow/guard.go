@@ -83,8 +83,8 @@ var (
 	PasswordNotRequired = Guard{"password not required", func(t *Turn) bool {
 		return t.enrollment().Need(passwordKey) != policy.Required
 	}}
-	PasswordExpired  = Guard{"password expired", func(t *Turn) bool { expired, _, _ := t.age(); return expired }}
-	PasswordExpiring = Guard{"password expiring", func(t *Turn) bool { _, _, warn := t.age(); return warn && !t.tx.Warned }}
+	PasswordExpired  = Guard{"password expired", func(t *Turn) bool { expired, _ := t.age(); return expired }}
+	PasswordExpiring = Guard{"password expiring", func(t *Turn) bool { _, warn := t.age(); return warn && !t.tx.Warned }}
 
 	SignUpOpen = Guard{"sign-up open", func(t *Turn) bool { return t.signUpOpen() }}
 	Unredeemed = Guard{"unredeemed", func(t *Turn) bool { return !t.tx.Code.Redeemed }}

@@ -43,7 +43,7 @@ func matches(got, want string) bool {
 	return subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1
 }
 
-// StateHandle is the bearer of a transaction's state; it stays the same for the
+// stateHandle is the bearer of a transaction's state; it stays the same for the
 // transaction's life (decision D4).
 func (e *Engine) stateHandle(id string) string { return mint(e.keys, statePrefix, id) }
 

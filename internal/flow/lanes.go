@@ -7,10 +7,10 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/limit"
+	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -60,8 +60,7 @@ func (t *Turn) lane(ctx context.Context) (limit.Lane, error) {
 	if err != nil {
 		return limit.Unknown, fmt.Errorf("flow: device: %w", err)
 	}
-	t.knownDevice = t.now.Before(d.ExpiresAt)
-	if !t.knownDevice {
+	if !t.now.Before(d.ExpiresAt) {
 		return limit.Unknown, nil
 	}
 	return limit.Known, nil
@@ -100,7 +99,22 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 	if rule.Off() {
 		return nil
 	}
-	account, login := t.account, t.tx.Subject.Login // a refused answer may take them from the turn
+	// A refused answer may take the person from the turn.
+	whose, known := directory.Account{User: directory.User{Email: t.tx.Subject.Login}}, t.account != nil
+	if known {
+		whose = *t.account
+	}
+	if !byLink {
+		wait, open := t.networkOpen(lane)
+		if !open { // right or not, as with a source
+			return errTooMany(wait)
+		}
+	}
+	if right && lane == limit.Known {
+		if err := t.comesIn(ctx, o.Authenticator); err != nil {
+			return err
+		}
+	}
 	source, volume := t.wrongFrom(lane)
 	t.counts = append(t.counts, func(tx Tx) error {
 		c, err := tx.Counter(key)
@@ -130,9 +144,10 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 			return putCounter(tx, next)
 		}
 		next, paused := rule.Wrong(c, now)
-		t.guessedWrong = true
-		t.pauseBegan, t.pauseOf, t.pauseAt, t.pauseKey = paused, account, login, o.Authenticator
-		t.pauseCount = rule.Standing(next, now).Consecutive
+		t.guessed, t.pause = !byLink, nil
+		if paused {
+			t.pause = &pause{of: whose, known: known, key: o.Authenticator, count: rule.Standing(next, now).Consecutive}
+		}
 		if err := putCounter(tx, next); err != nil || from.Key == "" {
 			return err
 		}
@@ -153,6 +168,47 @@ func (t *Turn) wrongFrom(lane limit.Lane) (key string, limits limit.Volume) {
 	return limit.Key("wrong", t.source()), limits
 }
 
+// networkOpen asks for the wrong answers of all sources in the network that this
+// one lies in, or whoever has a /48 would be 65,536 sources (SEC S-108). Each node
+// counts for itself: a row that many sources share would make them wait for each other.
+func (t *Turn) networkOpen(lane limit.Lane) (wait time.Duration, open bool) {
+	ip, ok := t.address()
+	if lane == limit.Known || !ok {
+		t.network = ""
+		return 0, true
+	}
+	t.network = limit.Key("wrong", limit.Network(ip))
+	return t.e.local.Open(t.network, t.e.limits.Rules.NetworkWrong, t.now)
+}
+
+// comesIn ends the row of wrong codes of browsers that are not known, when the
+// person signs in from one that is (SEC S-05). A password that was given up for
+// them takes more (S-49).
+func (t *Turn) comesIn(ctx context.Context, key string) error {
+	if key == passwordKey {
+		return nil
+	}
+	counter, rule, now := limit.GuessKey(t.guessedAt(), key, limit.Unknown), t.guesses(key), t.now
+	c, err := t.counter(ctx, counter)
+	if err != nil {
+		return err
+	}
+	if _, changed := rule.Right(c, now); !changed {
+		return nil
+	}
+	t.writes = append(t.writes, func(tx Tx) error {
+		c, err := tx.Counter(counter)
+		if err != nil {
+			return err
+		}
+		if next, changed := rule.Right(c, now); changed {
+			return putCounter(tx, next)
+		}
+		return nil
+	})
+	return nil
+}
+
 func putCounter(tx Tx, c limit.Counter) error {
 	if len(c.Data) == 0 {
 		return tx.DeleteCounter(c.Key)
@@ -171,11 +227,15 @@ func (t *Turn) unpause(key string) {
 // source is where the person is, "" where it is not known: a server that stands
 // between and does not say for whom it calls is not one person.
 func (t *Turn) source() string {
-	ip, err := netip.ParseAddr(t.tx.Request.IP)
-	if err != nil || (t.client.Confidential && !t.tx.Request.Forwarded) {
-		return ""
+	if ip, ok := t.address(); ok {
+		return limit.Source(ip)
 	}
-	return limit.Source(ip)
+	return ""
+}
+
+func (t *Turn) address() (netip.Addr, bool) {
+	ip, err := netip.ParseAddr(t.tx.Request.IP)
+	return ip, err == nil && (!t.client.Confidential || t.tx.Request.Forwarded)
 }
 
 // countSend notes that a code goes to the subject's address (SEC S-11).
@@ -226,22 +286,12 @@ func (t *Turn) sourceMaySignUp() (wait time.Duration, ok bool) {
 	return t.e.local.Spend(limit.Key("sign-ups", t.source()), t.e.limits.Rules.SignUps, t.now)
 }
 
-// sprayed counts a wrong answer of the installation, as far as this node sees it.
-// When there are suddenly very many, over however many accounts and sources, it
-// says so in both logs: somebody may be trying one guess at everybody (SEC S-06).
-func (e *Engine) sprayed(ctx context.Context, now time.Time) {
-	if !e.local.Alarm("wrong answers", e.limits.Rules.Spray, now) {
-		return
-	}
-	e.log.ErrorContext(ctx, "wrong answers at an unusual rate: accounts may be under attack")
-	err := e.store.InTx(ctx, false, func(tx Tx) error {
-		return tx.Append(audit.Row{ID: directory.NewID("ae"), At: now, Events: []audit.Event{{
-			At: now, Type: "security.attack.start", Outcome: audit.Failure, Actor: audit.System, Reason: "SPRAY",
-		}}})
-	})
-	if err != nil {
-		e.log.ErrorContext(ctx, "the alarm is not in the audit log", "err", err)
-	}
+// A pause is what a wrong answer began: from now on answers are not looked at for a while.
+type pause struct {
+	of    directory.Account
+	known bool // false: of is no account, but the address as typed
+	key   string
+	count int // wrong answers in a row
 }
 
 // tellOfPause writes to somebody at whose account so many wrong guesses were made
@@ -249,31 +299,24 @@ func (e *Engine) sprayed(ctx context.Context, now time.Time) {
 // there is no account a message that reaches nobody stands for it, or the work
 // would tell (SEC S-42).
 func (t *Turn) tellOfPause(ctx context.Context) {
-	a := t.pauseOf
-	if a == nil {
-		a = &directory.Account{User: directory.User{Email: t.pauseAt}}
-	}
+	p := t.pause
 	out := Outgoing{
-		Void: t.pauseOf == nil,
 		Mail: authenticator.Mail{
-			Template: "guessing", To: a.Email, FirstName: a.FirstName, Count: t.pauseCount,
-			Method: t.e.authenticators[t.pauseKey].Info().Name,
+			Template: "guessing", To: p.of.Email, FirstName: p.of.FirstName, Count: p.count,
+			Method: t.e.authenticators[p.key].Info().Name,
 		},
 		Client: t.client, Request: t.tx.Request, At: t.now,
 	}
-	mac := t.e.keys.MAC("flow/told of guessing", a.ID, t.now.UTC().Format(time.DateOnly))
+	mac := t.e.keys.MAC("flow/told of guessing", p.of.ID, t.now.UTC().Format(time.DateOnly))
 	out.Once, out.KeepUntil = "once"+directory.IDFrom(mac[:]), t.now.Add(24*time.Hour)
-	m, err := t.e.outbox.Prepare(out)
+	told, err := t.e.sentBefore(ctx, out)
+	out.Void = told || !p.known
+	var m outbox.Message
 	if err == nil {
-		err = t.e.store.InTx(ctx, false, func(tx Tx) error {
-			if err := tx.Enqueue(m); err != nil {
-				return err
-			}
-			return tx.Append(audit.Row{ID: directory.NewID("ae"), At: t.now, Events: []audit.Event{{
-				At: t.now, Type: "user.account.lock", Outcome: audit.Success, Target: a.ID,
-				Authenticator: t.pauseKey, Client: t.tx.Request.ClientID, Transaction: t.tx.ID,
-			}}})
-		})
+		m, err = t.e.outbox.Prepare(out)
+	}
+	if err == nil {
+		err = t.e.store.InTx(ctx, false, func(tx Tx) error { return tx.Enqueue(m) })
 	}
 	switch problem.KindOf(err) {
 	case problem.None:

@@ -49,6 +49,9 @@ func (t *Turn) paused(ctx context.Context, o *Open) (bool, error) {
 	if _, open := rule.Open(c, t.now); !open {
 		return true, nil
 	}
+	if _, open := t.networkOpen(lane); !open {
+		return true, nil
+	}
 	source, volume := t.wrongFrom(lane)
 	if source == "" {
 		return false, nil

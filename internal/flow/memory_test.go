@@ -27,6 +27,7 @@ type memory struct {
 	devices      map[string]session.Device
 	counters     map[string]limit.Counter
 	signedOut    []string // users, once for each time
+	races        int      // transactions that are lost to another writer from now on
 }
 
 var (
@@ -111,6 +112,10 @@ func (w *memoryTx) InsertTransaction(r Row) error {
 }
 
 func (w *memoryTx) SaveTransaction(r Row) error {
+	if w.m.races > 0 {
+		w.m.races--
+		return errStale
+	}
 	if w.m.transactions[r.ID].Version != r.Version-1 {
 		return errStale
 	}

@@ -34,6 +34,6 @@ func (e *Engine) Vouch(u directory.User) (directory.Enrollment, error) {
 	en := directory.Enrollment{
 		ID: directory.NewID(a.Info().EnrollmentPrefix), UserID: u.ID, Version: 1, Authenticator: emailKey, CreatedAt: now,
 	}
-	en.Credential = e.sealCredential(en.ID, c)
+	en.Credential = e.SealCredential(en.ID, c)
 	return en, nil
 }

@@ -14,37 +14,22 @@ import (
 	"github.com/stile-id/stile/internal/problem"
 )
 
-// Limits of guessing and sending within one transaction (SEC S-03, S-04, S-10,
-// S-11). Those across transactions belong to accounts and sources.
+// Limits are the rules of counting, and two waits that count nothing.
 type Limits struct {
-	Rules limit.Rules // those across transactions
+	Rules limit.Rules
 
-	Tries       int             // wrong answers to one challenge
-	Challenges  int             // challenges' worth of wrong answers in one transaction
-	Sends       int             // messages in one transaction
-	ResendAfter []time.Duration // wait before the second, third, … message to one address; the last holds on
-	NoAccount   time.Duration   // an address without an account is told so at most this often; 0: each time
-	Reselect    time.Duration   // a challenge younger than this and untried is not sent again when chosen again
+	NoAccount time.Duration // an address without an account is told so at most this often; 0: each time
+	Reselect  time.Duration // a challenge younger than this and untried is not sent again when chosen again
 }
 
-// DefaultLimits are those of production. Development waits for nothing (decision D27).
+// DefaultLimits are those of production.
 func DefaultLimits() Limits {
-	return Limits{
-		Rules: limit.DefaultRules(),
-		Tries: 5, Challenges: 3, Sends: 6,
-		ResendAfter: []time.Duration{30 * time.Second, 60 * time.Second},
-		NoAccount:   24 * time.Hour, // UX M4
-		Reselect:    30 * time.Second,
-	}
+	return Limits{Rules: limit.DefaultRules(), NoAccount: 24 * time.Hour /* UX M4 */, Reselect: 30 * time.Second}
 }
 
-// DevelopmentLimits are those within a transaction, without a wait before a
-// resend (decision D27).
+// DevelopmentLimits are those within a transaction; nothing waits (decision D27).
 func DevelopmentLimits() Limits {
-	l := DefaultLimits()
-	l.Rules, l.ResendAfter, l.NoAccount = limit.DevelopmentRules(), nil, 0
-	l.Rules.HandleRequests = nil
-	return l
+	return Limits{Rules: limit.DevelopmentRules(), Reselect: 30 * time.Second}
 }
 
 // open asks a new question in place of the one in hand. Where asking it sends
@@ -83,7 +68,7 @@ func (t *Turn) tooSoon(key string) bool {
 	if g := t.tx.Guesses; g.Sends > 0 && !hmac.Equal(g.SentTo, t.recipient(key)) {
 		wait = 0 // another address than the last one
 	}
-	if t.tx.Guesses.Sends >= t.e.limits.Sends {
+	if t.tx.Guesses.Sends > t.e.limits.Rules.Resends {
 		wait = t.tx.ExpiresAt.Sub(t.now)
 	}
 	wait = max(wait, t.over.wait)
@@ -166,14 +151,15 @@ func look(context.Context, *Turn, Input) error { return nil }
 // resendAt is when the next message to the same address may be asked for; zero: at any time.
 func (e *Engine) resendAt(tx *Transaction) time.Time {
 	g := tx.Guesses
-	if len(e.limits.ResendAfter) == 0 || g.Sends == 0 {
+	wait := e.limits.Rules.ResendWait(g.Sends)
+	if wait == 0 {
 		return time.Time{}
 	}
-	return g.SentAt.Add(e.limits.ResendAfter[min(g.Sends, len(e.limits.ResendAfter))-1])
+	return g.SentAt.Add(wait)
 }
 
 // dead reports whether wrong answers have used the challenge up.
-func (t *Turn) dead() bool { return t.tx.Open.Tries >= t.e.limits.Tries }
+func (t *Turn) dead() bool { return t.tx.Open.Tries >= t.e.limits.Rules.CodeTries }
 
 // failed takes what an authenticator returned. A wrong answer is counted, and
 // the count committed before anybody hears that it was wrong: of answers given
@@ -204,7 +190,7 @@ func (t *Turn) wrong(o *Open, message problem.Message) error {
 	o.Tries++
 	t.move()
 	t.durable = true
-	if t.tx.Guesses.Wrong++; t.tx.Guesses.Wrong >= t.e.limits.Tries*t.e.limits.Challenges {
+	if t.tx.Guesses.Wrong++; t.tx.Guesses.Wrong >= t.e.limits.Rules.CodeTries*t.e.limits.Rules.KilledCodes {
 		t.record(audit.Event{Type: proof, Outcome: audit.Failure, Reason: audit.LockedOut, Authenticator: o.Authenticator})
 		t.end(problem.Unauthenticated, suspended())
 		return nil

@@ -158,9 +158,9 @@ func unlock(ctx context.Context, t *Turn, in Input) error {
 }
 
 // unlocked ends the pause of the password of who has just proven themselves for that.
-func (t *Turn) unlocked() error {
+func (t *Turn) unlocked() {
 	if !t.tx.Unlocking || t.tx.Unlocked {
-		return nil
+		return
 	}
 	t.tx.Unlocked = true
 	t.unpause(passwordKey)
@@ -168,7 +168,6 @@ func (t *Turn) unlocked() error {
 	if t.StageOf() != Success {
 		t.messages = append(t.messages, accountUnlocked())
 	}
-	return nil
 }
 
 // notify tells the person of a change to their account at its address.

@@ -157,7 +157,7 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 // be answered still.
 func (t *Turn) aside(keys ...string) bool {
 	a := t.tx.Aside
-	return a != nil && slices.Contains(keys, a.Authenticator) && t.now.Before(a.Prompt.ExpiresAt) && a.Tries < t.e.limits.Tries
+	return a != nil && slices.Contains(keys, a.Authenticator) && t.now.Before(a.Prompt.ExpiresAt) && a.Tries < t.e.limits.Rules.CodeTries
 }
 
 // answerChallenge takes the proof for an authenticator that is enrolled already.
@@ -184,7 +184,8 @@ func answerChallenge(ctx context.Context, t *Turn, in Input) error {
 	}
 	t.durable = true
 	t.move()
-	return t.unlocked()
+	t.unlocked()
+	return nil
 }
 
 // verify checks the answer to o, and notes the proof. The error is the authenticator's.
@@ -193,18 +194,8 @@ func (t *Turn) verify(ctx context.Context, o *Open, answer authenticator.Input) 
 	if err != nil {
 		return err
 	}
-	a := t.e.authenticators[o.Authenticator]
-	byLink := t.answersLink(o, answer)
-	updated, err := a.FinishVerify(ctx, t.about(o), c, o.Prompt, answer)
-	if err == nil && t.over.paused {
-		err = authenticator.ErrWrong // right or not, it was not looked at (SEC S-109)
-	}
-	if err == nil || errors.Is(err, authenticator.ErrWrong) {
-		if cerr := t.count(ctx, o, err == nil, byLink); cerr != nil {
-			return cerr
-		}
-	}
-	if err != nil {
+	updated, err := t.e.authenticators[o.Authenticator].FinishVerify(ctx, t.about(o), c, o.Prompt, answer)
+	if err := t.judged(ctx, o, answer, err); err != nil {
 		return err
 	}
 	if t.tx.Subject.Kind != KindKnown || en == nil {
@@ -215,6 +206,20 @@ func (t *Turn) verify(ctx context.Context, o *Open, answer authenticator.Input) 
 	}
 	t.proved(o)
 	return nil
+}
+
+// judged counts an answer to o as right or wrong, by what its authenticator says
+// of it. While answers are not looked at the right one is wrong (SEC S-109).
+func (t *Turn) judged(ctx context.Context, o *Open, answer authenticator.Input, verdict error) error {
+	if verdict == nil && t.over.paused {
+		verdict = authenticator.ErrWrong
+	}
+	if verdict == nil || errors.Is(verdict, authenticator.ErrWrong) {
+		if err := t.count(ctx, o, verdict == nil, t.answersLink(o, answer)); err != nil {
+			return err
+		}
+	}
+	return verdict
 }
 
 // answersLink reports whether the answer is one that only a mailed link gives.
@@ -242,14 +247,14 @@ func (t *Turn) credential(o *Open) (authenticator.Credential, *directory.Enrollm
 	if !ok {
 		return authenticator.Credential{}, nil, nil
 	}
-	c, err := t.e.openCredential(en)
+	c, err := t.e.OpenCredential(en)
 	return c, &en, err
 }
 
 // changeEnrollment writes a credential over the one of an enrollment.
 func (t *Turn) changeEnrollment(en directory.Enrollment, c authenticator.Credential) {
 	en.Version++
-	en.Credential, en.LastUsedAt = t.e.sealCredential(en.ID, c), t.now
+	en.Credential, en.LastUsedAt = t.e.SealCredential(en.ID, c), t.now
 	for i := range t.account.Enrollments {
 		if t.account.Enrollments[i].ID == en.ID {
 			t.account.Enrollments[i] = en

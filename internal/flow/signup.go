@@ -135,7 +135,7 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 		ID:     directory.NewID(t.e.authenticators[key].Info().EnrollmentPrefix),
 		UserID: t.account.ID, Version: 1, Authenticator: key, CreatedAt: t.now, LastUsedAt: t.now,
 	}
-	en.Credential = t.e.sealCredential(en.ID, c)
+	en.Credential = t.e.SealCredential(en.ID, c)
 	if key == passwordKey {
 		t.tx.Changed = true
 	}
@@ -182,14 +182,7 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 	c, err := t.openAuthenticator().FinishEnroll(ctx, t.about(o), o.Prompt, answer)
 	if t.openAuthenticator().Info().EnrollmentProves && !t.tx.proven() {
 		// A guess at an address, whoever has it or will: the same lanes as at sign-in.
-		if err == nil && t.over.paused {
-			err = authenticator.ErrWrong
-		}
-		if err == nil || errors.Is(err, authenticator.ErrWrong) {
-			if cerr := t.count(ctx, o, err == nil, t.answersLink(o, answer)); cerr != nil {
-				return cerr
-			}
-		}
+		err = t.judged(ctx, o, answer, err)
 	}
 	if err != nil {
 		return t.failed(err)

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/stile-id/stile/internal/audit"
@@ -23,19 +24,13 @@ type Turn struct {
 	account *directory.Account // of the subject, nil without one
 	now     time.Time
 
-	userChanged  bool
-	kept         *session.Session // the session that this turn gives to the browser
-	over         overLimit        // what an earlier try of this answer ran into
-	counts       []func(Tx) error
-	guessedWrong bool
-	// A wrong answer that began a pause: whose, of what, after how many.
-	pauseBegan bool
-	pauseOf    *directory.Account
-	pauseAt    string // the address, as typed
-	pauseKey   string
-	pauseCount int
-
-	knownDevice bool // the browser has signed this person in before
+	userChanged bool
+	kept        *session.Session // the session that this turn gives to the browser
+	over        overLimit        // what an earlier try of this answer ran into
+	counts      []func(Tx) error
+	guessed     bool   // a wrong answer
+	network     string // that it counts for; empty: none
+	pause       *pause // that it began
 
 	moved   bool // the transaction changed
 	durable bool // the change must survive the machine (decision D13)
@@ -85,14 +80,21 @@ func (t *Turn) record(ev audit.Event) {
 	t.events = append(t.events, ev)
 }
 
-// recorded are the events of the turn with their actor and source. Until
+// recorded are the events of the turn, a pause that it began among them, with
+// their actor and source. Until
 // something is proven nobody knows who acts. A browser speaks for itself, but a
 // confidential client's server stands between: there it counts what it said of
 // the person at the beginning.
 func (t *Turn) recorded(ctx context.Context) []audit.Event {
-	source := audit.SourceOf(ctx)
-	for i := range t.events {
-		ev := &t.events[i]
+	source, events := audit.SourceOf(ctx), slices.Clone(t.events)
+	if p := t.pause; p != nil {
+		events = append(events, audit.Event{
+			Type: "user.account.lock", Outcome: audit.Success, Target: p.of.ID, Authenticator: p.key,
+			Client: t.tx.Request.ClientID, Transaction: t.tx.ID, At: t.now,
+		})
+	}
+	for i := range events {
+		ev := &events[i]
 		ev.RequestID, ev.IP, ev.UserAgent = source.RequestID, source.IP, source.UserAgent
 		if t.client.Confidential || source.IP == "" {
 			ev.IP, ev.UserAgent = t.tx.Request.IP, t.tx.Request.UserAgent
@@ -101,7 +103,7 @@ func (t *Turn) recorded(ctx context.Context) []audit.Event {
 			ev.Actor = s.UserID
 		}
 	}
-	return t.events
+	return events
 }
 
 func (t *Turn) openAuthenticator() authenticator.Authenticator {

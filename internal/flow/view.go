@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"github.com/stile-id/stile/internal/authenticator"
@@ -61,6 +60,15 @@ type Current struct {
 	Profile      map[string]string
 	Settings     map[string]any
 	Context      map[string]any
+	Sent         *Sent // nil: nothing was sent for it
+}
+
+// Sent is what pages need to know of what was sent, beyond the recorded wire.
+type Sent struct {
+	CodeExpiresAt time.Time // of the newest code
+	ResendAt      time.Time // not before; zero: at any time
+	TriesLeft     int
+	Delivery      string
 }
 
 // EnrollmentView is an enrollment without its secrets.
@@ -113,7 +121,7 @@ func (t *Turn) view(ctx context.Context) *View {
 			if !ok {
 				continue
 			}
-			c, err := t.e.openCredential(en)
+			c, err := t.e.OpenCredential(en)
 			if err != nil {
 				t.e.log.ErrorContext(ctx, "enrollment cannot be shown", "err", err)
 				continue
@@ -170,13 +178,8 @@ func (t *Turn) current(ctx context.Context, v *View) *Current {
 			return nil
 		}
 		c := &Current{Info: t.e.authenticators[passwordKey].Info(), Role: Changing, Settings: o.Prompt.Settings}
-		if v.Stage == ReenrollSoon {
-			_, days, _ := t.age()
-			c.Settings = maps.Clone(c.Settings)
-			c.Settings["daysToExpiry"] = days
-			if len(v.Messages) == 0 {
-				v.Messages = []problem.Message{passwordExpiring(t.client.Name)}
-			}
+		if v.Stage == ReenrollSoon && len(v.Messages) == 0 {
+			v.Messages = []problem.Message{passwordExpiring(t.client.Name)}
 		}
 		if v.Recovery != nil {
 			v.Recovery.Settings = c.Settings
@@ -246,10 +249,7 @@ func (t *Turn) assumedEnrollments(keys []string) []EnrollmentView {
 func (t *Turn) viewOpen(ctx context.Context, o *Open, enrollments []EnrollmentView) *Current {
 	c := &Current{
 		Info:     t.openAuthenticator().Info(),
-		Settings: o.Prompt.Settings, Context: map[string]any{},
-	}
-	for k, val := range o.Prompt.Public {
-		c.Context[k] = val
+		Settings: o.Prompt.Settings, Context: o.Prompt.Public,
 	}
 	if o.Enrolling {
 		c.Role = Enrolling
@@ -261,23 +261,17 @@ func (t *Turn) viewOpen(ctx context.Context, o *Open, enrollments []EnrollmentVi
 		}
 	}
 	if o.Sent {
-		c.Context["stile"] = t.extension(ctx, o)
+		c.Sent = t.viewSent(ctx, o)
 	}
 	return c
 }
 
-// extension is contextualData.stile: what pages need beyond the recorded wire,
-// with equal values for addresses without an account (decision D20).
-func (t *Turn) extension(ctx context.Context, o *Open) map[string]any {
-	out := map[string]any{
-		"codeExpiresAt": wireTime(o.Prompt.ExpiresAt),
-		"triesLeft":     max(0, t.e.limits.Tries-o.Tries),
-		"delivery":      t.deliveryOf(ctx, o),
+// viewSent has equal values for addresses without an account (decision D20).
+func (t *Turn) viewSent(ctx context.Context, o *Open) *Sent {
+	return &Sent{
+		CodeExpiresAt: o.Prompt.ExpiresAt, ResendAt: t.e.resendAt(t.tx),
+		TriesLeft: max(0, t.e.limits.Rules.CodeTries-o.Tries), Delivery: t.deliveryOf(ctx, o),
 	}
-	if at := t.e.resendAt(t.tx); !at.IsZero() {
-		out["resendAt"] = wireTime(at)
-	}
-	return out
 }
 
 func (t *Turn) deliveryOf(ctx context.Context, o *Open) string {
@@ -296,6 +290,3 @@ func (t *Turn) deliveryOf(ctx context.Context, o *Open) string {
 	}
 	return string(m.Status)
 }
-
-// wireTime is RFC 3339 with milliseconds, in UTC (IDX §2.1).
-func wireTime(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }

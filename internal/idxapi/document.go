@@ -1,6 +1,7 @@
 package idxapi
 
 import (
+	"maps"
 	"strconv"
 	"time"
 
@@ -40,13 +41,14 @@ const pollEvery = 2000
 
 // document encodes a view as the wire has it.
 type document struct {
-	org  string // the org URL: every href is absolute on it (IDX C-20)
-	view *flow.View
-	doc  *ion.Document
+	org      string // the org URL: every href is absolute on it (IDX C-20)
+	tokenURL func(server string) string
+	view     *flow.View
+	doc      *ion.Document
 }
 
 func (s *Server) document(v *flow.View) *ion.Document {
-	d := document{org: s.publicURL, view: v, doc: &ion.Document{
+	d := document{org: s.publicURL, tokenURL: s.tokenURL, view: v, doc: &ion.Document{
 		Version: ion.Version, StateHandle: v.StateHandle, ExpiresAt: wireTime(v.ExpiresAt), Intent: "LOGIN",
 	}}
 	top := v.Messages
@@ -173,15 +175,31 @@ func (d *document) current() *ion.Authenticator {
 		a.ID, a.Profile = c.EnrollmentID, c.Profile
 	case flow.Changing, flow.Offering:
 	}
-	if len(c.Context) > 0 {
-		a.ContextualData = c.Context
-	}
+	a.ContextualData = contextualData(c)
 	if c.Role == flow.Proving {
 		d.doc.CurrentAuthenticatorEnrollment = ion.NewObject(&a)
 	} else {
 		d.doc.CurrentAuthenticator = ion.NewObject(&a)
 	}
 	return &a
+}
+
+// contextualData is the recorded one, and the extension that docs/idx.md describes.
+func contextualData(c *flow.Current) map[string]any {
+	data := maps.Clone(c.Context)
+	if s := c.Sent; s != nil {
+		sent := map[string]any{
+			"codeExpiresAt": wireTime(s.CodeExpiresAt), "triesLeft": s.TriesLeft, "delivery": s.Delivery,
+		}
+		if !s.ResendAt.IsZero() {
+			sent["resendAt"] = wireTime(s.ResendAt)
+		}
+		if data == nil {
+			data = map[string]any{}
+		}
+		data["stile"] = sent
+	}
+	return data
 }
 
 func (d *document) people() {
@@ -240,11 +258,7 @@ func (d *document) success() {
 		fields = append(fields, ion.Field{Name: "client_secret", Required: true})
 	}
 	fields = append(fields, ion.Field{Name: "code_verifier", Required: true})
-	base := d.org + "/oauth2/"
-	if v.Server != "org" {
-		base += v.Server + "/"
-	}
-	d.doc.SuccessWithInteractionCode = ion.NewTokenForm(base+"v1/token", fields...)
+	d.doc.SuccessWithInteractionCode = ion.NewTokenForm(d.tokenURL(v.Server), fields...)
 }
 
 func wireAuthenticator(i authenticator.Info) ion.Authenticator {
@@ -281,4 +295,5 @@ func messages(in []problem.Message) *ion.Messages {
 	return ion.NewList(out)
 }
 
+// wireTime is RFC 3339 with milliseconds, in UTC (IDX §2.1).
 func wireTime(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05.000Z") }

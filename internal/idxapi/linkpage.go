@@ -8,8 +8,8 @@ import (
 )
 
 // The page for links that no app takes over: the client has no callback, or the
-// link names nothing any more.
-var linkPage = edge.NewPage(`<p>{{.Text}}</p>
+// link names nothing any more. Tests of clients look for its text by the id (AUTH A-62).
+var linkPage = edge.NewPage(`<p id="form-messages">{{.Text}}</p>
 {{with .Code}}<p class="code" id="code" dir="ltr">{{.}}</p>{{end}}`)
 
 type linkWords struct {

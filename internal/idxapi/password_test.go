@@ -490,3 +490,21 @@ func TestAUTH_12_3_ProfileUpdate(t *testing.T) {
 		t.Errorf("A-74: asked again: %s", done.body)
 	}
 }
+
+// the answer that begins a pause of the password, and those that are not looked
+// at, say what a wrong one says; decision 9 has why no account is locked.
+func TestAUTH_A55_OnePermittedAttempt(t *testing.T) {
+	e := stiletest.Start(t, stiletest.Org(passwordFirst+"password: [{name: default, complexity: {minLength: 8}, unlock: true, maxAttempts: 1}]\n"))
+	withPassword(t, e, john)
+	w := begin(t, e)
+	w.wantKeys("the wrong one", w.answer("identify", nameAndPassword(john, "wrong")), 401, "errors.E0000004")
+	w.wantKeys("the right one after it", w.answer("identify", nameAndPassword(john, firstPassword)), 401, "errors.E0000004")
+	w.answer("unlock-account", nil)
+	w.answer("challenge", map[string]any{"identifier": john, "authenticator": choice("okta_email")["authenticator"]})
+	if done := w.answer("challenge/answer", passcode(e.Code(t, john))); done.status != 200 {
+		t.Fatalf("the code that unlocks: %s", done.body)
+	}
+	if done := begin(t, e).answer("identify", nameAndPassword(john, firstPassword)); done.code() == "" {
+		t.Errorf("unlocked: %s", done.body)
+	}
+}

@@ -1,4 +1,5 @@
-// Package idxapi is the HTTP edge of the flow: /idp/idx/* and the mailed links.
+// Package idxapi is the HTTP edge of the flow: /idp/idx/*, the links of mailed
+// codes, and those of operators' invitations and recoveries.
 package idxapi
 
 import (
@@ -22,6 +23,8 @@ import (
 type Config struct {
 	Engine    *flow.Engine
 	PublicURL string // the org URL, without a trailing slash
+	// TokenURL is the token endpoint of an authorization server.
+	TokenURL func(server string) string
 	// LinkTransaction finds the transaction that a link's token names.
 	LinkTransaction func(token string) (id string, ok bool)
 	// Tickets finds where a mailed ticket leads; ok is false for one that is of no
@@ -35,11 +38,12 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// A Server answers /idp/idx/* and /email/verify/*. Headers and CORS are put
-// around it by the app, the same as around OAuth's endpoints.
+// A Server answers /idp/idx/*, /email/verify/* and, where there are tickets, /t/*.
+// Headers and CORS are put around it by the app, the same as around OAuth's endpoints.
 type Server struct {
 	engine          *flow.Engine
 	publicURL       string
+	tokenURL        func(string) string
 	linkTransaction func(string) (string, bool)
 	tickets         func(context.Context, string) (string, bool, error)
 	brand           func() string
@@ -53,7 +57,7 @@ type Server struct {
 // New returns a Server.
 func New(c Config) *Server {
 	s := &Server{
-		engine: c.Engine, publicURL: c.PublicURL, linkTransaction: c.LinkTransaction, agent: c.Agent, cookie: c.Cookie,
+		engine: c.Engine, publicURL: c.PublicURL, tokenURL: c.TokenURL, linkTransaction: c.LinkTransaction, agent: c.Agent, cookie: c.Cookie,
 		tickets: c.Tickets, brand: c.Brand,
 		log: c.Logger, names: map[string][]string{}, mux: http.NewServeMux(),
 	}
@@ -132,7 +136,7 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 		s.cookie.Set(w, v.Cookie, v.CookieEnds)
 	}
 	if rerenders(r) && v.Current != nil {
-		delete(v.Current.Context, "stile")
+		v.Current.Sent = nil
 	}
 	s.write(w, statusOf(v.Kind), s.document(v))
 }

@@ -107,6 +107,39 @@ func TestD39_SessionOfABrowser(t *testing.T) {
 	}
 }
 
+// whoever has a session that is young enough and is asked for more than it
+// proves is asked for the second factor alone.
+func TestAUTH_A64_SessionAndStepUp(t *testing.T) {
+	e := stiletest.Start(t)
+	withPassword(t, e, john)
+	w := &wire{T: t, e: e}
+	w.beginIn(browserOf("same-site", nil), nil)
+	w.in(browserOf("same-site", nil), "identify", name(john))
+	w.in(browserOf("same-site", nil), "challenge", choice("okta_email"))
+	in := w.in(browserOf("same-site", nil), "challenge/answer", passcode(e.Code(t, john)))
+	if len(cookies(in)) != 1 {
+		t.Fatalf("no session: %s", in.body)
+	}
+	h := browserOf("same-site", cookies(in))
+	stepUp := func() answer {
+		return w.beginIn(h, url.Values{"max_age": {"900"}, "acr_values": {"urn:okta:loa:2fa:any"}})
+	}
+	e.Clock.Advance(14 * time.Minute)
+	a := stepUp()
+	w.want("A-64", a, 200, "select-authenticator-authenticate")
+	if got := a.at("authenticatorEnrollments", "value", 1); a.at("user", "value", "identifier") != john || got == nil {
+		t.Errorf("A-64: %s", a.body)
+	}
+	w.in(h, "challenge", choice("okta_password"))
+	if done := w.in(h, "challenge/answer", passcode(firstPassword)); done.code() == "" {
+		t.Errorf("both factors: %s", done.body)
+	}
+	e.Clock.Advance(16 * time.Minute)
+	if got := stepUp().forms(); len(got) == 0 || got[0] != "identify" {
+		t.Errorf("a quarter of an hour later: %v", got)
+	}
+}
+
 // SEC T-04: a session that somebody planted in the browser is not the one that it
 // has after signing in, and ends.
 func TestSEC_T04_PlantedSession(t *testing.T) {

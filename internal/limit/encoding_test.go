@@ -87,7 +87,7 @@ func FuzzData(f *testing.F) {
 		seeds[0], _ = r.Code.Wrong(seeds[0], now)
 		seeds[1], _, _ = r.OpenFlows.Spend(seeds[1], now)
 		seeds[2], _, _ = r.SourceAddresses.Spend(seeds[2], now, uint64(i))
-		seeds[3], _ = r.Spray.Wrong(seeds[3], now)
+		seeds[3], _ = r.Spray.Wrong(seeds[3], now, 1)
 	}
 	for _, s := range seeds {
 		f.Add(s.Data, epoch.Add(15*time.Minute).UnixNano())
@@ -114,14 +114,13 @@ func FuzzData(f *testing.F) {
 			}
 		}
 		for _, v := range []Volume{r.AddressMails, r.OpenFlows, nil} {
-			left := v.Left(c, now)
-			v.Return(c, now)
+			before := v.load(c, now).count(floor(now), longest(v))
 			next, wait, ok := v.Spend(c, now)
-			if ok == (left == 0) || wait < 0 || ok != (wait == 0) {
-				t.Fatalf("%v, wait %v with %d left", ok, wait, left)
+			if wait < 0 || ok != (wait == 0) {
+				t.Fatalf("%v, wait %v", ok, wait)
 			}
-			if after := v.Left(next, now); ok && !v.Off() && after >= left {
-				t.Fatalf("a spend is not counted: %d left, then %d", left, after)
+			if after := v.load(next, now).count(floor(now), longest(v)); ok && !v.Off() && after <= before {
+				t.Fatalf("a spend is not counted: %d, then %d", before, after)
 			}
 		}
 		d := r.SourceAddresses
@@ -132,10 +131,10 @@ func FuzzData(f *testing.F) {
 		} else if wait <= 0 {
 			t.Fatalf("waits %v", wait)
 		}
-		next, _ := r.Spray.Wrong(c, now)
+		next, _ := r.Spray.Wrong(c, now, 1)
 		if r.Spray.load(next, now).log.count(floor(now), span(r.Spray.Per)) == 0 {
 			t.Fatalf("a wrong code is not counted: %x", next.Data)
 		}
-		r.Spray.Alarmed(c, now)
+		alarmed(r.Spray, c, now)
 	})
 }

@@ -11,8 +11,7 @@ import "time"
 // before. It holds until Hold after the last time that this was so; asking again
 // at once would give whoever is slowed down by it a new start each time. What
 // comes during an alarm, and just before, does not raise the mean: an attack
-// must not become what is usual. A lasting change of what is usual is for an
-// operator, who has Reset.
+// must not become what is usual.
 //
 // The zero Guard never raises an alarm.
 type Guard struct {
@@ -26,16 +25,16 @@ type Guard struct {
 // Off reports whether g never raises an alarm, so that no counter need be read.
 func (g Guard) Off() bool { return g.Per <= 0 || g.Mean < g.Per }
 
-// Wrong counts a wrong code, and reports whether it raises the alarm: once, when
-// there was none. It is called for those in known lanes too.
-func (g Guard) Wrong(c Counter, now time.Time) (next Counter, tripped bool) {
-	if g.Off() {
+// Wrong counts n wrong codes at a time, and reports whether they raise the alarm:
+// once, when there was none. Those in known lanes count too.
+func (g Guard) Wrong(c Counter, now time.Time, n int) (next Counter, tripped bool) {
+	if g.Off() || n < 1 {
 		return c, false
 	}
 	s := g.load(c, now)
 	alarmed := s.until > floor(now)
-	s.seen = min(s.seen+1, most)
-	s.log = s.log.add(ceil(now), max(span(g.Per)/guardCells, 1))
+	s.seen = min(s.seen+int64(n), most)
+	s.log = s.log.add(ceil(now), max(span(g.Per)/guardCells, 1), int64(n))
 
 	if n := s.log.count(floor(now), span(g.Per)); n > int64(g.Floor) && n*g.spans() > int64(g.Factor)*s.trailing() {
 		s.until = s.log.newest() + span(g.Hold)
@@ -46,21 +45,6 @@ func (g Guard) Wrong(c Counter, now time.Time) (next Counter, tripped bool) {
 	}
 	return g.store(c.Key, s), tripped
 }
-
-// Alarmed reports whether unknown lanes have to be challenged now (SEC S-113),
-// and for how long if nothing more comes.
-func (g Guard) Alarmed(c Counter, now time.Time) (left time.Duration, alarmed bool) {
-	if g.Off() {
-		return 0, false
-	}
-	if s := g.load(c, now); s.until > floor(now) {
-		return until(s.until, now), true
-	}
-	return 0, false
-}
-
-// Reset forgets everything, the mean too. It has no Data and can be deleted.
-func (g Guard) Reset(c Counter) Counter { return Counter{Key: c.Key} }
 
 // guardCells is in how many cells the span that is looked at is kept: what left
 // it less than a 20th of it ago may still count.

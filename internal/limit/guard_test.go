@@ -12,11 +12,17 @@ func wrongs(g Guard, c *Counter, from time.Time, length time.Duration, n int) (n
 	for i := range n {
 		now := from.Add(length * time.Duration(i) / time.Duration(n))
 		var tripped bool
-		if *c, tripped = g.Wrong(*c, now); tripped && number == 0 {
+		if *c, tripped = g.Wrong(*c, now, 1); tripped && number == 0 {
 			number, at = i+1, now
 		}
 	}
 	return number, at
+}
+
+// alarmed reports whether there is an alarm, and for how long if nothing more comes.
+func alarmed(g Guard, c Counter, now time.Time) (left time.Duration, alarmed bool) {
+	s := g.load(c, now)
+	return until(s.until, now), s.until > floor(now)
 }
 
 // 10,000 accounts are guessed at from 5,000 sources: no account and no source is at its limit.
@@ -34,11 +40,11 @@ func TestSEC_S06_SprayTripsTheGuard(t *testing.T) {
 			t.Fatal("a source's limit stops the spray")
 		}
 		accounts[i], _ = r.Code.Wrong(accounts[i], now)
-		if guard, tripped = r.Spray.Wrong(guard, now); tripped {
+		if guard, tripped = r.Spray.Wrong(guard, now, 1); tripped {
 			if i != 1000 {
 				t.Fatalf("tripped by number %d", i+1)
 			}
-			if _, alarmed := r.Spray.Alarmed(guard, now); !alarmed {
+			if _, alarmed := alarmed(r.Spray, guard, now); !alarmed {
 				t.Fatal("tripped without an alarm")
 			}
 			return
@@ -77,15 +83,15 @@ func TestSEC_S06_Guard(t *testing.T) {
 		trips := 0
 		for i := range 3000 {
 			var tripped bool
-			if c, tripped = g.Wrong(c, epoch.Add(time.Duration(i)*10*time.Millisecond)); tripped {
+			if c, tripped = g.Wrong(c, epoch.Add(time.Duration(i)*10*time.Millisecond), 1); tripped {
 				trips++
 			}
 		}
 		end := epoch.Add(2999 * 10 * time.Millisecond)
-		if left, alarmed := g.Alarmed(c, end); trips != 1 || !alarmed || left != time.Hour {
+		if left, alarmed := alarmed(g, c, end); trips != 1 || !alarmed || left != time.Hour {
 			t.Fatalf("%d trips, alarmed %v for %v", trips, alarmed, left)
 		}
-		if _, alarmed := g.Alarmed(c, end.Add(time.Hour)); alarmed {
+		if _, alarmed := alarmed(g, c, end.Add(time.Hour)); alarmed {
 			t.Fatal("the alarm does not end")
 		}
 	})
@@ -99,7 +105,7 @@ func TestSEC_S06_Guard(t *testing.T) {
 			if n == 0 || n > 1001 || at.Sub(from) > 5*minute {
 				t.Fatalf("attack %d: tripped by %d at %v", h, n, at.Sub(from))
 			}
-			if _, alarmed := g.Alarmed(c, from.Add(time.Hour)); !alarmed {
+			if _, alarmed := alarmed(g, c, from.Add(time.Hour)); !alarmed {
 				t.Fatalf("attack %d: the alarm ends during it", h)
 			}
 		}
@@ -117,10 +123,10 @@ func TestSEC_S06_Guard(t *testing.T) {
 	t.Run("what was usual still is after an alarm", func(t *testing.T) {
 		var c Counter
 		wrongs(g, &c, epoch, 2*time.Hour, 24*2000)
-		if _, alarmed := g.Alarmed(c, epoch.Add(2*time.Hour)); !alarmed {
+		if _, alarmed := alarmed(g, c, epoch.Add(2*time.Hour)); !alarmed {
 			t.Fatal("2,000 from nothing are no alarm")
 		}
-		c = g.Reset(c)
+		c = Counter{}
 		// A place grows to 2,000 per five minutes, below 1,000 at first.
 		wrongs(g, &c, epoch, 2*time.Hour, 24*900)
 		if n, _ := wrongs(g, &c, epoch.Add(2*time.Hour), 2*time.Hour, 24*2000); n != 0 {
@@ -133,7 +139,7 @@ func TestSEC_S06_Guard(t *testing.T) {
 		if n, _ := wrongs(g, &c, after, 3*time.Hour, 36*2000); n != 0 {
 			t.Fatalf("tripped by %d of the usual ones", n)
 		}
-		if _, alarmed := g.Alarmed(c, after.Add(3*time.Hour)); alarmed {
+		if _, alarmed := alarmed(g, c, after.Add(3*time.Hour)); alarmed {
 			t.Fatal("still alarmed")
 		}
 	})
@@ -153,7 +159,7 @@ func TestSEC_S110_BrokenClockOfVolumes(t *testing.T) {
 	for i := range 2000 {
 		v, _, _ = r.SourceMails.Spend(v, ahead)
 		d, _, _ = r.SourceAddresses.Spend(d, ahead, uint64(i))
-		s, _ = r.Spray.Wrong(s, ahead)
+		s, _ = r.Spray.Wrong(s, ahead, 1)
 	}
 	if _, _, ok := r.SourceMails.Spend(v, epoch); !ok {
 		t.Error("mails are refused")
@@ -161,12 +167,12 @@ func TestSEC_S110_BrokenClockOfVolumes(t *testing.T) {
 	if _, _, ok := r.SourceAddresses.Spend(d, epoch, 1<<40); !ok {
 		t.Error("addresses are refused")
 	}
-	if _, alarmed := r.Spray.Alarmed(s, epoch); alarmed {
+	if _, alarmed := alarmed(r.Spray, s, epoch); alarmed {
 		t.Error("alarmed")
 	}
 	present := floor(epoch) / span(r.Spray.Per)
 	s.Data = (&guarding{number: present, until: floor(ahead), ended: make([]int64, 13)}).encode()
-	if left, alarmed := r.Spray.Alarmed(s, epoch); alarmed {
+	if left, alarmed := alarmed(r.Spray, s, epoch); alarmed {
 		t.Errorf("alarmed for %v", left)
 	}
 }
@@ -178,14 +184,14 @@ func TestGuardExpiry(t *testing.T) {
 		now := epoch
 		for range rapid.IntRange(1, 60).Draw(t, "wrongs") {
 			now = now.Add(anyGap(t))
-			c, _ = g.Wrong(c, now)
+			c, _ = g.Wrong(c, now, 1)
 		}
 		now = later(t, c, now)
-		if _, alarmed := g.Alarmed(c, now); alarmed {
+		if _, alarmed := alarmed(g, c, now); alarmed {
 			t.Fatal("alarmed")
 		}
-		a, _ := g.Wrong(c, now)
-		b, _ := g.Wrong(Counter{}, now)
+		a, _ := g.Wrong(c, now, 1)
+		b, _ := g.Wrong(Counter{}, now, 1)
 		sameCounter(t, a, b)
 	})
 }

@@ -87,7 +87,7 @@ func (g Guesses) Wrong(c Counter, now time.Time) (next Counter, paused bool) {
 
 	s.last = max(ceil(now), s.last)
 	s.wrong = min(s.wrong+1, most)
-	s.log = s.log.add(s.last, 1).last(widest(g.Windows))
+	s.log = s.log.add(s.last, 1, 1).last(widest(g.Windows))
 	if s.log.room(floor(now), g.Windows) > 0 {
 		s.pauses = min(s.pauses+1, most)
 		s.until = max(s.until, s.last+g.coolDown(s.pauses))

@@ -50,16 +50,14 @@ func (l *Local) SpendDistinct(key string, d Distinct, now time.Time, hash []byte
 	return retryAfter, ok
 }
 
-// Alarm counts one wrong answer, and reports whether it trips the guard.
-func (l *Local) Alarm(key string, g Guard, now time.Time) bool {
-	if g.Off() {
-		return false
+// Open says what Spend would, without spending.
+func (l *Local) Open(key string, v Volume, now time.Time) (retryAfter time.Duration, open bool) {
+	if v.Off() {
+		return 0, true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next, tripped := g.Wrong(l.of(key), now)
-	l.put(next, now)
-	return tripped
+	return v.Open(l.of(key), now)
 }
 
 func (l *Local) of(key string) Counter {

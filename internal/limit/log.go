@@ -31,16 +31,16 @@ func (l log) within(now, length int64) log {
 	return l
 }
 
-// add counts one more at a time. A time before the newest, of a clock that is
+// add counts n more at a time. A time before the newest, of a clock that is
 // behind, counts as the newest.
-func (l log) add(at, cell int64) log {
+func (l log) add(at, cell, n int64) log {
 	at = max(at, l.newest())
 	if i := len(l) - 1; i >= 0 && l[i].at/cell == at/cell {
 		l[i].at = at
-		l[i].n = min(l[i].n+1, most)
+		l[i].n = min(l[i].n+n, most)
 		return l
 	}
-	return append(l, mark{at: at, n: 1})
+	return append(l, mark{at: at, n: min(n, most)})
 }
 
 // count is how many lie less than length before now.

@@ -5,7 +5,7 @@ import "time"
 // Rules are all limits of an installation: one struct for whoever applies them.
 // The numbers are those of the specification's default policy block.
 type Rules struct {
-	// Within one flow. They hold in development too.
+	// Within one flow. The first three hold in development too.
 
 	CodeTries   int             // wrong tries that end a code (SEC S-03)
 	KilledCodes int             // codes ended so that end a flow (S-04)
@@ -28,22 +28,21 @@ type Rules struct {
 
 	AddressMails Volume // S-11
 
-	// Of a source, by Source.
+	// Of a source, by Source or Network.
 
-	SourceWrong     Volume   // wrong codes over all accounts: Open first, Spend when it was wrong (S-06)
+	SourceWrong     Volume   // wrong answers over all accounts: Open first, Spend when it was wrong (S-06)
+	NetworkWrong    Volume   // the same for the Network that the source lies in (S-108)
 	SourceMails     Volume   // S-11
 	SourceAddresses Distinct // addresses that are sent to, folded (S-11)
-	OpenFlows       Volume   // Spend at a flow's begin, Return at its end (S-28)
+	OpenFlows       Volume   // flows begun: with a window as long as a flow may last, no more can be open (S-28)
 	SignUps         Volume   // proven accounts (S-114)
-	UserCodes       Volume   // wrong user codes of the device grant (S-92)
 
 	// Of the installation.
 
 	Spray Guard // wrong codes (S-06)
 }
 
-// flowLife is the longest that a flow lasts (SEC S-21): with the window of
-// OpenFlows as long, no more can be open than have begun within it.
+// flowLife is the longest that a flow lasts (SEC S-21).
 const flowLife = time.Hour
 
 // DefaultRules are the limits that hold unless something else is said.
@@ -70,27 +69,26 @@ func DefaultRules() Rules {
 		AddressMails: Volume{{N: 5, Per: 15 * time.Minute}, {N: 10, Per: time.Hour}, {N: 20, Per: day}},
 
 		SourceWrong:     Volume{{N: 60, Per: time.Hour}},
+		NetworkWrong:    Volume{{N: 600, Per: time.Hour}},
 		SourceMails:     Volume{{N: 30, Per: time.Hour}},
 		SourceAddresses: Distinct{N: 10, Per: time.Hour},
 		OpenFlows:       Volume{{N: 600, Per: flowLife}},
 		SignUps:         Volume{{N: 20, Per: time.Hour}},
-		UserCodes:       Volume{{N: 5, Per: 15 * time.Minute}},
 
 		Spray: Guard{Per: 5 * time.Minute, Floor: 1000, Mean: time.Hour, Factor: 20, Hold: time.Hour},
 	}
 }
 
-// DevelopmentRules are the defaults without any limit across flows and without a
-// wait before a resend (decision D27). A password policy's own attempts hold
+// DevelopmentRules are the defaults without any limit across flows, on the pace of
+// requests, or before a resend (decision D27). A password policy's own attempts hold
 // still, by Guesses.Policy.
 func DevelopmentRules() Rules {
 	d := DefaultRules()
 	return Rules{
-		CodeTries:      d.CodeTries,
-		KilledCodes:    d.KilledCodes,
-		Resends:        d.Resends,
-		HandleRequests: d.HandleRequests,
-		ForgetNobody:   d.ForgetNobody,
+		CodeTries:    d.CodeTries,
+		KilledCodes:  d.KilledCodes,
+		Resends:      d.Resends,
+		ForgetNobody: d.ForgetNobody,
 	}
 }
 

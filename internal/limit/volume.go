@@ -3,7 +3,7 @@ package limit
 import "time"
 
 // Volume admits so many in each of several windows at once: mails, requests,
-// sign-ups (SEC S-06, S-11, S-28, S-29, S-92, S-114).
+// sign-ups (SEC S-06, S-11, S-28, S-29, S-114).
 //
 // Never more than N are admitted in any span of Per, for each window. While the
 // largest N is at most 64, nothing is refused either that could be admitted. With
@@ -29,41 +29,13 @@ func (v Volume) Spend(c Counter, now time.Time) (next Counter, retryAfter time.D
 	if wait, open := v.open(l, now); !open {
 		return c, wait, false
 	}
-	return v.store(c.Key, l.add(ceil(now), v.cell())), 0, true
+	return v.store(c.Key, l.add(ceil(now), v.cell(), 1)), 0, true
 }
 
 // Open says what Spend would, without spending: for what counts only when it has
 // failed, such as the wrong codes of a source (SEC S-06).
 func (v Volume) Open(c Counter, now time.Time) (retryAfter time.Duration, open bool) {
 	return v.open(v.load(c, now), now)
-}
-
-// Left is how many can be spent now, for the headers of an answer (SEC S-112); -1
-// if any number can.
-func (v Volume) Left(c Counter, now time.Time) int {
-	if v.Off() {
-		return -1
-	}
-	l, left := v.load(c, now), int64(most)
-	for _, w := range v {
-		left = min(left, max(int64(w.N)-l.count(floor(now), span(w.Per)), 0))
-	}
-	return int(left)
-}
-
-// Return gives one back that is over, such as a flow that has ended (SEC S-28).
-// It is the oldest that is given back, so that those which remain count as no
-// earlier than they were. It must have been spent less than the longest window
-// ago, and be given back once.
-func (v Volume) Return(c Counter, now time.Time) Counter {
-	l := v.load(c, now)
-	if len(l) == 0 {
-		return c
-	}
-	if l[0].n--; l[0].n == 0 {
-		l = l[1:]
-	}
-	return v.store(c.Key, l)
 }
 
 func (v Volume) open(l log, now time.Time) (time.Duration, bool) {
