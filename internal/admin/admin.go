@@ -54,6 +54,7 @@ type Tx interface {
 	DeleteClient(id string, version int64) error
 	RevokeClient(clientID string, at time.Time) error
 	ReplaceSetting(name string, old, value []byte) error
+	DeleteCounter(key string) error
 	Enqueue(outbox.Message) error
 	Append(audit.Row) error
 }
@@ -65,6 +66,8 @@ type Engine interface {
 	Vouch(directory.User) (directory.Enrollment, error)
 	MintTicket(directory.Ticket) string
 	TicketID(kind directory.TicketKind, token string) (string, bool)
+	PasswordPaused(ctx context.Context, u directory.User) (bool, error)
+	PasswordCounters(userID string) []string
 }
 
 // A Letter is a mail to a person about what an operator did.
@@ -154,6 +157,7 @@ func causes(err error) error {
 
 // The refusals that the wire has codes of its own for (MGMT §2.3).
 var (
+	errOpen   = problem.New(problem.Forbidden, "E0000032", "Unlock is not allowed for this user.")
 	errState  = problem.New(problem.Forbidden, "E0000038", "This operation is not allowed in the user's current status.")
 	errActive = problem.New(problem.Forbidden, "E0000016", "Activation failed because the user is already active")
 )

@@ -284,6 +284,38 @@ func (s *Service) Unsuspend(ctx context.Context, id string) (directory.Account, 
 	})
 }
 
+// Paused reports whether somebody who may sign in has a password that is not looked
+// at in browsers that are not known (SEC S-109).
+func (s *Service) Paused(ctx context.Context, a directory.Account) (bool, error) {
+	if a.Status != directory.Active {
+		return false, nil
+	}
+	return s.Engine.PasswordPaused(ctx, a.User)
+}
+
+// Unlock ends such a pause.
+func (s *Service) Unlock(ctx context.Context, id string) (directory.Account, error) {
+	a, err := s.User(ctx, id)
+	if err != nil {
+		return a, err
+	}
+	paused, err := s.Paused(ctx, a)
+	if err != nil {
+		return a, err
+	}
+	if !paused {
+		return a, errOpen
+	}
+	return a, s.change(ctx, nil, []audit.Event{{Type: "user.account.unlock_by_admin", Target: a.ID}}, func(tx Tx) error {
+		for _, key := range s.Engine.PasswordCounters(a.ID) {
+			if err := tx.DeleteCounter(key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // Delete removes somebody for good, who must be deactivated before (SEC S-132).
 func (s *Service) Delete(ctx context.Context, id string) error {
 	return again(func() error {

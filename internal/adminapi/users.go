@@ -41,14 +41,30 @@ func (s *server) users() map[string]endpoint {
 		"POST /users/{user}/lifecycle/deactivate":     done(s.admin.Deactivate),
 		"POST /users/{user}/lifecycle/suspend":        done(s.admin.Suspend),
 		"POST /users/{user}/lifecycle/unsuspend":      done(s.admin.Unsuspend),
+		"POST /users/{user}/lifecycle/unlock":         done(s.admin.Unlock),
 		"POST /users/{user}/lifecycle/reset_password": s.resetPassword,
 	}
 }
 
 func (s *server) answer(ctx context.Context, a directory.Account) (any, error) {
 	d, err := s.admin.Document(ctx)
-	return s.user(a, &d.Org), err
+	if err != nil {
+		return nil, err
+	}
+	paused, err := s.admin.Paused(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	u := s.user(a, &d.Org)
+	if paused { // of one that is asked for alone: a list does not look (decision D32)
+		u.Status = lockedOut
+		u.Links["unlock"] = Link{s.base + "/users/" + a.ID + "/lifecycle/unlock", http.MethodPost}
+	}
+	return u, nil
 }
+
+// lockedOut is an active user whose password is paused.
+const lockedOut = "LOCKED_OUT"
 
 func (s *server) getUser(_ http.ResponseWriter, r *http.Request) (any, error) {
 	a, err := s.admin.User(r.Context(), r.PathValue("user"))

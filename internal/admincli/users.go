@@ -17,7 +17,7 @@ import (
 
 // words are the statuses as people say them.
 var words = map[string]string{
-	"ACTIVE": "active", "STAGED": "staged", "PROVISIONED": "invited", "SUSPENDED": "disabled", "DEPROVISIONED": "deactivated",
+	"ACTIVE": "active", "LOCKED_OUT": "active, password paused", "STAGED": "staged", "PROVISIONED": "invited", "SUSPENDED": "disabled", "DEPROVISIONED": "deactivated",
 }
 
 func userPath(user string, more ...string) string {
@@ -279,7 +279,7 @@ func (c *CLI) UsersDelete(ctx context.Context, o config.UsersDelete) error {
 		return err
 	}
 	switch {
-	case u.Status == "ACTIVE":
+	case u.Status == "ACTIVE", u.Status == "LOCKED_OUT":
 		return fmt.Errorf("%s is active; disable them first: stile users disable %s", o.User.User, o.User.User)
 	case o.DryRun && o.JSON.JSON:
 		return c.json(u)

@@ -151,4 +151,3 @@ func TestSEC_S06_SprayOverTwoNodes(t *testing.T) {
 		t.Errorf("%d alarms", n)
 	}
 }
-

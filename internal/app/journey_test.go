@@ -62,6 +62,13 @@ func onBoth(t *testing.T, test func(t *testing.T, database string)) {
 func startOn(tb testing.TB, database string, limits flow.Limits, servers ...oauth.AuthorizationServer) *engine {
 	tb.Helper()
 	e := startNode(tb, app.Config{Dir: tb.TempDir(), Database: database, Limits: limits, Servers: servers})
+	e.register(tb)
+	return e
+}
+
+// register makes the app that e's requests are from.
+func (e *engine) register(tb testing.TB) {
+	tb.Helper()
 	c, _, err := oauth.NewClient(oauth.Client{Name: "Acme", RedirectURIs: []string{"http://localhost:8080/cb"}}, false, time.Now())
 	if err == nil {
 		err = e.OAuth.AddClient(tb.Context(), c)
@@ -70,7 +77,6 @@ func startOn(tb testing.TB, database string, limits flow.Limits, servers ...oaut
 		tb.Fatal(err)
 	}
 	e.client = c.ID
-	return e
 }
 
 // startNode starts an engine, with what no test wants otherwise filled in.

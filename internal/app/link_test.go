@@ -7,11 +7,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stile-id/stile/internal/app"
 	"github.com/stile-id/stile/internal/flow"
-	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/policy"
 )
 
@@ -21,14 +19,7 @@ func TestAUTH_A62_UnlockLinkWithoutCallback(t *testing.T) {
 	e := startNode(t, app.Config{
 		Dir: t.TempDir(), Limits: flow.DevelopmentLimits(), Overlay: func(o *policy.Org) { o.Password[0].Unlock = true },
 	})
-	c, _, err := oauth.NewClient(oauth.Client{Name: "Acme", RedirectURIs: []string{"http://localhost:8080/cb"}}, false, time.Now())
-	if err == nil {
-		err = e.OAuth.AddClient(t.Context(), c)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.client = c.ID
+	e.register(t)
 	if _, err := e.signUp(t.Context(), "ada@example.com"); err != nil {
 		t.Fatal(err)
 	}

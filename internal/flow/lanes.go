@@ -11,6 +11,7 @@ import (
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/outbox"
+	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -75,13 +76,17 @@ func (t *Turn) guesses(key string) limit.Guesses {
 		if t.account != nil { // proven or not: nothing tells how soon a pause begins
 			groups = t.account.Groups
 		}
-		p := t.org.PasswordFor(groups)
-		g = rules.Password.Policy(p.MaxAttempts, p.AutoUnlock.Std())
+		g = passwordGuesses(rules, t.org, groups)
 	}
 	if t.account == nil {
 		g.Forget = rules.ForgetNobody
 	}
 	return g
+}
+
+func passwordGuesses(rules limit.Rules, org *policy.Org, groups []string) limit.Guesses {
+	p := org.PasswordFor(groups)
+	return rules.Password.Policy(p.MaxAttempts, p.AutoUnlock.Std())
 }
 
 // count notes that an answer to o was right or wrong, to be committed with the
@@ -189,7 +194,7 @@ func (t *Turn) comesIn(ctx context.Context, key string) error {
 		return nil
 	}
 	counter, rule, now := limit.GuessKey(t.guessedAt(), key, limit.Unknown), t.guesses(key), t.now
-	c, err := t.counter(ctx, counter)
+	c, err := t.e.counter(ctx, counter)
 	if err != nil {
 		return err
 	}
@@ -218,10 +223,13 @@ func putCounter(tx Tx, c limit.Counter) error {
 
 // unpause forgets the wrong answers of an account in all lanes.
 func (t *Turn) unpause(key string) {
-	for _, lane := range []limit.Lane{limit.Known, limit.Unknown} {
-		counter := limit.GuessKey(t.guessedAt(), key, lane)
+	for _, counter := range laneKeys(t.guessedAt(), key) {
 		t.writes = append(t.writes, func(tx Tx) error { return tx.DeleteCounter(counter) })
 	}
+}
+
+func laneKeys(whose, key string) []string {
+	return []string{limit.GuessKey(whose, key, limit.Known), limit.GuessKey(whose, key, limit.Unknown)}
 }
 
 // source is where the person is, "" where it is not known: a server that stands

@@ -42,7 +42,7 @@ func (t *Turn) paused(ctx context.Context, o *Open) (bool, error) {
 	if rule.Off() {
 		return false, nil
 	}
-	c, err := t.counter(ctx, limit.GuessKey(t.guessedAt(), o.Authenticator, lane))
+	c, err := t.e.counter(ctx, limit.GuessKey(t.guessedAt(), o.Authenticator, lane))
 	if err != nil {
 		return false, err
 	}
@@ -56,15 +56,15 @@ func (t *Turn) paused(ctx context.Context, o *Open) (bool, error) {
 	if source == "" {
 		return false, nil
 	}
-	if c, err = t.counter(ctx, source); err != nil {
+	if c, err = t.e.counter(ctx, source); err != nil {
 		return false, err
 	}
 	_, open := volume.Open(c, t.now)
 	return !open, nil
 }
 
-func (t *Turn) counter(ctx context.Context, key string) (limit.Counter, error) {
-	c, err := t.e.store.Counter(ctx, key)
+func (e *Engine) counter(ctx context.Context, key string) (limit.Counter, error) {
+	c, err := e.store.Counter(ctx, key)
 	if problem.KindOf(err) == problem.NotFound {
 		return limit.Counter{Key: key}, nil
 	}

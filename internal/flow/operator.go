@@ -1,10 +1,12 @@
 package flow
 
 import (
+	"context"
 	"errors"
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/limit"
 )
 
 // Knows reports whether an authenticator is installed.
@@ -37,3 +39,19 @@ func (e *Engine) Vouch(u directory.User) (directory.Enrollment, error) {
 	en.Credential = e.SealCredential(en.ID, c)
 	return en, nil
 }
+
+// PasswordPaused reports whether a user's password is not looked at in browsers
+// that are not known, after too many wrong ones. The wire of operators calls that
+// LOCKED_OUT (decision D32).
+func (e *Engine) PasswordPaused(ctx context.Context, u directory.User) (bool, error) {
+	c, err := e.counter(ctx, limit.GuessKey(u.ID, passwordKey, limit.Unknown))
+	if err != nil {
+		return false, err
+	}
+	_, open := passwordGuesses(e.limits.Rules, e.policies(), u.Groups).Open(c, e.now())
+	return !open, nil
+}
+
+// PasswordCounters are the keys of the counters that a pause of a user's password
+// ends with.
+func (e *Engine) PasswordCounters(userID string) []string { return laneKeys(userID, passwordKey) }
