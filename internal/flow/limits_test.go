@@ -352,3 +352,55 @@ func TestSEC_S29_Polls(t *testing.T) {
 		t.Errorf("once the question was answered elsewhere: %v", err)
 	}
 }
+
+// SEC S-28: one source begins six hundred flows within the life of one, no more.
+func TestSEC_S28_FlowsOfOneSource(t *testing.T) {
+	ctx := context.Background()
+	r := newRig(t, policy.PasswordOptional())
+	begin := func(ip string) error {
+		_, err := r.Begin(ctx, Start{Request: Request{ClientID: "0oa1", IP: ip}})
+		return err
+	}
+	for i := range 600 {
+		if err := begin("192.0.2.7"); err != nil {
+			t.Fatalf("flow %d: %v", i+1, err)
+		}
+	}
+	if err := begin("192.0.2.7"); problem.KindOf(err) != problem.Throttled {
+		t.Errorf("one more: %v", err)
+	}
+	if err := begin("192.0.2.8"); err != nil {
+		t.Errorf("from another source: %v", err)
+	}
+	r.pass(Life)
+	if err := begin("192.0.2.7"); err != nil {
+		t.Errorf("when they have ended: %v", err)
+	}
+}
+
+// SEC S-114: twenty accounts an hour are made from one source. Who is the next is
+// told to wait, and can go on then with the code that they have.
+func TestSEC_S114_SignUpsOfOneSource(t *testing.T) {
+	r := newRig(t, policy.PasswordOptional())
+	r.limits.Rules.SourceMails, r.limits.Rules.SourceAddresses = nil, limit.Distinct{}
+	signUp := func(i int) (*visit, *View) {
+		address := fmt.Sprintf("person%d@example.com", i)
+		v := r.from("192.0.2.7")
+		v.signUp(address)
+		return v, v.answer("enroll-authenticator", "credentials.passcode", r.code(address))
+	}
+	for i := range 20 {
+		if _, got := signUp(i); got.Stage != ChooseEnroll {
+			t.Fatalf("account %d: %s %q", i+1, got.Stage, key(got))
+		}
+	}
+	r.pass(55 * time.Minute)
+	v, got := signUp(20)
+	if got.Kind != problem.Throttled || got.RetryAfter != 5*time.Minute || len(r.store.users) != 20 {
+		t.Fatalf("one more: %v after %v, %d accounts", got.Kind, got.RetryAfter, len(r.store.users))
+	}
+	r.pass(5 * time.Minute)
+	if got := v.answer("enroll-authenticator", "credentials.passcode", r.code("person20@example.com")); got.Stage != ChooseEnroll {
+		t.Errorf("after the wait: %s %q", got.Stage, key(got))
+	}
+}
