@@ -8,9 +8,15 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"strconv"
+	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"github.com/stile-id/stile/internal/store/schema"
 )
 
 //go:embed migrations/*.sql
@@ -19,49 +25,19 @@ var migrations embed.FS
 // migrationLock is the number that nodes which start at once wait for.
 const migrationLock = 0x5374696c65 // "Stile"
 
-// migrate brings the schema up to date, one node at a time. A database that a
-// newer version has written is refused rather than guessed at.
-func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
-	p, err := provider(db)
-	if err != nil {
-		return err
-	}
-	have, want, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("schema version: %w", err)
-	}
-	switch {
-	case have == want:
-		return nil
-	case have > want:
-		return fmt.Errorf("the database has schema version %d, this program knows %d: it was written by a newer one", have, want)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	log.Info("database schema brought up to date", "from", have, "to", want)
-	return nil
+// heldFor is how long a migration waits for a table, and keeps others waiting who
+// come after it (REL R-24).
+const heldFor = 2 * time.Second
+
+// polite is config for migrations.
+func polite(config *pgx.ConnConfig) *pgx.ConnConfig {
+	c := config.Copy()
+	c.RuntimeParams["lock_timeout"] = strconv.FormatInt(heldFor.Milliseconds(), 10)
+	return c
 }
 
-// versions returns the schema's version, and the one that migrate leads to. It
-// changes nothing.
-func versions(ctx context.Context, db *sql.DB) (have, want int64, err error) {
-	p, err := provider(db)
-	if err != nil {
-		return 0, 0, err
-	}
-	sources := p.ListSources() // in ascending order
-	err = db.QueryRowContext(ctx, "SELECT COALESCE(max(version_id), 0) FROM schema_version WHERE is_applied").Scan(&have)
-	if code(err) == undefinedTable {
-		return 0, 0, errors.New("there is nothing of Stile in the database")
-	}
-	if err != nil {
-		return 0, 0, fmt.Errorf("schema version: %w", err)
-	}
-	return have, sources[len(sources)-1].Version, nil
-}
-
-func provider(db *sql.DB) (*goose.Provider, error) {
+// schemaOf is the schema of a database. Nodes that start at once wait for each other.
+func schemaOf(db *sql.DB, log *slog.Logger) (*schema.Schema, error) {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
@@ -70,16 +46,40 @@ func provider(db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("migrations: %w", err)
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, db, dir,
-		goose.WithTableName("schema_version"),
-		goose.WithSessionLocker(locker),
-		goose.WithDisableGlobalRegistry(true),
-		goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return nil, fmt.Errorf("migrations: %w", err)
-	}
-	return p, nil
+	return &schema.Schema{
+		DB: db, Dialect: goose.DialectPostgres, Migrations: dir, Locker: locker, Logger: log,
+		Exists: "SELECT to_regclass('schema_version') IS NOT NULL",
+		Held:   func(err error) bool { return code(err) == lockNotAvailable },
+	}, nil
 }
+
+// A Schema is that of a database, open for migrations alone.
+type Schema struct{ *schema.Schema }
+
+// OpenSchema connects to a database for its migrations, which nodes may have
+// open; one that only looks at them changes nothing.
+func OpenSchema(ctx context.Context, url string, look bool) (*Schema, error) {
+	config, err := parse(url)
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	if look {
+		config.ValidateConnect = nil
+		config.RuntimeParams["default_transaction_read_only"] = "on"
+	}
+	db := stdlib.OpenDB(*polite(config))
+	s, err := schemaOf(db, slog.New(slog.DiscardHandler))
+	if err == nil && !look {
+		err = (&Store{log: s.Logger}).inspect(ctx, db)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("postgres: %w", errors.Join(err, db.Close()))
+	}
+	return &Schema{s}, nil
+}
+
+// Close ends the connections.
+func (s *Schema) Close() error { return s.DB.Close() }
 
 // renumber moves the rows of audit before those to come, if they come from
 // another server, as from a dump: numbers of transactions are each server's own.
@@ -90,6 +90,9 @@ func renumber(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
+	if _, err := tx.ExecContext(ctx, "SET LOCAL lock_timeout = 0"); err != nil {
+		return err
+	}
 	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
 		return err
 	}

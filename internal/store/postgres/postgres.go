@@ -137,12 +137,16 @@ func bounded(config *pgx.ConnConfig, statement time.Duration) *pgx.ConnConfig {
 // prepare looks at the server and brings the schema up to date, on connections
 // of its own: a migration may take longer than a request may.
 func (s *Store) prepare(ctx context.Context, config *pgx.ConnConfig) (err error) {
-	db := stdlib.OpenDB(*config)
+	db := stdlib.OpenDB(*polite(config))
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if err := s.inspect(ctx, db); err != nil {
 		return err
 	}
-	if err := migrate(ctx, db, s.log); err != nil {
+	schema, err := schemaOf(db, s.log)
+	if err != nil {
+		return err
+	}
+	if err := schema.Ready(ctx); err != nil {
 		return err
 	}
 	return renumber(ctx, db, s.log)
@@ -176,46 +180,12 @@ func (s *Store) inspect(ctx context.Context, db *sql.DB) error {
 
 // ClaimOutbox implements [store.Store]. Those who claim at once pass each other by.
 func (s *Store) ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
-	due, err := s.OutboxDue(ctx, now)
-	if err != nil || !due {
-		return nil, err
-	}
-	var claimed []outbox.Message
-	err = s.do(ctx, store.Relaxed, func(tx *sqlstore.Tx) error {
-		claimed, err = tx.ClaimOutbox(now, leaseUntil, limit)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return claimed, nil
+	return sqlstore.ClaimOutbox(ctx, s.Reader, s.do, now, leaseUntil, limit)
 }
-
-// purgeBatch is how many rows one transaction of Purge removes at most, so that
-// nobody waits long for one of them (REL R-23).
-const purgeBatch = 100
 
 // Purge implements [store.Store]. Rows that somebody writes at the moment stay.
 func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
-	total := 0
-	for _, kind := range sqlstore.Transients {
-		for left := limit; left > 0; {
-			want, n := min(left, purgeBatch), 0
-			err := s.do(ctx, store.Relaxed, func(tx *sqlstore.Tx) (err error) {
-				n, err = tx.Purge(kind, now, want)
-				return err
-			})
-			if err != nil {
-				return total, fmt.Errorf("purge %s: %w", kind, err)
-			}
-			total += n
-			left -= n
-			if n < want {
-				break
-			}
-		}
-	}
-	return total, nil
+	return sqlstore.Purge(ctx, s.do, now, limit)
 }
 
 // Stats implements [store.Store].

@@ -19,8 +19,8 @@ type ReadOnly struct {
 
 var _ store.Reader = (*ReadOnly)(nil)
 
-// OpenReadOnly connects to a database that has the schema of this program, on a
-// standby too. It changes nothing, and the server would not let it.
+// OpenReadOnly connects to a database that has the schema of this program or of
+// the next, on a standby too. It changes nothing, and the server would not let it.
 func OpenReadOnly(ctx context.Context, o Options) (*ReadOnly, error) {
 	o.Connections = 1
 	o.defaults()
@@ -31,9 +31,9 @@ func OpenReadOnly(ctx context.Context, o Options) (*ReadOnly, error) {
 	config.ValidateConnect = nil
 	config.RuntimeParams["default_transaction_read_only"] = "on"
 	db := stdlib.OpenDB(*config)
-	have, want, err := versions(ctx, db)
-	if err == nil && have != want {
-		err = fmt.Errorf("the database has schema version %d, this program reads %d", have, want)
+	schema, err := schemaOf(db, nil)
+	if err == nil {
+		err = schema.Readable(ctx)
 	}
 	if err = errors.Join(err, db.Close()); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)

@@ -5,13 +5,17 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 
+	"github.com/stile-id/stile/internal/store/schema"
 	"github.com/stile-id/stile/internal/store/sqlstore"
 )
 
@@ -32,51 +36,65 @@ func init() {
 		})
 }
 
-// migrate brings the schema up to date. A file that a newer version has written
-// is refused rather than guessed at.
-func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
-	p, err := provider(db)
-	if err != nil {
-		return err
-	}
-	have, want, err := p.GetVersions(ctx)
-	if err != nil {
-		return fmt.Errorf("schema version: %w", err)
-	}
-	switch {
-	case have == want:
-		return nil
-	case have > want:
-		return fmt.Errorf("the database has schema version %d, this program knows %d: it was written by a newer one", have, want)
-	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	log.Info("database schema brought up to date", "from", have, "to", want)
-	return nil
-}
-
-func provider(db *sql.DB) (*goose.Provider, error) {
+func schemaOf(db *sql.DB, log *slog.Logger) *schema.Schema {
 	dir, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return nil, err
+		panic(err) // the name is valid
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, dir,
-		goose.WithTableName("schema_version"),
-		goose.WithDisableGlobalRegistry(true),
-		goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return nil, fmt.Errorf("migrations: %w", err)
+	return &schema.Schema{
+		DB: db, Dialect: goose.DialectSQLite3, Migrations: dir, Logger: log,
+		Exists: "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'schema_version')",
 	}
-	return p, nil
 }
 
-// latestSchema is the version that migrate leads to; it does not ask the database.
-func latestSchema(db *sql.DB) (int64, error) {
-	p, err := provider(db)
+// A Schema is that of a file, open for migrations alone.
+type Schema struct {
+	*schema.Schema
+	lock *os.File
+}
+
+// OpenSchema opens a database that is there for its migrations. It fails with
+// ErrInUse if somebody else has it open; one that only looks at them takes no
+// lock, and changes nothing.
+func OpenSchema(ctx context.Context, path string, look bool) (*Schema, error) {
+	path, err := existing(path)
 	if err != nil {
-		return 0, err
+		return nil, fmt.Errorf("sqlite: %w", err)
 	}
-	sources := p.ListSources() // in ascending order
-	return sources[len(sources)-1].Version, nil
+	s, pragmas := &Schema{}, foreignPragmas
+	if !look {
+		pragmas = writerPragmas
+		if s.lock, err = lock(path); err != nil {
+			return nil, fmt.Errorf("sqlite: %w", err)
+		}
+	}
+	db, err := sql.Open("sqlite", dsn(path, pragmas))
+	if err != nil {
+		panic(err) // the driver is linked in and opens nothing yet
+	}
+	db.SetMaxOpenConns(1)
+	s.Schema = schemaOf(db, slog.New(slog.DiscardHandler))
+	return s, nil
+}
+
+// existing is the absolute path of a database file that is there.
+func existing(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(path) // SQLite would say no more than that it cannot
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: fs.ErrInvalid}
+	}
+	return path, err
+}
+
+// Close moves what was written into the file, and ends the lock.
+func (s *Schema) Close() error {
+	err := s.DB.Close()
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
 }

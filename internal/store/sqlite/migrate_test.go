@@ -1,7 +1,7 @@
 package sqlite
 
 import (
-	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +17,7 @@ import (
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/session"
 	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/schema"
 )
 
 var t1 = time.UnixMicro(1795264215123456).UTC() // of testdata/schema1.sql
@@ -25,28 +26,38 @@ var t1 = time.UnixMicro(1795264215123456).UTC() // of testdata/schema1.sql
 func schema1(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "stile.db")
-	db, err := sql.Open("sqlite", dsn(path, writerPragmas))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.SetMaxOpenConns(1)
-	p, err := provider(db)
-	if err == nil {
-		_, err = p.UpTo(bg, 1)
-	}
-	if err != nil {
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(filepath.Join("testdata", "schema1.sql"))
-	if err == nil {
-		_, err = db.ExecContext(bg, string(data))
-	}
-	if err == nil {
-		err = db.Close()
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	migrated(t, path, 1, string(data))
+	return path
+}
+
+// migrated takes a database to a version, and runs a statement on it.
+func migrated(t *testing.T, path string, to int64, statement string) {
+	t.Helper()
+	s, err := OpenSchema(bg, path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Apply(bg, to, func(schema.Step) {})
+	if err == nil {
+		_, err = s.DB.ExecContext(bg, statement)
+	}
+	if err = errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newest is schema1 brought up to date.
+func newest(t *testing.T) (path string) {
+	t.Helper()
+	path = schema1(t)
+	migrated(t, path, 0, "")
 	return path
 }
 
@@ -74,7 +85,7 @@ func expect[T any](t *testing.T, want T) func(T, error) {
 }
 
 func TestMigrationKeepsEverything(t *testing.T) {
-	s := open(t, schema1(t))
+	s := open(t, newest(t))
 	end := t1.Add(10 * time.Minute)
 	ada := directory.User{
 		ID: "00u1", Version: 2, Status: directory.Active, Email: "Ada@example.com", Canonical: "ada@example.com",
@@ -118,7 +129,7 @@ func TestMigrationKeepsEverything(t *testing.T) {
 
 // The rows from before take part in what is new.
 func TestMigratedRowsLive(t *testing.T) {
-	path := schema1(t)
+	path := newest(t)
 	s := open(t, path)
 	account, err := s.Account(bg, "00u1")
 	if err != nil {
@@ -160,6 +171,7 @@ func TestMigrationEndsAtTheSchema(t *testing.T) {
 	if _, err := OpenReadOnly(bg, path); err == nil || !strings.Contains(err.Error(), "version 1") {
 		t.Errorf("OpenReadOnly before the migration: %v", err)
 	}
+	migrated(t, path, 0, "")
 	const schema = `SELECT type, name, sql FROM sqlite_schema ORDER BY type, name`
 	want, got := rows(t, openTest(t).writer.conn, schema), rows(t, open(t, path).writer.conn, schema)
 	if d := cmp.Diff(want, got); d != "" {

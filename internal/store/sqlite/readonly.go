@@ -3,10 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"net/url"
-	"os"
-	"path/filepath"
 
 	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/store/sqlstore"
@@ -28,41 +25,18 @@ type ReadOnly struct {
 var _ store.Reader = (*ReadOnly)(nil)
 
 // OpenReadOnly opens a database that is there, and has the schema of this
-// program. It takes no lock, waits for nobody, and changes nothing.
+// program or of the next. It takes no lock, waits for nobody, and changes nothing.
 func OpenReadOnly(ctx context.Context, path string) (*ReadOnly, error) {
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: %w", err)
-	}
-	info, err := os.Stat(path) // SQLite would say no more than that it cannot
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: path, Err: fs.ErrInvalid}
-	}
+	path, err := existing(path)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
 	p := newPool(path, 1, foreignPragmas)
-	if err := sameSchema(ctx, p); err != nil {
+	if err := schemaOf(p.db, nil).Readable(ctx); err != nil {
 		_ = p.close()
 		return nil, fmt.Errorf("sqlite: %s: %w", path, err)
 	}
 	return &ReadOnly{sqlstore.NewReader(p, dialect), p}, nil
-}
-
-func sameSchema(ctx context.Context, p *pool) error {
-	want, err := latestSchema(p.db)
-	if err != nil {
-		return err
-	}
-	var have int64
-	err = p.db.QueryRowContext(ctx, "SELECT max(version_id) FROM schema_version WHERE is_applied").Scan(&have)
-	if err != nil {
-		return fmt.Errorf("schema version: %w", err)
-	}
-	if have != want {
-		return fmt.Errorf("the database has schema version %d, this program reads %d", have, want)
-	}
-	return nil
 }
 
 // Close ends the connections.

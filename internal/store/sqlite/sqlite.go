@@ -122,7 +122,7 @@ func prepareFile(ctx context.Context, db *sql.DB, o Options) error {
 			return fmt.Errorf("the file is damaged: %s", verdict)
 		}
 	}
-	return migrate(ctx, db, o.Logger)
+	return schemaOf(db, o.Logger).Ready(ctx)
 }
 
 // The writer does not checkpoint by itself: that would be a pause in the middle
@@ -184,46 +184,12 @@ func (s *Store) InTx(ctx context.Context, d store.Durability, fn func(store.Tx) 
 
 // ClaimOutbox implements [store.Store].
 func (s *Store) ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
-	due, err := s.OutboxDue(ctx, now)
-	if err != nil || !due {
-		return nil, err
-	}
-	var claimed []outbox.Message
-	err = s.writer.do(ctx, store.Relaxed, func(tx *sqlstore.Tx) error {
-		claimed, err = tx.ClaimOutbox(now, leaseUntil, limit)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return claimed, nil
+	return sqlstore.ClaimOutbox(ctx, s.Reader, s.writer.do, now, leaseUntil, limit)
 }
-
-// purgeBatch is how many rows one commit of Purge removes at most, so that
-// nobody waits long behind it (REL R-23).
-const purgeBatch = 100
 
 // Purge implements [store.Store].
 func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
-	total := 0
-	for _, kind := range sqlstore.Transients {
-		for left := limit; left > 0; {
-			want, n := min(left, purgeBatch), 0
-			err := s.writer.do(ctx, store.Relaxed, func(tx *sqlstore.Tx) (err error) {
-				n, err = tx.Purge(kind, now, want)
-				return err
-			})
-			if err != nil {
-				return total, fmt.Errorf("purge %s: %w", kind, err)
-			}
-			total += n
-			left -= n
-			if n < want {
-				break
-			}
-		}
-	}
-	return total, nil
+	return sqlstore.Purge(ctx, s.writer.do, now, limit)
 }
 
 // Stats implements [store.Store].

@@ -45,8 +45,8 @@ const dueMessages = `status IN ('queued', 'delayed') AND not_before <= $1 AND ex
 
 var anyDue = define("look for due messages", `SELECT 1 FROM outbox WHERE `+dueMessages+` LIMIT 1`)
 
-// OutboxDue reports whether there is a message to claim, without writing.
-func (r *Reader) OutboxDue(ctx context.Context, now time.Time) (bool, error) {
+// due reports whether there is a message to claim, without writing.
+func (r *Reader) due(ctx context.Context, now time.Time) (bool, error) {
 	due := false
 	err := each(ctx, r, anyDue, func(*sql.Rows) error { due = true; return nil }, micros(now))
 	return due, err
@@ -62,7 +62,22 @@ var claimOutbox = vary("claim messages", func(d *Dialect) string {
 })
 
 // ClaimOutbox does the work of [store.Store]'s ClaimOutbox.
-func (t *Tx) ClaimOutbox(now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
+func ClaimOutbox(ctx context.Context, r *Reader, do Do, now, leaseUntil time.Time, limit int) (claimed []outbox.Message, err error) {
+	due, err := r.due(ctx, now)
+	if err != nil || !due {
+		return nil, err
+	}
+	err = do(ctx, store.Relaxed, func(tx *Tx) (err error) {
+		claimed, err = tx.claim(now, leaseUntil, limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return claimed, nil
+}
+
+func (t *Tx) claim(now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
 	if t.failed != nil {
 		return nil, t.failed
 	}

@@ -2,3 +2,6 @@
 
 -- +goose Up
 CREATE INDEX users_deletion ON users (delete_at, id) WHERE delete_at > 0;
+
+-- +goose Down
+DROP INDEX users_deletion;

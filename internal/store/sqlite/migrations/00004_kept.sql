@@ -4,3 +4,8 @@
 -- +goose Up
 ALTER TABLE users ADD COLUMN kept TEXT NOT NULL DEFAULT '';
 ALTER TABLE revocations ADD COLUMN kept TEXT NOT NULL DEFAULT '';
+
+-- What went on then ends too: that is the safe side of not knowing it.
+-- +goose Down
+ALTER TABLE users DROP COLUMN kept;
+ALTER TABLE revocations DROP COLUMN kept;

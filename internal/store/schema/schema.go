@@ -1,0 +1,114 @@
+// Package schema takes a database's schema from one version to another: forward,
+// and one version back (REL R-24).
+//
+// A program of schema n works on n+1 too: a migration only adds, and what nobody
+// uses any more goes with a later one. So nodes of two versions run side by side.
+package schema
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// A Schema is that of one database, which its adapter describes.
+type Schema struct {
+	DB         *sql.DB
+	Dialect    goose.Dialect
+	Migrations fs.FS // NNNNN_name.sql
+	// Exists is the query for whether there is a table schema_version.
+	Exists string
+	// Locker keeps out other processes that migrate; nil where there are none.
+	Locker lock.SessionLocker
+	// Held reports whether a step failed because somebody else holds a table; nil
+	// where nobody does.
+	Held   func(error) bool
+	Logger *slog.Logger
+}
+
+// ErrNone is returned for a database that has never been one of this program.
+var ErrNone = errors.New("there is nothing of Stile in the database")
+
+func (s *Schema) provider() (*goose.Provider, error) {
+	options := []goose.ProviderOption{
+		goose.WithTableName("schema_version"), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
+	}
+	if s.Locker != nil {
+		options = append(options, goose.WithSessionLocker(s.Locker))
+	}
+	p, err := goose.NewProvider(s.Dialect, s.DB, s.Migrations, options...)
+	if err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	return p, nil
+}
+
+// Version returns the version that the database has, 0 if it has none. It changes
+// nothing.
+func (s *Schema) Version(ctx context.Context) (have int64, err error) {
+	there := false
+	if err = s.DB.QueryRowContext(ctx, s.Exists).Scan(&there); err == nil && there {
+		err = s.DB.QueryRowContext(ctx, "SELECT COALESCE(max(version_id), 0) FROM schema_version WHERE is_applied").Scan(&have)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("schema version: %w", err)
+	}
+	return have, nil
+}
+
+// versions returns the database's version and this program's.
+func (s *Schema) versions(ctx context.Context) (have, want int64, p *goose.Provider, err error) {
+	if p, err = s.provider(); err != nil {
+		return 0, 0, nil, err
+	}
+	sources := p.ListSources() // in ascending order
+	have, err = s.Version(ctx)
+	return have, sources[len(sources)-1].Version, p, err
+}
+
+// Readable returns why this program cannot read the database. It changes nothing.
+func (s *Schema) Readable(ctx context.Context) error {
+	have, want, _, err := s.versions(ctx)
+	switch {
+	case err != nil:
+		return err
+	case have == 0:
+		return ErrNone
+	case have != want && have != want+1:
+		return fmt.Errorf("the database has schema version %d, this program reads %d", have, want)
+	}
+	return nil
+}
+
+// Ready makes the schema fit for this program, as a node does at its start: it
+// makes a new one, or brings that of the version before up to date. One of the
+// next version is left as it is. What is further away is refused.
+func (s *Schema) Ready(ctx context.Context) error {
+	have, want, p, err := s.versions(ctx)
+	switch {
+	case err != nil:
+		return err
+	case have == want:
+		return nil
+	case have == want+1:
+		s.Logger.Info("the database schema is one version newer than this program", "schema", have, "program", want)
+		return nil
+	case have > want:
+		return fmt.Errorf("the database has schema version %d, this program knows %d: it was written by a newer one; "+
+			"use that one, or take the schema back step by step with stile migrate --to of the newer ones", have, want)
+	case have > 0 && have < want-1:
+		return fmt.Errorf("the database has schema version %d, this program has %d, more than one step away: "+
+			"nodes of both cannot run side by side; stop all nodes, make a backup, and run stile migrate", have, want)
+	}
+	if err := s.to(ctx, p, want); err != nil {
+		return err
+	}
+	s.Logger.Info("database schema brought up to date", "from", have, "to", want)
+	return nil
+}
