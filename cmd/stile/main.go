@@ -24,6 +24,7 @@ var cli struct {
 	Users   config.Users   `cmd:"" help:"Look after people."`
 	Clients config.Clients `cmd:"" help:"Look after apps."`
 	Audit   config.Audit   `cmd:"" help:"Read and check the audit log of a data folder, also while the engine runs."`
+	Migrate config.Migrate `cmd:"" help:"Bring the schema of a database up to date, or one version back."`
 	Version struct{}       `cmd:"" help:"Print the version."`
 }
 
@@ -60,6 +61,8 @@ func run(ctx context.Context, command string) error {
 		return app.AuditVerify(ctx, cli.Audit.Verify, os.Stdout)
 	case "audit tail":
 		return app.AuditTail(ctx, cli.Audit.Tail, os.Stdout)
+	case "migrate":
+		return app.Migrate(ctx, cli.Migrate, os.Stdout)
 	case "version":
 		fmt.Println(app.Version())
 		return nil

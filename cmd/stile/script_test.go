@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"folder": folder,
+			"newest": newest,
 			"ready":  ready,
 			"keep":   keep,
 			"visit":  visit,
@@ -60,6 +62,15 @@ func folder(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	ts.Check(err)
 	ts.Check(a.Close(context.Background()))
+}
+
+// newest puts the schema version of this program, and the one before, into variables.
+func newest(ts *testscript.TestScript, _ bool, args []string) {
+	all, err := filepath.Glob("../../internal/store/sqlite/migrations/*.sql")
+	ts.Check(err)
+	for i, name := range args {
+		ts.Setenv(name, strconv.Itoa(len(all)-i))
+	}
 }
 
 // ready waits until the engine of a data folder answers.

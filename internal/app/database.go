@@ -5,7 +5,6 @@ import (
 	"crypto/hmac"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 
 	"github.com/stile-id/stile/internal/config"
@@ -64,10 +63,10 @@ func openLog(ctx context.Context, d config.Data) (reader, error) {
 		return postgres.OpenReadOnly(ctx, postgres.Options{URL: d.Database})
 	}
 	db, err := sqlite.OpenReadOnly(ctx, databaseFile(d.Data))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("--data %s: there is no database: %w", d.Data, err)
+	if err != nil {
+		return nil, unopened(d, err)
 	}
-	return db, err
+	return db, nil
 }
 
 func databaseFile(dir string) string { return filepath.Join(dir, "stile.db") }

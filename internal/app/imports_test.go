@@ -111,7 +111,7 @@ var rules = []rule{
 		why: "an adapter"},
 	{packages: "internal/store/postgres/pgtest", may: []string{"internal/store/postgres"},
 		why: "a server for tests, with the schema"},
-	{packages: "internal/store/storetest", may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/limit", "internal/oauth", "internal/outbox", "internal/problem", "internal/session", "internal/store"},
+	{packages: "internal/store/storetest", may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/limit", "internal/oauth", "internal/outbox", "internal/problem", "internal/session", "internal/store", "internal/store/schema"},
 		why: "the conformance suite knows the port only"},
 
 	{packages: "internal/app", why: "the one place that knows concrete types"},

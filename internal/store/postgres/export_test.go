@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
+	"log/slog"
 
 	"github.com/stile-id/stile/internal/store"
 )
@@ -25,4 +27,10 @@ func (s *Store) Begun(d store.Durability, setting string) (value string, err err
 		err = rerr
 	}
 	return value, err
+}
+
+// SchemaOn is the schema of a database that is open already.
+func SchemaOn(db *sql.DB) (*Schema, error) {
+	s, err := schemaOf(db, slog.New(slog.DiscardHandler))
+	return &Schema{s}, err
 }

@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, signUpUntilKilled(path))
 		os.Exit(1)
 	}
+	migrations.Child()
 	os.Exit(m.Run())
 }
 

@@ -1,0 +1,128 @@
+package postgres_test
+
+import (
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/stile-id/stile/internal/store/postgres"
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
+	versions "github.com/stile-id/stile/internal/store/schema"
+	"github.com/stile-id/stile/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	migrations.Child()
+	os.Exit(m.Run())
+}
+
+var migrations = storetest.Migrations{
+	Files: os.DirFS("migrations"),
+	Die:   "-- +goose StatementBegin\nDO $$ BEGIN RAISE NOTICE 'die'; END $$;\n-- +goose StatementEnd",
+	Open: func(name string, files fs.FS) (storetest.Migrated, error) {
+		config, err := pgx.ParseConfig(name)
+		if err != nil {
+			return nil, err
+		}
+		config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+			if n.Message == "die" {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			}
+		}
+		s, err := postgres.SchemaOn(stdlib.OpenDB(*config))
+		if err == nil {
+			s.Migrations = files
+		}
+		return s, err
+	},
+	Dump: func(t *testing.T, name string) string {
+		db := connect(t, "pgx", name)
+		defer db.Close()
+		all := lines(t, db, `
+			SELECT table_name, column_name, data_type, is_nullable, column_default, collation_name FROM information_schema.columns
+			WHERE table_schema = 'public' ORDER BY 1, 2`)
+		return strings.Join(append(all, lines(t, db, `SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1`)...), "\n")
+	},
+}
+
+func TestREL_R24_KilledInAStep(t *testing.T) {
+	storetest.RunMigrations(t, migrations, pgtest.Empty(t))
+}
+
+// A step does not wait for a table longer than others may wait behind it, and
+// changes nothing if it does not get it.
+func TestREL_R24_HeldTable(t *testing.T) {
+	u := pgtest.Database(t)
+	s, err := postgres.OpenSchema(bg, u, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	have, err := s.Version(bg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := connect(t, "pgx", u)
+	tx, err := reader.Begin()
+	if err == nil {
+		_, err = tx.Exec("SELECT count(*) FROM users")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.DB.SetMaxOpenConns(1)
+	if _, err := s.DB.Exec("SET lock_timeout = '10ms'"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Apply(bg, have-1, func(versions.Step) {}); err == nil || !s.Held(err) {
+		t.Fatalf("beside a long transaction: %v", err)
+	}
+	if v, err := s.Version(bg); err != nil || v != have {
+		t.Errorf("version %d, %v", v, err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Apply(bg, have-1, func(versions.Step) {}); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+}
+
+// Nodes of two versions run side by side, one step apart and no more.
+func TestREL_R24_OneVersionAway(t *testing.T) {
+	u := pgtest.Database(t)
+	newest := lines(t, connect(t, "pgx", u), "SELECT max(version_id) FROM schema_version")[0]
+	for _, tt := range []struct{ name, change, want, reads string }{
+		{"one newer", "INSERT INTO schema_version (version_id, is_applied) VALUES (" + newest + " + 1, true)", "", ""},
+		{"two newer", "INSERT INTO schema_version (version_id, is_applied) VALUES (" + newest + " + 2, true)", "written by a newer one", "this program reads " + newest},
+		{"two older", "DELETE FROM schema_version WHERE version_id > " + newest + " - 2", "run stile migrate", "this program reads " + newest},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			pgtest.Exec(t, u, tt.change)
+			s, err := postgres.Open(bg, postgres.Options{URL: u})
+			if err == nil {
+				err = s.Close()
+			}
+			says(t, err, tt.want)
+			r, err := postgres.OpenReadOnly(bg, postgres.Options{URL: u})
+			if err == nil {
+				err = r.Close()
+			}
+			says(t, err, tt.reads)
+		})
+	}
+}
+
+// says fails the test if err does not say what is wanted; "" is no error.
+func says(t *testing.T, err error, want string) {
+	t.Helper()
+	if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
