@@ -25,6 +25,7 @@ var cli struct {
 	Clients config.Clients `cmd:"" help:"Look after apps."`
 	Audit   config.Audit   `cmd:"" help:"Read and check the audit log of a data folder, also while the engine runs."`
 	Migrate config.Migrate `cmd:"" help:"Bring the schema of a database up to date, or one version back."`
+	Copy    config.Copy    `cmd:"" help:"Move a database from SQLite to PostgreSQL, or back."`
 	Version struct{}       `cmd:"" help:"Print the version."`
 }
 
@@ -63,6 +64,8 @@ func run(ctx context.Context, command string) error {
 		return app.AuditTail(ctx, cli.Audit.Tail, os.Stdout)
 	case "migrate":
 		return app.Migrate(ctx, cli.Migrate, os.Stdout)
+	case "copy":
+		return app.Copy(ctx, cli.Copy, os.Stdout)
 	case "version":
 		fmt.Println(app.Version())
 		return nil

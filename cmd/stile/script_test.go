@@ -15,14 +15,25 @@ import (
 	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 )
 
 // The scripts run the commands as an operator does: on a data folder whose engine
 // is stopped, and beside a running one.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { scripts(t, "testdata", nil) }
+
+// The same on PostgreSQL: PG and PG2 are databases with nothing in them.
+func TestPostgresScripts(t *testing.T) {
+	scripts(t, "testdata/postgres", map[string]string{"PG": pgtest.Empty(t), "PG2": pgtest.Empty(t)})
+}
+
+func scripts(t *testing.T, dir string, env map[string]string) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+		Dir: dir,
 		Setup: func(e *testscript.Env) error {
+			for name, value := range env {
+				e.Setenv(name, value)
+			}
 			for _, name := range []string{"LISTEN", "APP"} {
 				l, err := net.Listen("tcp", "localhost:0")
 				if err != nil {

@@ -1,8 +1,52 @@
 package config
 
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
 // Migrate holds the settings of `stile migrate`.
 type Migrate struct {
 	Data
 	DryRun bool  `help:"Only list the steps."`
 	To     int64 `placeholder:"VERSION" help:"The schema version to go to; one step back at a time. Default: this program's."`
+}
+
+// A Place is where a database is.
+type Place string
+
+// Postgres is the URL of a PostgreSQL, empty if the place is another.
+func (p Place) Postgres() string {
+	if strings.HasPrefix(string(p), "postgres://") || strings.HasPrefix(string(p), "postgresql://") {
+		return string(p)
+	}
+	return ""
+}
+
+// SQLite is the file of a SQLite database, by its name or that of its folder;
+// empty if the place is another.
+func (p Place) SQLite() string {
+	path, ok := strings.CutPrefix(string(p), "sqlite:")
+	switch {
+	case !ok || path == "":
+		return ""
+	case strings.HasSuffix(path, ".db"):
+		return path
+	}
+	return filepath.Join(path, "stile.db")
+}
+
+// Validate refuses what is no place. A password may stand there: it is not told.
+func (p Place) Validate(flag string) error {
+	if p.SQLite() != "" || p.Postgres() != "" && checkDatabase(p.Postgres()) == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: neither of the form sqlite:FOLDER nor postgres://user:password@host/name", flag)
+}
+
+// Copy holds the settings of `stile copy`.
+type Copy struct {
+	From Place `required:"" placeholder:"DATABASE" help:"sqlite:FOLDER or postgres://user:password@host/name. No engine may run on it."`
+	To   Place `required:"" placeholder:"DATABASE" help:"Where nothing is yet, of either form."`
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"regexp"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -51,10 +52,15 @@ func (s *Schema) provider() (*goose.Provider, error) {
 
 // Version returns the version that the database has, 0 if it has none. It changes
 // nothing.
-func (s *Schema) Version(ctx context.Context) (have int64, err error) {
+func (s *Schema) Version(ctx context.Context) (int64, error) { return s.VersionOn(ctx, s.DB) }
+
+// VersionOn is Version as it is seen from within a transaction.
+func (s *Schema) VersionOn(ctx context.Context, q interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}) (have int64, err error) {
 	there := false
-	if err = s.DB.QueryRowContext(ctx, s.Exists).Scan(&there); err == nil && there {
-		err = s.DB.QueryRowContext(ctx, "SELECT COALESCE(max(version_id), 0) FROM schema_version WHERE is_applied").Scan(&have)
+	if err = q.QueryRowContext(ctx, s.Exists).Scan(&there); err == nil && there {
+		err = q.QueryRowContext(ctx, "SELECT COALESCE(max(version_id), 0) FROM schema_version WHERE is_applied").Scan(&have)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("schema version: %w", err)
@@ -111,4 +117,43 @@ func (s *Schema) Ready(ctx context.Context) error {
 	}
 	s.Logger.Info("database schema brought up to date", "from", have, "to", want)
 	return nil
+}
+
+// Current returns why the rows of a database with a version cannot be moved: it
+// must be this program's.
+func (s *Schema) Current(version int64) error {
+	p, err := s.provider()
+	if err != nil {
+		return err
+	}
+	sources := p.ListSources()
+	want := sources[len(sources)-1].Version
+	switch {
+	case version == 0:
+		return ErrNone
+	case version != want:
+		return fmt.Errorf("the database has schema version %d, this program has %d: run stile migrate first, or use the program of that version", version, want)
+	}
+	return nil
+}
+
+var created = regexp.MustCompile(`(?m)^CREATE TABLE (\w+)`)
+
+// Tables are the names of all tables that a migration has ever made.
+func (s *Schema) Tables() ([]string, error) {
+	files, err := fs.Glob(s.Migrations, "*.sql")
+	var names []string
+	for _, f := range files {
+		var text []byte
+		if text, err = fs.ReadFile(s.Migrations, f); err != nil {
+			break
+		}
+		for _, m := range created.FindAllSubmatch(text, -1) {
+			names = append(names, string(m[1]))
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("migrations: %w", err)
+	}
+	return names, nil
 }

@@ -1,0 +1,178 @@
+package transfer
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/stile-id/stile/internal/store/sqlstore"
+)
+
+// A Snapshot is a database as it is at one moment, whoever writes meanwhile.
+type Snapshot struct {
+	Kind   string // "sqlite" or "postgres"
+	Schema int64  // its version
+	Tables []Table
+	// Check looks for damage, where the database has a way to; what it finds is the error.
+	Check func(ctx context.Context) error
+
+	conn  *sql.Conn
+	close func() error
+}
+
+// NewSnapshot returns the snapshot of the transaction that conn is in. Close ends
+// it and calls end.
+func NewSnapshot(ctx context.Context, kind string, version int64, conn *sql.Conn, c *Catalog, names []string, end func() error) (*Snapshot, error) {
+	tables, err := c.tables(ctx, conn, names)
+	if err != nil {
+		return nil, err
+	}
+	return &Snapshot{
+		Kind: kind, Schema: version, Tables: tables, conn: conn, close: end,
+		Check: func(context.Context) error { return nil },
+	}, nil
+}
+
+// Setting returns a setting that the database keeps, nil if there is none.
+func (s *Snapshot) Setting(ctx context.Context, name string) (value []byte, err error) {
+	err = s.conn.QueryRowContext(ctx, "SELECT value FROM settings WHERE name = $1", name).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return value, err
+}
+
+// Close ends the snapshot.
+func (s *Snapshot) Close() error { return s.close() }
+
+// A Target is a database that is being filled: nothing of it is to be seen before
+// Commit, and nothing is left without it.
+type Target struct {
+	conn    *sql.Conn
+	tables  []Table
+	dialect *sqlstore.Dialect
+	commit  func(context.Context) error
+	close   func() error
+}
+
+// NewTarget returns the target of the transaction that conn is in, whose tables
+// must have no rows. Close undoes what was not committed.
+func NewTarget(ctx context.Context, conn *sql.Conn, c *Catalog, names []string, d *sqlstore.Dialect, commit func(context.Context) error, end func() error) (*Target, error) {
+	tables, err := c.tables(ctx, conn, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tables {
+		taken := false
+		err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+quoted([]string{t.Name})+")").Scan(&taken)
+		if err != nil {
+			return nil, err
+		}
+		if taken {
+			return nil, fmt.Errorf("the target is not empty: there are rows in %s", t.Name)
+		}
+	}
+	return &Target{conn: conn, tables: tables, dialect: d, commit: commit, close: end}, nil
+}
+
+// Commit makes all of it seen at once.
+func (t *Target) Commit(ctx context.Context) error { return t.commit(ctx) }
+
+// Close ends the target, and undoes what was not committed.
+func (t *Target) Close() error { return t.close() }
+
+// fits returns why rows of these tables cannot be written.
+func (t *Target) fits(tables []Table) error {
+	if slices.EqualFunc(t.tables, tables, func(a, b Table) bool { return a.same(&b) }) {
+		return nil
+	}
+	return errors.New("the two have not the same tables and columns")
+}
+
+const (
+	batchRows   = 500
+	batchValues = 20000 // the databases allow some 32,000 in a statement
+)
+
+// A loader writes rows in batches.
+type loader struct {
+	to      *Target
+	table   *Table
+	size    int
+	pending []any
+	rows    int
+}
+
+func (t *Target) load(table *Table) *loader {
+	return &loader{to: t, table: table, size: min(batchRows, batchValues/len(table.Columns))}
+}
+
+func (l *loader) add(ctx context.Context, row []any) error {
+	l.pending = append(l.pending, row...)
+	if l.rows++; l.rows < l.size {
+		return nil
+	}
+	return l.flush(ctx)
+}
+
+func (l *loader) flush(ctx context.Context) error {
+	if l.rows == 0 {
+		return nil
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "INSERT INTO %s (%s) VALUES ", quoted([]string{l.table.Name}), quoted(l.table.columnNames()))
+	for i := range l.pending {
+		switch {
+		case i == 0:
+			b.WriteString("($1")
+		case i%len(l.table.Columns) == 0:
+			fmt.Fprintf(&b, "), ($%d", i+1)
+		default:
+			fmt.Fprintf(&b, ", $%d", i+1)
+		}
+	}
+	b.WriteString(")")
+	_, err := l.to.conn.ExecContext(ctx, b.String(), l.pending...)
+	l.pending, l.rows = l.pending[:0], 0
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.table.Name, err)
+	}
+	return nil
+}
+
+// agrees reads a table back, and returns why it is not what was to be written.
+func (t *Target) agrees(ctx context.Context, table *Table, want Sum) error {
+	got, err := table.rows(ctx, t.conn, func([]any, []byte) error { return nil })
+	if err == nil && got != want {
+		err = fmt.Errorf("%s: %d rows with hash %s were to be written, %d with %s are there", want.Table, want.Rows, want.Hash, got.Rows, got.Hash)
+	}
+	return err
+}
+
+// Copy writes all rows of a snapshot into a target, reads them back, and returns
+// what both sides hold.
+func Copy(ctx context.Context, from *Snapshot, to *Target) ([]Sum, error) {
+	if err := to.fits(from.Tables); err != nil {
+		return nil, err
+	}
+	var sums []Sum
+	for i := range from.Tables {
+		table := &from.Tables[i]
+		l := to.load(table)
+		sum, err := table.rows(ctx, from.conn, func(row []any, _ []byte) error { return l.add(ctx, row) })
+		if err == nil {
+			err = l.flush(ctx)
+		}
+		if err == nil {
+			err = to.agrees(ctx, table, sum)
+		}
+		if err != nil {
+			return nil, err
+		}
+		sums = append(sums, sum)
+	}
+	return sums, nil
+}
