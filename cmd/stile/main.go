@@ -26,6 +26,8 @@ var cli struct {
 	Audit   config.Audit   `cmd:"" help:"Read and check the audit log of a data folder, also while the engine runs."`
 	Migrate config.Migrate `cmd:"" help:"Bring the schema of a database up to date, or one version back."`
 	Copy    config.Copy    `cmd:"" help:"Move a database from SQLite to PostgreSQL, or back."`
+	Backup  config.Backup  `cmd:"" help:"Write all that a database holds into a file, also while engines run on it."`
+	Restore config.Restore `cmd:"" help:"Make a database of a backup, where none is."`
 	Version struct{}       `cmd:"" help:"Print the version."`
 }
 
@@ -66,6 +68,10 @@ func run(ctx context.Context, command string) error {
 		return app.Migrate(ctx, cli.Migrate, os.Stdout)
 	case "copy":
 		return app.Copy(ctx, cli.Copy, os.Stdout)
+	case "backup":
+		return app.Backup(ctx, cli.Backup, os.Stdout)
+	case "restore":
+		return app.Restore(ctx, cli.Restore, os.Stdout)
 	case "version":
 		fmt.Println(app.Version())
 		return nil

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/stile-id/stile/internal/app"
@@ -24,15 +26,19 @@ func TestScripts(t *testing.T) { scripts(t, "testdata", nil) }
 
 // The same on PostgreSQL: PG and PG2 are databases with nothing in them.
 func TestPostgresScripts(t *testing.T) {
-	scripts(t, "testdata/postgres", map[string]string{"PG": pgtest.Empty(t), "PG2": pgtest.Empty(t)})
+	scripts(t, "testdata/postgres", func() map[string]string {
+		return map[string]string{"PG": pgtest.Empty(t), "PG2": pgtest.Empty(t)}
+	})
 }
 
-func scripts(t *testing.T, dir string, env map[string]string) {
+func scripts(t *testing.T, dir string, env func() map[string]string) {
 	testscript.Run(t, testscript.Params{
 		Dir: dir,
 		Setup: func(e *testscript.Env) error {
-			for name, value := range env {
-				e.Setenv(name, value)
+			if env != nil {
+				for name, value := range env() {
+					e.Setenv(name, value)
+				}
 			}
 			for _, name := range []string{"LISTEN", "APP"} {
 				l, err := net.Listen("tcp", "localhost:0")
@@ -53,14 +59,15 @@ func scripts(t *testing.T, dir string, env map[string]string) {
 			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"folder": folder,
-			"newest": newest,
-			"ready":  ready,
-			"keep":   keep,
-			"visit":  visit,
-			"press":  press,
-			"leave":  leave,
-			"mailed": mailed,
+			"folder":   folder,
+			"newest":   newest,
+			"identity": identity,
+			"ready":    ready,
+			"keep":     keep,
+			"visit":    visit,
+			"press":    press,
+			"leave":    leave,
+			"mailed":   mailed,
 		},
 		RequireExplicitExec: true,
 	})
@@ -82,6 +89,14 @@ func newest(ts *testscript.TestScript, _ bool, args []string) {
 	for i, name := range args {
 		ts.Setenv(name, strconv.Itoa(len(all)-i))
 	}
+}
+
+// identity makes an identity of age in a file, and puts its recipient into a variable.
+func identity(ts *testscript.TestScript, _ bool, args []string) {
+	id, err := age.GenerateX25519Identity()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(id.String()+"\n"), 0o600))
+	ts.Setenv(args[1], id.Recipient().String())
 }
 
 // ready waits until the engine of a data folder answers.

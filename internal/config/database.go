@@ -50,3 +50,20 @@ type Copy struct {
 	From Place `required:"" placeholder:"DATABASE" help:"sqlite:FOLDER or postgres://user:password@host/name. No engine may run on it."`
 	To   Place `required:"" placeholder:"DATABASE" help:"Where nothing is yet, of either form."`
 }
+
+// Backup holds the settings of `stile backup`.
+type Backup struct {
+	Data
+	To         string   `required:"" placeholder:"FILE" help:"The file to write; it must not exist."`
+	Recipients []string `name:"recipient" placeholder:"KEY" help:"Encrypt it so that only the holder of an age identity can read it: age1…; repeatable."`
+}
+
+// Restore holds the settings of `stile restore`.
+type Restore struct {
+	From          string `required:"" placeholder:"FILE" help:"What stile backup wrote."`
+	To            Place  `required:"" placeholder:"DATABASE" help:"Where nothing is yet: sqlite:FOLDER or postgres://user:password@host/name."`
+	MasterKeyFile string `env:"STILE_MASTER_KEY_FILE" placeholder:"FILE" help:"The master key, to see that it is the one of the backup. Default: master.key in the folder, if it is there."`
+	Identity      string `placeholder:"FILE" help:"The age identity that an encrypted backup is for."`
+	Erased        string `placeholder:"FILE" help:"Whom to leave out, as they were deleted since: ids, one a line, or what stile audit tail --json prints."`
+	KeepSignIns   bool   `help:"Sign nobody out. Only if nothing was revoked, and nobody signed out or disabled, since the backup."`
+}

@@ -100,21 +100,22 @@ func Fill(ctx context.Context, url string) (*transfer.Target, error) {
 		err = s.Current(version)
 	}
 	names, nerr := s.Tables()
-	if err := errors.Join(err, nerr, s.Close()); err != nil {
+	version, verr := s.Newest()
+	if err := errors.Join(err, nerr, verr, s.Close()); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	config, err := parse(url)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	t, err := fill(ctx, config, names)
+	t, err := fill(ctx, config, version, names)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	return t, nil
 }
 
-func fill(ctx context.Context, config *pgx.ConnConfig, names []string) (_ *transfer.Target, err error) {
+func fill(ctx context.Context, config *pgx.ConnConfig, version int64, names []string) (_ *transfer.Target, err error) {
 	config.RuntimeParams["application_name"] = moving
 	db := stdlib.OpenDB(*config)
 	conn, err := db.Conn(ctx)
@@ -137,7 +138,7 @@ func fill(ctx context.Context, config *pgx.ConnConfig, names []string) (_ *trans
 		_, err := conn.ExecContext(ctx, "ANALYZE")
 		return err
 	}
-	t, err := transfer.NewTarget(ctx, conn, catalog, names, dialect, commit, end)
+	t, err := transfer.NewTarget(ctx, version, conn, catalog, names, dialect, commit, end)
 	if err != nil {
 		return nil, errors.Join(err, end())
 	}

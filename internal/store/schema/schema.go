@@ -70,12 +70,13 @@ func (s *Schema) VersionOn(ctx context.Context, q interface {
 
 // versions returns the database's version and this program's.
 func (s *Schema) versions(ctx context.Context) (have, want int64, p *goose.Provider, err error) {
-	if p, err = s.provider(); err != nil {
-		return 0, 0, nil, err
+	if p, err = s.provider(); err == nil {
+		want, err = s.Newest()
 	}
-	sources := p.ListSources() // in ascending order
-	have, err = s.Version(ctx)
-	return have, sources[len(sources)-1].Version, p, err
+	if err == nil {
+		have, err = s.Version(ctx)
+	}
+	return have, want, p, err
 }
 
 // Readable returns why this program cannot read the database. It changes nothing.
@@ -119,16 +120,23 @@ func (s *Schema) Ready(ctx context.Context) error {
 	return nil
 }
 
+// Newest is this program's version.
+func (s *Schema) Newest() (int64, error) {
+	p, err := s.provider()
+	if err != nil {
+		return 0, err
+	}
+	sources := p.ListSources() // in ascending order
+	return sources[len(sources)-1].Version, nil
+}
+
 // Current returns why the rows of a database with a version cannot be moved: it
 // must be this program's.
 func (s *Schema) Current(version int64) error {
-	p, err := s.provider()
-	if err != nil {
-		return err
-	}
-	sources := p.ListSources()
-	want := sources[len(sources)-1].Version
+	want, err := s.Newest()
 	switch {
+	case err != nil:
+		return err
 	case version == 0:
 		return ErrNone
 	case version != want:

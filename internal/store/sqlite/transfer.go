@@ -146,6 +146,10 @@ func create(ctx context.Context, path string, held *os.File) (*transfer.Target, 
 		return nil, errors.Join(err, f.drop())
 	}
 	names, err := schema.Tables()
+	var version int64
+	if err == nil {
+		version, err = schema.Newest()
+	}
 	if err == nil {
 		f.conn, err = db.Conn(ctx)
 	}
@@ -154,7 +158,7 @@ func create(ctx context.Context, path string, held *os.File) (*transfer.Target, 
 	}
 	var t *transfer.Target
 	if err == nil {
-		t, err = transfer.NewTarget(ctx, f.conn, catalog, names, dialect, f.commit, f.close)
+		t, err = transfer.NewTarget(ctx, version, f.conn, catalog, names, dialect, f.commit, f.close)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.drop())

@@ -51,6 +51,8 @@ func (s *Snapshot) Close() error { return s.close() }
 // A Target is a database that is being filled: nothing of it is to be seen before
 // Commit, and nothing is left without it.
 type Target struct {
+	Schema int64 // its version
+
 	conn    *sql.Conn
 	tables  []Table
 	dialect *sqlstore.Dialect
@@ -60,7 +62,7 @@ type Target struct {
 
 // NewTarget returns the target of the transaction that conn is in, whose tables
 // must have no rows. Close undoes what was not committed.
-func NewTarget(ctx context.Context, conn *sql.Conn, c *Catalog, names []string, d *sqlstore.Dialect, commit func(context.Context) error, end func() error) (*Target, error) {
+func NewTarget(ctx context.Context, version int64, conn *sql.Conn, c *Catalog, names []string, d *sqlstore.Dialect, commit func(context.Context) error, end func() error) (*Target, error) {
 	tables, err := c.tables(ctx, conn, names)
 	if err != nil {
 		return nil, err
@@ -75,7 +77,7 @@ func NewTarget(ctx context.Context, conn *sql.Conn, c *Catalog, names []string, 
 			return nil, fmt.Errorf("the target is not empty: there are rows in %s", t.Name)
 		}
 	}
-	return &Target{conn: conn, tables: tables, dialect: d, commit: commit, close: end}, nil
+	return &Target{Schema: version, conn: conn, tables: tables, dialect: d, commit: commit, close: end}, nil
 }
 
 // Commit makes all of it seen at once.
