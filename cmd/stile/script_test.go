@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"net"
 	"os"
 	"path/filepath"
@@ -62,6 +63,7 @@ func scripts(t *testing.T, dir string, env func() map[string]string) {
 			"folder":   folder,
 			"newest":   newest,
 			"identity": identity,
+			"damage":   damage,
 			"ready":    ready,
 			"keep":     keep,
 			"visit":    visit,
@@ -97,6 +99,15 @@ func identity(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(id.String()+"\n"), 0o600))
 	ts.Setenv(args[1], id.Recipient().String())
+}
+
+// damage runs a statement on the database of a data folder.
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", filepath.Join(ts.MkAbs(args[0]), "stile.db"))
+	ts.Check(err)
+	_, err = db.Exec(args[1])
+	ts.Check(err)
+	ts.Check(db.Close())
 }
 
 // ready waits until the engine of a data folder answers.

@@ -60,11 +60,7 @@ func AuditVerify(ctx context.Context, c config.AuditVerify, out io.Writer) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	master, err := readMasterKey(keyFile(c.Data.Data, c.MasterKeyFile))
-	if err != nil {
-		return err
-	}
-	keys, err := keyring.New(master)
+	keys, err := keysOf(c.Data)
 	if err != nil {
 		return err
 	}
@@ -90,6 +86,15 @@ func AuditVerify(ctx context.Context, c config.AuditVerify, out io.Writer) (err 
 		fmt.Fprintln(out, "Checkpoint:", r.Checkpoint)
 	}
 	return nil
+}
+
+// keysOf is the keyring of a data folder's master key.
+func keysOf(d config.Data) (*keyring.Keyring, error) {
+	master, err := readMasterKey(keyFile(d.Data, d.MasterKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	return keyring.New(master)
 }
 
 func count(n int64, noun string) string {

@@ -73,11 +73,12 @@ func restore(t *testing.T, e *engine, database string, c config.Restore) *engine
 	return r
 }
 
-// verified fails the test if the audit log is not in order.
+// verified fails the test if something is in a database that must not be.
 func verified(t *testing.T, d config.Data) {
 	t.Helper()
-	if err := app.AuditVerify(t.Context(), config.AuditVerify{Data: d}, io.Discard); err != nil {
-		t.Error(err)
+	var out bytes.Buffer
+	if err := app.Verify(t.Context(), config.Verify{Data: d}, &out); err != nil {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }
 
@@ -117,6 +118,7 @@ func backupUnderLoad(t *testing.T, database string) {
 	stop()
 	workers.Wait()
 	close(told)
+	verified(t, config.Data{Data: e.dir, Database: database})
 	r := restore(t, e, database, config.Restore{From: file})
 	for _, address := range before {
 		a, err := r.Store.AccountByAddress(t.Context(), address)
@@ -247,6 +249,8 @@ func restored(t *testing.T, database string) {
 	if got := lastEvents(t, r); got != "system.backup.restore user.lifecycle.delete.completed="+eve.ID {
 		t.Errorf("events %s", got)
 	}
+
+	verified(t, config.Data{Data: e.dir, Database: database})
 
 	// All of that was good, and still is at the engine that the backup is of.
 	if !e.accepted(t, access) {

@@ -52,6 +52,8 @@ var rules = []rule{
 	{packages: "internal/keyring", std: true, may: none, why: "everybody imports it"},
 	{packages: "internal/policy", std: true, may: none, never: wires, why: "values"},
 	{packages: "internal/audit", std: true, may: []string{"internal/keyring", "internal/problem"}, never: wires, why: "the log and its seals, on a port"},
+	{packages: "internal/verify", std: true, may: []string{"internal/audit", "internal/directory", "internal/keyring", "internal/oauth", "internal/store/transfer"},
+		why: "it holds rows against each other, of whichever database"},
 	{packages: "internal/orgfile", may: []string{"internal/policy"}, never: wires, why: "a file is values"},
 	{packages: "internal/config", may: []string{"internal/policy"}, never: wires, why: "settings are values"},
 	{packages: "internal/directory", may: none, never: wires, why: "a domain knows no edge"},

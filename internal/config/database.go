@@ -67,3 +67,8 @@ type Restore struct {
 	Erased        string `placeholder:"FILE" help:"Whom to leave out, as they were deleted since: ids, one a line, or what stile audit tail --json prints."`
 	KeepSignIns   bool   `help:"Sign nobody out. Only if nothing was revoked, and nobody signed out or disabled, since the backup."`
 }
+
+// Verify holds the settings of `stile verify`.
+type Verify struct {
+	Data
+}

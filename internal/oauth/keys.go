@@ -269,6 +269,13 @@ func header(k Key, typ string) string {
 	return base64.RawURLEncoding.EncodeToString(h)
 }
 
+// Check returns why a key is not what its row says: it was changed, or sealed
+// under another master key.
+func (row Key) Check(ring *keyring.Keyring) error {
+	_, err := (&keys{keyring: ring}).open(row)
+	return err
+}
+
 // open unseals a key and checks that it is what its row says.
 func (k *keys) open(row Key) (*signingKey, error) {
 	der, err := k.keyring.Open(keysPurpose, row.ID, row.Private)

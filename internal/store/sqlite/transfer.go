@@ -63,6 +63,9 @@ func snapshot(ctx context.Context, db *sql.DB, end func() error) (*transfer.Snap
 	if err == nil {
 		err = schema.Current(version)
 	}
+	if err == nil {
+		err = sameSchema(ctx, conn)
+	}
 	var s *transfer.Snapshot
 	if err == nil {
 		var names []string
@@ -75,6 +78,53 @@ func snapshot(ctx context.Context, db *sql.DB, end func() error) (*transfer.Snap
 	}
 	s.Check = func(ctx context.Context) error { return intact(ctx, conn) }
 	return s, nil
+}
+
+// sameSchema holds what a file says of its tables against what the migrations
+// make: a byte that has changed there could give a column another name.
+func sameSchema(ctx context.Context, conn *sql.Conn) error {
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		panic(err) // the driver is linked in and opens nothing yet
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if err := schemaOf(db, slog.New(slog.DiscardHandler)).Ready(ctx); err != nil {
+		return err
+	}
+	want, err := objects(ctx, db)
+	if err != nil {
+		return err
+	}
+	have, err := objects(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for name, text := range want {
+		if have[name] != text {
+			return fmt.Errorf("the file is damaged: %s is not as this program makes it", name)
+		}
+	}
+	return nil
+}
+
+func objects(ctx context.Context, q interface {
+	QueryContext(context.Context, string, ...any) (*sql.Rows, error)
+}) (map[string]string, error) {
+	rows, err := q.QueryContext(ctx, "SELECT type || ' ' || name, COALESCE(sql, '') FROM sqlite_schema")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := map[string]string{}
+	for rows.Next() {
+		var name, text string
+		if err := rows.Scan(&name, &text); err != nil {
+			return nil, err
+		}
+		all[name] = text
+	}
+	return all, rows.Err()
 }
 
 // intact looks through the whole file for damage (REL R-05).

@@ -178,3 +178,39 @@ func Copy(ctx context.Context, from *Snapshot, to *Target) ([]Sum, error) {
 	}
 	return sums, nil
 }
+
+// A Row is one of a table, by the names of its columns.
+type Row struct {
+	table  *Table
+	values []any
+}
+
+func (r Row) value(column string) any {
+	for i, c := range r.table.Columns {
+		if c.Name == column {
+			return r.values[i]
+		}
+	}
+	panic("transfer: " + r.table.Name + " has no column " + column) // a mistake of whoever asks
+}
+
+// Text returns the value of a column of texts.
+func (r Row) Text(column string) string { return r.value(column).(string) }
+
+// Int returns the value of a column of integers.
+func (r Row) Int(column string) int64 { return r.value(column).(int64) }
+
+// Bytes returns the value of a column of bytes.
+func (r Row) Bytes(column string) []byte { return r.value(column).([]byte) }
+
+// Each hands the rows of a table to visit, in the order of their keys, and
+// returns how many there are.
+func (s *Snapshot) Each(ctx context.Context, table string, visit func(Row) error) (int64, error) {
+	for i := range s.Tables {
+		if t := &s.Tables[i]; t.Name == table {
+			sum, err := t.rows(ctx, s.conn, func(row []any, _ []byte) error { return visit(Row{t, row}) })
+			return sum.Rows, err
+		}
+	}
+	return 0, fmt.Errorf("there is no table %s", table)
+}
