@@ -53,9 +53,9 @@ func Restore(ctx context.Context, c config.Restore, out io.Writer) (err error) {
 		return fmt.Errorf("--to: %w", err)
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
-	if whole.Schema != to.Schema {
+	if whole.Schema != to.Schema() {
 		return fmt.Errorf("--from %s: the backup has schema version %d, this program has %d: restore it with the program that made it (%s), then upgrade",
-			c.From, whole.Schema, to.Schema, whole.Program)
+			c.From, whole.Schema, to.Schema(), whole.Program)
 	}
 	file, end, err := openBackup(c)
 	if err != nil {

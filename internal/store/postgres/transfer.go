@@ -138,7 +138,9 @@ func fill(ctx context.Context, config *pgx.ConnConfig, version int64, names []st
 		_, err := conn.ExecContext(ctx, "ANALYZE")
 		return err
 	}
-	t, err := transfer.NewTarget(ctx, version, conn, catalog, names, dialect, commit, end)
+	t, err := transfer.NewTarget(ctx, transfer.Filling{
+		Schema: version, Conn: conn, Catalog: catalog, Names: names, Dialect: dialect, Batch: 500, Commit: commit, Close: end,
+	})
 	if err != nil {
 		return nil, errors.Join(err, end())
 	}

@@ -139,8 +139,10 @@ func (s *Schema) Current(version int64) error {
 		return err
 	case version == 0:
 		return ErrNone
-	case version != want:
-		return fmt.Errorf("the database has schema version %d, this program has %d: run stile migrate first, or use the program of that version", version, want)
+	case version < want:
+		return fmt.Errorf("the database has schema version %d, this program has %d: run stile migrate first", version, want)
+	case version > want:
+		return fmt.Errorf("the database has schema version %d, this program has %d: use a newer one", version, want)
 	}
 	return nil
 }

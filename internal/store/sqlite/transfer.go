@@ -208,7 +208,9 @@ func create(ctx context.Context, path string, held *os.File) (*transfer.Target, 
 	}
 	var t *transfer.Target
 	if err == nil {
-		t, err = transfer.NewTarget(ctx, version, f.conn, catalog, names, dialect, f.commit, f.close)
+		t, err = transfer.NewTarget(ctx, transfer.Filling{
+			Schema: version, Conn: f.conn, Catalog: catalog, Names: names, Dialect: dialect, Batch: 1, Commit: f.commit, Close: f.close,
+		})
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.drop())

@@ -48,28 +48,41 @@ func (s *Snapshot) Setting(ctx context.Context, name string) (value []byte, err 
 // Close ends the snapshot.
 func (s *Snapshot) Close() error { return s.close() }
 
+// Filling is what an adapter opens to have a database filled.
+type Filling struct {
+	Schema  int64 // its version
+	Conn    *sql.Conn
+	Catalog *Catalog
+	Names   []string // of all tables
+	Dialect *sqlstore.Dialect
+	// Batch is how many rows a statement writes: many where each costs a way to
+	// a server, one where each value is looked up among all of the statement.
+	Batch int
+	// Commit makes what was written seen, and Close ends the connection.
+	Commit func(context.Context) error
+	Close  func() error
+}
+
 // A Target is a database that is being filled: nothing of it is to be seen before
 // Commit, and nothing is left without it.
 type Target struct {
-	Schema int64 // its version
-
-	conn    *sql.Conn
-	tables  []Table
-	dialect *sqlstore.Dialect
-	commit  func(context.Context) error
-	close   func() error
+	f      Filling
+	tables []Table
 }
 
-// NewTarget returns the target of the transaction that conn is in, whose tables
-// must have no rows. Close undoes what was not committed.
-func NewTarget(ctx context.Context, version int64, conn *sql.Conn, c *Catalog, names []string, d *sqlstore.Dialect, commit func(context.Context) error, end func() error) (*Target, error) {
-	tables, err := c.tables(ctx, conn, names)
+// Schema is its version.
+func (t *Target) Schema() int64 { return t.f.Schema }
+
+// NewTarget returns the target of the transaction that the connection is in, whose
+// tables must have no rows. Close undoes what was not committed.
+func NewTarget(ctx context.Context, f Filling) (*Target, error) {
+	tables, err := f.Catalog.tables(ctx, f.Conn, f.Names)
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range tables {
 		taken := false
-		err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+quoted([]string{t.Name})+")").Scan(&taken)
+		err := f.Conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+quoted([]string{t.Name})+")").Scan(&taken)
 		if err != nil {
 			return nil, err
 		}
@@ -77,14 +90,14 @@ func NewTarget(ctx context.Context, version int64, conn *sql.Conn, c *Catalog, n
 			return nil, fmt.Errorf("the target is not empty: there are rows in %s", t.Name)
 		}
 	}
-	return &Target{Schema: version, conn: conn, tables: tables, dialect: d, commit: commit, close: end}, nil
+	return &Target{f, tables}, nil
 }
 
 // Commit makes all of it seen at once.
-func (t *Target) Commit(ctx context.Context) error { return t.commit(ctx) }
+func (t *Target) Commit(ctx context.Context) error { return t.f.Commit(ctx) }
 
 // Close ends the target, and undoes what was not committed.
-func (t *Target) Close() error { return t.close() }
+func (t *Target) Close() error { return t.f.Close() }
 
 // fits returns why rows of these tables cannot be written.
 func (t *Target) fits(tables []Table) error {
@@ -94,39 +107,26 @@ func (t *Target) fits(tables []Table) error {
 	return errors.New("the two have not the same tables and columns")
 }
 
-const (
-	batchRows   = 500
-	batchValues = 20000 // the databases allow some 32,000 in a statement
-)
-
-// A loader writes rows in batches.
+// A loader writes the rows of a table, in batches.
 type loader struct {
 	to      *Target
 	table   *Table
-	size    int
+	full    *sql.Stmt // of a whole batch
 	pending []any
-	rows    int
 }
 
-func (t *Target) load(table *Table) *loader {
-	return &loader{to: t, table: table, size: min(batchRows, batchValues/len(table.Columns))}
-}
-
-func (l *loader) add(ctx context.Context, row []any) error {
-	l.pending = append(l.pending, row...)
-	if l.rows++; l.rows < l.size {
-		return nil
+func (t *Target) load(ctx context.Context, table *Table) (l *loader, err error) {
+	l = &loader{to: t, table: table}
+	if l.full, err = t.f.Conn.PrepareContext(ctx, l.statement(t.f.Batch)); err != nil {
+		return nil, fmt.Errorf("%s: %w", table.Name, err)
 	}
-	return l.flush(ctx)
+	return l, nil
 }
 
-func (l *loader) flush(ctx context.Context) error {
-	if l.rows == 0 {
-		return nil
-	}
+func (l *loader) statement(rows int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "INSERT INTO %s (%s) VALUES ", quoted([]string{l.table.Name}), quoted(l.table.columnNames()))
-	for i := range l.pending {
+	for i := range rows * len(l.table.Columns) {
 		switch {
 		case i == 0:
 			b.WriteString("($1")
@@ -137,8 +137,27 @@ func (l *loader) flush(ctx context.Context) error {
 		}
 	}
 	b.WriteString(")")
-	_, err := l.to.conn.ExecContext(ctx, b.String(), l.pending...)
-	l.pending, l.rows = l.pending[:0], 0
+	return b.String()
+}
+
+func (l *loader) add(ctx context.Context, row []any) (err error) {
+	l.pending = append(l.pending, row...)
+	if len(l.pending) == l.to.f.Batch*len(l.table.Columns) {
+		_, err = l.full.ExecContext(ctx, l.pending...)
+		l.pending = l.pending[:0]
+	}
+	return l.named(err)
+}
+
+// end writes what is left.
+func (l *loader) end(ctx context.Context) (err error) {
+	if n := len(l.pending) / len(l.table.Columns); n > 0 {
+		_, err = l.to.f.Conn.ExecContext(ctx, l.statement(n), l.pending...)
+	}
+	return l.named(errors.Join(err, l.full.Close()))
+}
+
+func (l *loader) named(err error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.table.Name, err)
 	}
@@ -147,7 +166,7 @@ func (l *loader) flush(ctx context.Context) error {
 
 // agrees reads a table back, and returns why it is not what was to be written.
 func (t *Target) agrees(ctx context.Context, table *Table, want Sum) error {
-	got, err := table.rows(ctx, t.conn, func([]any, []byte) error { return nil })
+	got, err := table.rows(ctx, t.f.Conn, func([]any, []byte) error { return nil })
 	if err == nil && got != want {
 		err = fmt.Errorf("%s: %d rows with hash %s were to be written, %d with %s are there", want.Table, want.Rows, want.Hash, got.Rows, got.Hash)
 	}
@@ -163,10 +182,13 @@ func Copy(ctx context.Context, from *Snapshot, to *Target) ([]Sum, error) {
 	var sums []Sum
 	for i := range from.Tables {
 		table := &from.Tables[i]
-		l := to.load(table)
+		l, err := to.load(ctx, table)
+		if err != nil {
+			return nil, err
+		}
 		sum, err := table.rows(ctx, from.conn, func(row []any, _ []byte) error { return l.add(ctx, row) })
 		if err == nil {
-			err = l.flush(ctx)
+			err = l.end(ctx)
 		}
 		if err == nil {
 			err = to.agrees(ctx, table, sum)

@@ -207,7 +207,7 @@ func (f *File) Restore(ctx context.Context, to *Target) ([]Sum, error) {
 	}
 	var l *loader
 	sums, err := f.rows(
-		func(t *Table) error { l = to.load(t); return nil },
+		func(t *Table) (err error) { l, err = to.load(ctx, t); return err },
 		func(t *Table, frame []byte) error {
 			row, err := t.decode(frame)
 			if err != nil {
@@ -215,7 +215,7 @@ func (f *File) Restore(ctx context.Context, to *Target) ([]Sum, error) {
 			}
 			return l.add(ctx, row)
 		},
-		func(*Table) error { return l.flush(ctx) })
+		func(*Table) error { return l.end(ctx) })
 	if err != nil {
 		return nil, err
 	}

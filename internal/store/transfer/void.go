@@ -33,12 +33,12 @@ var signIns = []string{
 // VoidUnderWay ends transactions with their codes, links and tokens that were
 // mailed or handed out, and mail that waits.
 func (t *Target) VoidUnderWay(ctx context.Context, at time.Time) error {
-	_, err := t.conn.ExecContext(ctx, voidTransactions)
+	_, err := t.f.Conn.ExecContext(ctx, voidTransactions)
 	if err == nil {
-		_, err = t.conn.ExecContext(ctx, voidTickets, at.UnixMicro())
+		_, err = t.f.Conn.ExecContext(ctx, voidTickets, at.UnixMicro())
 	}
 	if err == nil {
-		_, err = t.conn.ExecContext(ctx, voidMail, []byte{})
+		_, err = t.f.Conn.ExecContext(ctx, voidMail, []byte{})
 	}
 	if err != nil {
 		return fmt.Errorf("void what was under way: %w", err)
@@ -49,7 +49,7 @@ func (t *Target) VoidUnderWay(ctx context.Context, at time.Time) error {
 // VoidSignIns signs everybody out of everything.
 func (t *Target) VoidSignIns(ctx context.Context, at time.Time) error {
 	for _, statement := range signIns {
-		if _, err := t.conn.ExecContext(ctx, statement, at.UnixMicro()); err != nil {
+		if _, err := t.f.Conn.ExecContext(ctx, statement, at.UnixMicro()); err != nil {
 			return fmt.Errorf("sign out: %w", err)
 		}
 	}
@@ -59,14 +59,14 @@ func (t *Target) VoidSignIns(ctx context.Context, at time.Time) error {
 // Erase deletes users who were deleted after the copy was made, and returns which
 // of them were there (REL R-26). No id can come again, of the others neither.
 func (t *Target) Erase(ctx context.Context, ids []string, at time.Time) (gone []string, err error) {
-	tx := sqlstore.NewTx(ctx, t.conn, t.dialect)
+	tx := sqlstore.NewTx(ctx, t.f.Conn, t.f.Dialect)
 	for _, id := range ids {
 		err := tx.DeleteUser(id, at)
 		switch {
 		case err == nil:
 			gone = append(gone, id)
 		case errors.Is(err, store.ErrNotFound):
-			_, err = t.conn.ExecContext(ctx, "INSERT INTO deleted_users (id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", id, at.UnixMicro())
+			_, err = t.f.Conn.ExecContext(ctx, "INSERT INTO deleted_users (id, deleted_at) VALUES ($1, $2) ON CONFLICT DO NOTHING", id, at.UnixMicro())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("erase: %w", err)
@@ -80,7 +80,7 @@ func (t *Target) Erase(ctx context.Context, ids []string, at time.Time) (gone []
 func (t *Target) Append(ctx context.Context, row audit.Row) error {
 	events, err := json.Marshal(row.Events)
 	if err == nil {
-		_, err = t.conn.ExecContext(ctx, `
+		_, err = t.f.Conn.ExecContext(ctx, `
 			INSERT INTO audit (seq, id, at, events) SELECT COALESCE(max(seq), 0) + 1, $1, $2, $3 FROM audit`,
 			row.ID, row.At.UnixMicro(), string(events))
 	}
