@@ -41,7 +41,7 @@ func lived(t *testing.T) (dir string) {
 			if err := tx.InsertRefreshFamily(oauth.RefreshFamily{ID: id, Grant: "grant-" + id, UserID: ada.ID, CreatedAt: end, IdleUntil: end, ExpiresAt: end}); err != nil {
 				return err
 			}
-			if err := tx.InsertSession(session.Session{ID: "ses-" + id, UserID: ada.ID, Version: 1, IdleUntil: end, ExpiresAt: end}); err != nil {
+			if err := tx.InsertSession(session.Session{ID: "ses-" + id, UserID: ada.ID, Version: 1, CreatedAt: end, IdleUntil: end, ExpiresAt: end}); err != nil {
 				return err
 			}
 		}

@@ -51,11 +51,17 @@ type verifier struct {
 }
 
 type user struct {
-	status  directory.Status
-	groups  []string
-	members []string
-	born    bool   // the audit log tells of it
-	last    string // event of its life cycle
+	status    directory.Status
+	signedOut int64 // what began until then is void, whatever its row says
+	groups    []string
+	members   []string
+	born      bool   // the audit log tells of it
+	last      string // event of its life cycle
+}
+
+// out reports whether nothing that began at a time may be in force.
+func (u *user) out(began int64) bool {
+	return u != nil && u.status != directory.Active && began > u.signedOut
 }
 
 type family struct {
@@ -107,7 +113,7 @@ func (v *verifier) tombstone(r transfer.Row) { v.deleted[r.Text("id")] = true }
 
 func (v *verifier) user(r transfer.Row) {
 	id := r.Text("id")
-	u := &user{status: directory.Status(r.Text("status"))}
+	u := &user{status: directory.Status(r.Text("status")), signedOut: r.Int("signed_out_at")}
 	v.users[id] = u
 	if v.deleted[id] {
 		v.wrong("R-26", "user %s was deleted, and is there", id)
@@ -161,7 +167,7 @@ func (v *verifier) session(r transfer.Row) {
 	v.belongs("sessions")(r)
 	id, ended := r.Text("id"), r.Int("ended_at") != 0
 	v.ended[id] = ended
-	if u := v.users[r.Text("user_id")]; !ended && u != nil && u.status != directory.Active {
+	if u := v.users[r.Text("user_id")]; !ended && u.out(r.Int("created_at")) {
 		v.wrong("I5", "session %s goes on, and user %s is %s", id, r.Text("user_id"), u.status)
 	}
 }
@@ -174,7 +180,7 @@ func (v *verifier) family(r transfer.Row) {
 		v.wrong("I4", "grant %s has two refresh families, %s and %s: its code was exchanged twice", grant, other.id, f.id)
 	}
 	v.families[grant] = f
-	if u := v.users[f.user]; f.live && u != nil && u.status != directory.Active {
+	if u := v.users[f.user]; f.live && u.out(r.Int("created_at")) {
 		v.wrong("I5", "refresh family %s is live, and user %s is %s", f.id, f.user, u.status)
 	}
 	if f.live && v.voided[grant] {

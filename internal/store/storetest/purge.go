@@ -66,6 +66,16 @@ var purgeTests = []test{
 		same(t, read[int](t)(n, err), 0)
 	}},
 
+	{"purge/REL_R26_TheDeletedStayDeleted", func(t *testing.T, s store.Store) {
+		insertUsers(t, s, "u1")
+		write(t, s, func(tx store.Tx) error { return tx.DeleteUser("u1", t0) })
+		for range 3 {
+			n, err := s.Purge(ctx, later(100*365*24*time.Hour), 100)
+			same(t, read[int](t)(n, err), 0)
+		}
+		refuse(t, s, store.ErrConflict, func(tx store.Tx) error { return tx.InsertUser(aUser("u1", "other@example.com")) })
+	}},
+
 	{"purge/limit", func(t *testing.T, s store.Store) {
 		write(t, s, func(tx store.Tx) error {
 			for i := range 350 {
