@@ -204,7 +204,14 @@ func restored(t *testing.T, database string) {
 	}
 
 	r := restore(t, e, database, config.Restore{From: file, Erased: erased})
-	if r.accepted(t, access) {
+	introspected := func(e *engine) bool { // which reads no user
+		i, err := e.form("/oauth2/default/v1/introspect", url.Values{"client_id": {e.client}, "token": {access}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i["active"] == true
+	}
+	if r.accepted(t, access) || introspected(r) {
 		t.Error("an access token from before is accepted")
 	}
 	if _, err := r.idx("challenge/answer", fmt.Sprintf(`{"stateHandle":%q,"credentials":{"passcode":%q}}`, handle, code)); err == nil {
@@ -265,7 +272,7 @@ func restored(t *testing.T, database string) {
 
 	// Where nothing was revoked since, nobody needs to be signed out.
 	k := restore(t, e, database, config.Restore{From: file, KeepSignIns: true})
-	if !k.accepted(t, access) || signIns(k) != 2 {
+	if !k.accepted(t, access) || !introspected(k) || signIns(k) != 2 {
 		t.Error("with --keep-sign-ins an access token from before is not accepted")
 	}
 	if _, err := k.idx("challenge/answer", fmt.Sprintf(`{"stateHandle":%q,"credentials":{"passcode":%q}}`, handle, code)); err == nil {

@@ -107,7 +107,7 @@ var rules = []rule{
 	{packages: "internal/store/sqlstore", std: true, may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/limit", "internal/oauth", "internal/outbox", "internal/problem", "internal/session", "internal/store"},
 		why: "queries are written once, for no driver"},
 	{packages: "internal/store/schema", may: none, why: "versions of a schema, in whichever database"},
-	{packages: "internal/store/transfer", std: true, may: []string{"internal/audit", "internal/store", "internal/store/sqlstore"},
+	{packages: "internal/store/transfer", std: true, may: []string{"internal/audit", "internal/oauth", "internal/store", "internal/store/sqlstore"},
 		why: "rows, of whichever database"},
 	{packages: "internal/store/sqlite", may: []string{"internal/outbox", "internal/store", "internal/store/schema", "internal/store/sqlstore", "internal/store/transfer"},
 		why: "an adapter"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/store/sqlstore"
 )
@@ -46,14 +47,51 @@ func (t *Target) VoidUnderWay(ctx context.Context, at time.Time) error {
 	return nil
 }
 
-// VoidSignIns signs everybody out of everything.
+// VoidSignIns signs everybody out of everything. A check of a token reads no user
+// (decision D36), so that apps have ended what they had too.
 func (t *Target) VoidSignIns(ctx context.Context, at time.Time) error {
 	for _, statement := range signIns {
 		if _, err := t.f.Conn.ExecContext(ctx, statement, at.UnixMicro()); err != nil {
 			return fmt.Errorf("sign out: %w", err)
 		}
 	}
+	clients, err := t.clients(ctx)
+	if err != nil {
+		return fmt.Errorf("sign out: %w", err)
+	}
+	tx := sqlstore.NewTx(ctx, t.f.Conn, t.f.Dialect)
+	for _, c := range clients {
+		c.Version++
+		c.EndedAt = at
+		if err := tx.UpdateClient(c); err != nil {
+			return fmt.Errorf("sign out: %w", err)
+		}
+	}
 	return nil
+}
+
+func (t *Target) clients(ctx context.Context) ([]oauth.Client, error) {
+	rows, err := t.f.Conn.QueryContext(ctx, "SELECT id, version, data FROM clients")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []oauth.Client
+	for rows.Next() {
+		var c oauth.Client
+		var id string
+		var version int64
+		var data []byte
+		if err := rows.Scan(&id, &version, &data); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(data, &c); err != nil {
+			return nil, err
+		}
+		c.ID, c.Version = id, version
+		all = append(all, c)
+	}
+	return all, rows.Err()
 }
 
 // Erase deletes users who were deleted after the copy was made, and returns which
