@@ -9,6 +9,7 @@ import (
 
 	"github.com/stile-id/stile/internal/account"
 	"github.com/stile-id/stile/internal/app"
+	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/oauth"
@@ -231,6 +232,11 @@ func TestUX_P7_2_Devices(t *testing.T) {
 	if s, f := w.live(a.ID); s != 2 || f != 0 {
 		t.Errorf("%d sessions, %d families", s, f)
 	}
+	sessions := slices.IndexFunc(list, func(d account.Device) bool { return !d.Current && d.ID != list[i].ID })
+	if err := w.Account.EndDevice(ctx, by, list[sessions].ID); err != nil {
+		t.Fatal(err)
+	}
+	w.signIn(old)
 	if err := w.Account.EndOtherDevices(ctx, by); err != nil {
 		t.Fatal(err)
 	}
@@ -245,6 +251,17 @@ func TestUX_P7_2_Devices(t *testing.T) {
 	}
 	if s, _ := w.live(other.ID); s == 0 {
 		t.Error("somebody else was signed out")
+	}
+	var ended []string
+	for _, r := range must[[]audit.Row](t)(w.Store.AuditRows(ctx, "", 1000)) {
+		for _, ev := range r.Events {
+			if ev.Type == "user.session.end" {
+				ended = append(ended, ev.Target)
+			}
+		}
+	}
+	if want := []string{"phone", list[sessions].ID, a.ID}; !slices.Equal(ended, want) { // one, one, all others
+		t.Errorf("the audit log has the ends of %v, want %v", ended, want)
 	}
 	revoked, err := w.Store.RevocationsSince(ctx, time.Time{})
 	if err != nil || !slices.ContainsFunc(revoked, func(r oauthRevocation) bool { return r.ID == "phone" }) {
