@@ -197,7 +197,7 @@ func (c *change) notify(ctx context.Context, m authenticator.Mail) error {
 		return err
 	}
 	addresses := []string{c.account.Email}
-	for _, e := range earlier {
+	for _, e := range onePerAddress(earlier, c.account.Canonical) {
 		addresses = append(addresses, e.Email)
 	}
 	for _, address := range addresses {

@@ -31,10 +31,6 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	org, err := c.Policy()
-	if err != nil {
-		return err
-	}
 	overlay := c.Overlay
 	if c.Org != "" {
 		data, err := os.ReadFile(c.Org)
@@ -73,7 +69,7 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	var a *App
 	err = inTurn(ctx, func() error {
 		a, err = New(ctx, Config{
-			Dir: c.Data, Database: c.Database, PublicURL: c.PublicURL, Policy: org, Overlay: overlay,
+			Dir: c.Data, Database: c.Database, PublicURL: c.PublicURL, Policy: policy.PasswordOptional(), Overlay: overlay,
 			Limits: flow.DevelopmentLimits(), SMTP: relays, Inbox: true, KeepInbox: true, Logger: logger,
 		})
 		return err
