@@ -96,7 +96,7 @@ func (p *Pages) learn(v *visit, s *session, c *idx.Claims) error {
 		return nil
 	}
 	s.Told = next
-	return v.put(sessionCookie, s, 0)
+	return v.put(sessionCookie, s, s.life(v.now))
 }
 
 // renew reads name and address anew after a change. Where there is no answer the
