@@ -2,7 +2,6 @@ package myaccount
 
 import (
 	_ "embed"
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,31 +11,14 @@ import (
 )
 
 // catalogue has all that the pages say, by the page's name and the part of it.
-var catalogue = func() (words map[string]string) {
-	if err := json.Unmarshal(english, &words); err != nil {
-		panic("myaccount: words/en.json: " + err.Error())
-	}
-	return words
-}()
+var catalogue = edge.NewWords(english)
 
 //go:embed words/en.json
 var english []byte
 
-// say is the text of a key, "" where there is none. Pairs are of a parameter's name
-// and its value, which is not looked into again.
-func say(key string, pairs ...string) string {
-	all := make([]string, len(pairs))
-	for i, s := range pairs {
-		if all[i] = s; i%2 == 0 {
-			all[i] = "{" + s + "}"
-		}
-	}
-	return strings.NewReplacer(all...).Replace(catalogue[key])
-}
-
 func moment(t time.Time) string {
 	t = t.UTC()
-	return say("moment", "day", strconv.Itoa(t.Day()), "month", strings.Split(say("months"), "|")[t.Month()-1],
+	return catalogue.Say("moment", "day", strconv.Itoa(t.Day()), "month", strings.Split(catalogue.Say("months"), "|")[t.Month()-1],
 		"year", strconv.Itoa(t.Year()), "time", t.Format("15:04"))
 }
 
@@ -54,10 +36,10 @@ type view struct {
 // newView is a page with the catalogue's words of a key.
 func newView(page, key string, status int, pairs ...string) view {
 	v := view{
-		PageHead: edge.PageHead{Page: page, Title: say(key+".title", pairs...)},
-		Text:     []string{say(key+".text", pairs...)}, Button: say(key+".button", pairs...), status: status,
+		PageHead: edge.PageHead{Page: page, Title: catalogue.Say(key+".title", pairs...)},
+		Text:     []string{catalogue.Say(key+".text", pairs...)}, Button: catalogue.Say(key+".button", pairs...), status: status,
 	}
-	if more := say(key+".more", pairs...); more != "" {
+	if more := catalogue.Say(key+".more", pairs...); more != "" {
 		v.Text = append(v.Text, more)
 	}
 	return v
