@@ -26,6 +26,7 @@ main() {
   with_compiler step races races
   ! with_node || step "foreign clients" foreign_clients
   [ -z "$long" ] || step fuzzing fuzzing
+  [ -z "$long" ] || step timing timing
   tests # last: what reads the output looks for go test's own lines at its end
 }
 
@@ -135,7 +136,7 @@ races() {
   if [ -n "$long" ]; then
     go test -race -timeout=120m ./...
   else
-    go test -race -short -timeout=15m ./internal/... ./idx/...
+    go test -race -short -timeout=15m ./internal/... ./idx/... ./signin/...
   fi
 }
 
@@ -170,11 +171,16 @@ fuzzing() {
   done
 }
 
+# What compares times has the machine to itself.
+timing() {
+  STILE_TEST_LONG=1 go test -count=1 -timeout=60m -run='_Timing$' ./internal/attacks
+}
+
 tests() {
   echo "== tests"
   [ -z "$left_out" ] || echo "left out: $left_out"
   if [ -n "$long" ]; then
-    STILE_TEST_LONG=1 go test -timeout=120m ./...
+    STILE_TEST_LONG=1 go test -timeout=120m -skip='_Timing$' ./...
   else
     go test -timeout=25m ./...
   fi

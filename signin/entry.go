@@ -10,9 +10,9 @@ type entry struct {
 	Ask      asks
 	ReturnTo string
 	Resume   *resume
-	Again    string // the address of who is signed in and must prove it once more
-	Remember *field // the box to tick at sign-in
-	Password bool   // sign-in asks for it
+	Again    string   // the address of who is signed in and must prove it once more
+	Boxes    []*field // to tick at sign-in
+	Password bool     // sign-in asks for it
 
 	// Addresses of the other forms, "" for those that are not offered.
 	SignIn, SignUp, Recover, Unlock string
@@ -94,7 +94,10 @@ func (p *Pages) entry(v *visit, form string, fields func(*offer, *flow) []*field
 			f.Typed = map[string]string{"identifier": kept}
 			f.Remember = true
 		}
-		e.Remember = &field{Name: "remember", Label: v.words.T("sign_in.remember"), Type: "checkbox", Checked: f.Remember || kept != "" && carried == ""}
+		e.Boxes = []*field{{Name: "remember", Label: v.words.T("sign_in.remember"), Type: "checkbox", Checked: f.Remember || kept != "" && carried == ""}}
+		if s == nil && o.keep && p.keeps() {
+			e.Boxes = append(e.Boxes, &field{Name: "keep", Label: v.words.T("sign_in.keep"), Type: "checkbox", Checked: f.Keep})
+		}
 	}
 	if s != nil {
 		e.Again = s.identity().Email

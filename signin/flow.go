@@ -43,6 +43,7 @@ type flow struct {
 
 	Filled   map[string]string `json:"i,omitempty"` // what was typed at the step, to be shown again with what is wrong
 	Remember bool              `json:"p,omitempty"` // the address is to be filled in next time (UX P1.7)
+	Keep     bool              `json:"y,omitempty"` // the person wants to stay signed in
 	Asks     asks              `json:"q,omitzero"`  // what the app asks of the proof
 	Who      string            `json:"w,omitempty"` // of a form of the profile: whose it is
 }

@@ -108,5 +108,9 @@ func (p *Pages) askAgain(v *visit, s *session, need asks, back string) *answer {
 		a.body = []byte(v.words.T("error.not_fresh") + "\n")
 		return a
 	}
+	return p.signInAgain(v, s, need, back)
+}
+
+func (p *Pages) signInAgain(v *visit, s *session, need asks, back string) *answer {
 	return v.redirect(p.to("", append(need.query(), "return_to", back, "login_hint", s.claims().Email)...))
 }

@@ -12,6 +12,7 @@ type offer struct {
 	recover  bool             // a forgotten password can be replaced
 	unlock   bool             // a paused password can be unlocked
 	password bool             // sign-in asks for it beside the address
+	keep     bool             // sign-in takes whether the person wants to stay signed in
 	profile  []idx.InputField // what sign-up asks for
 }
 
@@ -50,7 +51,7 @@ func (p *Pages) probe(v *visit) (*offer, error) {
 		unlock: tx.HasFeature(idx.FeatureAccountUnlock),
 	}
 	if step := tx.Step("identify"); step != nil {
-		o.password = asksFor(step, "password")
+		o.password, o.keep = asksFor(step, "password"), asksFor(step, "rememberMe")
 	}
 	if !o.signUp {
 		return o, nil

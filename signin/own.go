@@ -129,6 +129,9 @@ func (p *Pages) ownAddress(v *visit) string {
 // whose values are kept.
 func (p *Pages) refused(v *visit, o *owner, f *flow, err error) *answer {
 	back := p.ownAddress(v)
+	if !localPath(back) {
+		back = p.prefix + ownPage
+	}
 	if f != nil {
 		if err := v.save(f); err != nil {
 			return p.failure(v, nil, err)
@@ -142,24 +145,17 @@ func (p *Pages) refused(v *visit, o *owner, f *flow, err error) *answer {
 		if len(up.ACRValues) > 0 && len(up.ACRValues[0]) <= maxACR && headerLike(up.ACRValues[0]) {
 			need.ACR = up.ACRValues[0]
 		}
-		return p.signInAgain(v, o, need, back)
-	case unauthorized(err): // signed out elsewhere
+		return p.signInAgain(v, o.session, need, back)
+	case isStatus(err, http.StatusUnauthorized, ""): // signed out elsewhere
 		v.remove(sessionCookie)
 		return v.redirect(p.to("", "return_to", back))
 	case isStatus(err, http.StatusForbidden, "E0000006"):
 		// The sign-in is from before the app asked for these scopes.
-		return p.signInAgain(v, o, asks{Newer: o.Proven}, back)
+		return p.signInAgain(v, o.session, asks{Newer: o.Proven}, back)
 	case isStatus(err, http.StatusNotFound, ""), isStatus(err, http.StatusConflict, ""):
 		return v.redirect(p.to(ownPage)) // done in another tab
 	}
 	return p.failure(v, f, err)
-}
-
-func (p *Pages) signInAgain(v *visit, o *owner, need asks, back string) *answer {
-	if !localPath(back) {
-		back = p.prefix + ownPage
-	}
-	return v.redirect(p.to("", append(need.query(), "return_to", back, "login_hint", o.claims().Email)...))
 }
 
 // ownForm gives what was typed into a form of the profile, if the page is shown again.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"html/template"
 	"net/http"
-	"time"
 
 	"github.com/stile-id/stile/idx"
 )
@@ -60,11 +59,8 @@ type newEmail struct {
 	Lead, Stays template.HTML
 	Action      string
 	Address     string
-	Valid       string
-	ValidFor    int // seconds; 0: unknown
-	Resent      template.HTML
-	Spam        template.HTML
 	Back        string
+	mailed
 }
 
 func (p *Pages) showNewCode(v *visit, o *owner) (*answer, error) {
@@ -78,25 +74,11 @@ func (p *Pages) showNewCode(v *visit, o *owner) (*answer, error) {
 	f := v.ownForm(newCodePage, o)
 	pg := p.page(v, "profile-code", f)
 	d := newEmail{
-		Action: p.to(newCodePage), Back: p.to(ownPage), Address: e.Address, Spam: v.words.H("code.spam"),
+		Action: p.to(newCodePage), Back: p.to(ownPage), Address: e.Address, mailed: p.mailed(v, f, e.ExpiresAt.Sub(v.now)),
 		Lead:  v.words.H("code.sent", "address", v.words.Strong(e.Address)),
 		Stays: v.words.H("account.email.stays", "address", v.words.Strong(o.claims().Email)),
 	}
-	if p.opt.Sender != "" {
-		d.Spam = v.words.H("code.spam_from", "sender", v.words.Strong(p.opt.Sender))
-	}
-	if left := e.ExpiresAt.Sub(v.now); left > 0 {
-		d.Valid = v.words.N("code.valid", max(1, int((left+30*time.Second)/time.Minute)))
-		d.ValidFor = int(left / time.Second)
-	}
-	if f.Resent != 0 {
-		at := time.Unix(f.Resent, 0)
-		d.Resent = v.words.H("code.resent", "time", v.words.time(at, "time", at.UTC().Format("15:04")+" UTC"))
-	}
-	pg.Fields = []*field{{
-		Name: "verificationCode", Label: v.words.T("code.label"), Type: "text", InputMode: "numeric",
-		Autocomplete: "one-time-code", Plain: true, Required: true,
-	}}
+	pg.Fields = []*field{codeField(v)}
 	pg.report(f.Notes)
 	pg.Data = d
 	return p.render(v, pg), nil

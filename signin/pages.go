@@ -44,7 +44,7 @@
 // recovery-completed, not-enough, denied, too-old, error, profile, profile-name,
 // profile-email, profile-code, profile-password, profile-remove, profile-data,
 // profile-delete. A field's name is its id:
-// identifier (sign-in, recover, unlock), remember (a box to tick at sign-in),
+// identifier (sign-in, recover, unlock), remember, keep (boxes to tick at sign-in),
 // firstName, lastName, email (sign-up), verificationCode, authenticator (radio
 // buttons; the value is the authenticator's key, the id authenticator-KEY), password,
 // newPassword (password-expired, password-expiring). On pages of the kinds form,
@@ -80,10 +80,9 @@
 // # What stays in the browser
 //
 // Sealed, or random and of no use elsewhere; set by POST alone: the session with its
-// tokens, until the browser ends; each flow, a day; the address of those who ticked
-// Remember my email, and a secret by which the engine knows the browser again
-// (idx.Device), a year. There is no box to stay signed in: how long a session of the
-// engine's lasts says nothing of this one.
+// tokens, until the browser ends, or for those who ticked Keep me signed in for
+// Options.KeepFor; each flow, a day; the address of those who ticked Remember my
+// email, and a secret by which the engine knows the browser again (idx.Device), a year.
 package signin
 
 import (
@@ -99,6 +98,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -135,6 +135,12 @@ type Options struct {
 	// there is a refresh token. Default: 30 seconds.
 	RefreshLeeway time.Duration
 
+	// KeepFor is how long those stay signed in who tick Keep me signed in, for which
+	// the client needs the scope offline_access: after two weeks without a visit it
+	// ends in any case, and with the refresh token. Default: 30 days. Less than zero:
+	// there is no such box.
+	KeepFor time.Duration
+
 	// Recheck is how often the engine is asked, while a session is in use, whether
 	// it still holds: somebody may have signed out everywhere from elsewhere, and an
 	// access token cannot tell. Default: a minute where there is a profile page
@@ -165,6 +171,7 @@ type Pages struct {
 	probes    *once[probed]
 	checks    *once[checked]
 	profile   profileScopes
+	offline   bool                  // there are refresh tokens
 	offer     atomic.Pointer[offer] // the last one known
 }
 
@@ -212,6 +219,7 @@ func New(c *idx.Client, o Options) (*Pages, error) {
 		probes:    newOnce[probed](o.Now),
 		checks:    newOnce[checked](o.Now),
 		profile:   scopesOf(c.Config().Scopes),
+		offline:   slices.Contains(c.Config().Scopes, "offline_access"),
 	}
 	if o.Recheck == 0 && p.profile.offered() {
 		p.opt.Recheck = time.Minute
@@ -251,6 +259,9 @@ func (o *Options) defaults(uri *url.URL) {
 	}
 	if o.Home == "" {
 		o.Home = "/"
+	}
+	if o.KeepFor == 0 {
+		o.KeepFor = 30 * 24 * time.Hour
 	}
 	if o.RefreshLeeway <= 0 {
 		o.RefreshLeeway = 30 * time.Second

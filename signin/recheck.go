@@ -3,7 +3,6 @@ package signin
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -66,7 +65,7 @@ func (p *Pages) holds(v *visit, s *session) bool {
 		switch {
 		case err == nil:
 			return checked{claims: c}, p.opt.Recheck
-		case unauthorized(err):
+		case isStatus(err, http.StatusUnauthorized, ""):
 			return checked{ended: true}, p.opt.Recheck
 		}
 		p.opt.Logger.LogAttrs(v.ctx, slog.LevelWarn, "signin: no answer whether a session holds", slog.Any("error", err))
@@ -86,11 +85,6 @@ func (p *Pages) ask(v *visit, s *session) (*idx.Claims, error) {
 	return p.client.UserInfo(ctx, s.Access)
 }
 
-func unauthorized(err error) bool {
-	var r *idx.ResponseError
-	return errors.As(err, &r) && r.Status == http.StatusUnauthorized
-}
-
 // learn keeps what the engine tells, if it is new and about the same person.
 func (p *Pages) learn(v *visit, s *session, c *idx.Claims) error {
 	has := s.claims()
@@ -102,7 +96,7 @@ func (p *Pages) learn(v *visit, s *session, c *idx.Claims) error {
 		return nil
 	}
 	s.Told = next
-	return v.put(sessionCookie, s, 0)
+	return v.put(sessionCookie, s, s.life(v.now))
 }
 
 // renew reads name and address anew after a change. Where there is no answer the

@@ -47,7 +47,10 @@ func (p *Pages) startRecovery(v *visit, f *flow) *answer {
 // startUnlock asks for the proof that ends the pause of a password.
 func (p *Pages) startUnlock(v *visit, f *flow) *answer {
 	const name = "select-authenticator-unlock-account"
-	tx, err := p.client.UnlockAccount(v.ctx, idx.Credentials{})
+	tx, err := p.client.Start(v.ctx, p.startOptions(f))
+	if err == nil && tx.Status == idx.StatusPending {
+		tx, err = p.client.Proceed(v.ctx, tx, idx.Input{Step: "unlock-account", Username: f.Typed["identifier"]})
+	}
 	if err == nil && tx.Status == idx.StatusPending {
 		if step := tx.Step(name); step != nil && len(step.Options) > 0 {
 			tx, err = p.client.Proceed(v.ctx, tx, idx.Input{

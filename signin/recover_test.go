@@ -161,3 +161,12 @@ func TestUnlock(t *testing.T) {
 	v = v.press("continue", "verificationCode", l.code(ada)).is("password").says("Your password works again.")
 	v.press("continue", "password", right).isApp("otp")
 }
+
+// An unlocked password lets nobody into what asks for more than the one proof of it.
+func TestUnlockForMore(t *testing.T) {
+	l := live(t, "password: [{name: default, complexity: {minLength: 8}, unlock: true, maxAttempts: 3}]\n"+passwordFirst)
+	l.account(ada, right)
+	v := l.browser().get("/login/?acr_values=urn:okta:loa:2fa:any&max_age=60").is("sign-in").follow("Unlock your password").is("unlock")
+	v = v.press("next", "identifier", ada).is("email-code").press("continue", "verificationCode", l.code(ada))
+	v.is("password").says("Your password works again.").press("continue", "password", right).isApp("otp")
+}

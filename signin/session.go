@@ -102,6 +102,28 @@ type session struct {
 	ACR     string   `json:"c,omitempty"` // assurance that was asked for and given
 	Told    *told    `json:"t,omitempty"` // what has changed since the ID token came
 	Since   int64    `json:"b,omitempty"` // Unix seconds of the access token
+	Kept    int64    `json:"k,omitempty"` // Unix seconds until when it outlives the browser; 0: it does not
+}
+
+// keptIdle is how long a session that outlives the browser does so without being used.
+const keptIdle = 14 * 24 * time.Hour
+
+// keeps reports whether people can ask to stay signed in. Without a refresh token a
+// session ends within the hour, whatever somebody ticks.
+func (p *Pages) keeps() bool { return p.opt.KeepFor > 0 && p.offline }
+
+// life is how long the browser keeps the session from now on; 0: until it is closed.
+func (s *session) life(now time.Time) time.Duration {
+	if s.Kept == 0 {
+		return 0
+	}
+	return max(time.Second, min(keptIdle, time.Unix(s.Kept, 0).Sub(now)))
+}
+
+// over holds for a session that outlived the browser for long enough. The browser
+// drops its cookie by then; whoever has copied it does not.
+func (s *session) over(now time.Time) bool {
+	return s.Kept > 0 && (now.Unix() >= s.Kept || now.Sub(time.Unix(s.Since, 0)) >= keptIdle)
 }
 
 const sessionCookie = "s"
@@ -167,6 +189,11 @@ func (p *Pages) session(v *visit) (*session, error) {
 	if err := v.get(sessionCookie, s); err != nil {
 		return nil, nil
 	}
+	if s.over(v.now) {
+		p.revoke(v, s)
+		v.remove(sessionCookie)
+		return nil, nil
+	}
 	left := time.Unix(s.Ends, 0).Sub(v.now)
 	if left > 0 && !p.holds(v, s) {
 		left = 0
@@ -199,7 +226,7 @@ func (p *Pages) session(v *visit) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	fresh.Proven, fresh.ACR = s.Proven, s.ACR
+	fresh.Proven, fresh.ACR, fresh.Kept = s.Proven, s.ACR, s.Kept
 	if fresh.ID == "" {
 		fresh.ID, fresh.IDEnds, fresh.Told = s.ID, s.IDEnds, s.Told
 	}
@@ -209,7 +236,7 @@ func (p *Pages) session(v *visit) (*session, error) {
 	if fresh.Scopes == nil {
 		fresh.Scopes = s.Scopes
 	}
-	return fresh, v.put(sessionCookie, fresh, 0)
+	return fresh, v.put(sessionCookie, fresh, fresh.life(v.now))
 }
 
 // profileLanguage is the language that the signed-in person's profile names.
@@ -227,7 +254,13 @@ func (p *Pages) finish(v *visit, f *flow, t *idx.Tokens) *answer {
 	replaced := v.get(sessionCookie, before) == nil
 	s, err := newSession(t, v.now)
 	if err == nil {
-		err = v.put(sessionCookie, s, 0)
+		switch {
+		case f.Keep:
+			s.Kept = v.now.Add(p.opt.KeepFor).Unix()
+		case replaced && before.claims().Subject == s.claims().Subject && s.ID != "": // proven anew, and not asked again
+			s.Kept = before.Kept
+		}
+		err = v.put(sessionCookie, s, s.life(v.now))
 	}
 	if err == nil {
 		err = v.remember(f)

@@ -38,7 +38,7 @@ func (p *Pages) signIn(v *visit) *answer {
 		return p.failure(v, nil, err)
 	}
 	f := v.begin(signInForm)
-	f.Remember = v.form("remember") != ""
+	f.Remember, f.Keep = v.form("remember") != "", v.form("keep") != "" && o.keep && p.keeps()
 	values := map[string]string{"identifier": typed}
 	if !o.password {
 		if a := p.goOn(v, f, values); a != nil {
@@ -66,7 +66,11 @@ func (p *Pages) signIn(v *visit) *answer {
 func (p *Pages) startSignIn(v *visit, f *flow, password string) *answer {
 	tx, err := p.client.Start(v.ctx, p.startOptions(f))
 	if err == nil && tx.Status == idx.StatusPending {
-		tx, err = p.client.Proceed(v.ctx, tx, idx.Input{Username: f.Typed["identifier"], Password: password})
+		in := idx.Input{Username: f.Typed["identifier"], Password: password}
+		if f.Keep {
+			in.Values = map[string]any{"rememberMe": true}
+		}
+		tx, err = p.client.Proceed(v.ctx, tx, in)
 	}
 	return p.started(v, f, tx, err)
 }
@@ -86,9 +90,15 @@ func (p *Pages) goOn(v *visit, f *flow, typed map[string]string) *answer {
 		for name, s := range typed {
 			same = same && sent.Typed[name] == clip(s, maxTyped)
 		}
-		if same {
-			return v.redirect(p.stepPage(v, sent))
+		if !same {
+			continue
 		}
+		if sent == f { // a box may have been ticked since
+			if err := v.save(f); err != nil {
+				return p.failure(v, nil, err)
+			}
+		}
+		return v.redirect(p.stepPage(v, sent))
 	}
 	f.Typed = typed
 	return p.end(v, f)

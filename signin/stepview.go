@@ -29,17 +29,45 @@ type code struct {
 	Lead      template.HTML // where the mail went
 	Delivered bool          // it was not refused
 	Primary   string        // "" or the label of Send a new code, where no code can be right any more
-	Valid     string
-	ValidFor  int // seconds; 0: unknown
-	ResendIn  int // seconds until a new code may be asked for
+	ResendIn  int           // seconds until a new code may be asked for
 	CanResend bool
-	Resent    template.HTML // when it was sent again
-	Spam      template.HTML
 	Inbox     string // of development
 	PollEvery int    // milliseconds; 0: no polling
 	Delivery  string
 	Change    bool // the address may be changed
 	Instead   *instead
+	mailed
+}
+
+// mailed is what every page of a mailed code tells of it.
+type mailed struct {
+	Valid    string
+	ValidFor int           // seconds; 0: unknown
+	Resent   template.HTML // when it was sent again
+	Spam     template.HTML
+}
+
+// mailed has how long a code is good, if left is not 0.
+func (p *Pages) mailed(v *visit, f *flow, left time.Duration) mailed {
+	m := mailed{Spam: v.words.H("code.spam")}
+	if p.opt.Sender != "" {
+		m.Spam = v.words.H("code.spam_from", "sender", v.words.Strong(p.opt.Sender))
+	}
+	if left > 0 {
+		m.Valid, m.ValidFor = v.words.N("code.valid", max(1, int((left+30*time.Second)/time.Minute))), int(left/time.Second)
+	}
+	if f.Resent != 0 {
+		at := time.Unix(f.Resent, 0)
+		m.Resent = v.words.H("code.resent", "time", v.words.time(at, "time", at.UTC().Format("15:04")+" UTC"))
+	}
+	return m
+}
+
+func codeField(v *visit) *field {
+	return &field{
+		Name: "verificationCode", Label: v.words.T("code.label"), Type: "text", InputMode: "numeric",
+		Autocomplete: "one-time-code", Plain: true, Required: true,
+	}
 }
 
 // fastPoll is the shortest wait between two polls; engines allow one in 2 s.
@@ -69,8 +97,9 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	told := f.told(step)
 	known := !d.CodeExpiresAt.IsZero()
 	wrong := slices.IndexFunc(told, func(n note) bool { return n.Key == wrongCode })
-	switch left := d.CodeExpiresAt.Sub(v.now); {
-	case known && left <= 0:
+	left := time.Duration(0)
+	switch {
+	case known && !v.now.Before(d.CodeExpiresAt):
 		// The engine does not tell a wrong code from an old one, but it tells the time.
 		c.Primary = v.words.T("code.new")
 		told = append(without(told, wrong), note{Key: "code.too_old"})
@@ -78,14 +107,11 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 		c.Primary = v.words.T("code.new")
 		told = append(without(told, wrong), note{Key: "code.exhausted"})
 	case known:
-		minutes := max(1, int((left+30*time.Second)/time.Minute))
-		c.Valid, c.ValidFor = v.words.N("code.valid", minutes), int(left/time.Second)
+		left = d.CodeExpiresAt.Sub(v.now)
 	}
+	c.mailed = p.mailed(v, f, left)
 	if c.Primary == "" && c.Delivered {
-		pg.Fields = []*field{{
-			Name: "verificationCode", Label: v.words.T("code.label"), Type: "text", InputMode: "numeric",
-			Autocomplete: "one-time-code", Plain: true, Required: true,
-		}}
+		pg.Fields = []*field{codeField(v)}
 	}
 	pg.report(told)
 	if wrong >= 0 && known && d.TriesLeft > 0 && d.TriesLeft <= 2 && len(pg.Fields) > 0 {
@@ -94,14 +120,6 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 
 	if wait := d.ResendAt.Sub(v.now); wait > 0 {
 		c.ResendIn = int((wait + time.Second - 1) / time.Second)
-	}
-	if f.Resent != 0 {
-		at := time.Unix(f.Resent, 0).UTC()
-		c.Resent = v.words.H("code.resent", "time", template.HTML(`<time datetime="`+at.Format(time.RFC3339)+`">`+at.Format("15:04")+` UTC</time>`))
-	}
-	c.Spam = v.words.H("code.spam")
-	if p.opt.Sender != "" {
-		c.Spam = v.words.H("code.spam_from", "sender", v.words.Strong(p.opt.Sender))
 	}
 	if p.opt.DevInbox != "" {
 		c.Inbox = p.opt.DevInbox

@@ -281,3 +281,24 @@ func TestUX_G7_Once(t *testing.T) {
 		t.Errorf("after a panic: %d", got)
 	}
 }
+
+// The browser drops the cookie of a session in time; who has copied it does not.
+func TestSEC_S65_KeptSessionIsOver(t *testing.T) {
+	now := time.Date(2026, 11, 22, 14, 2, 0, 0, time.UTC)
+	ago, ahead := func(d time.Duration) int64 { return now.Add(-d).Unix() }, func(d time.Duration) int64 { return now.Add(d).Unix() }
+	for name, tt := range map[string]struct {
+		s    session
+		over bool
+		life time.Duration
+	}{
+		"until the browser is closed": {s: session{Since: ago(1000 * time.Hour)}},
+		"kept":                        {s: session{Kept: ahead(30 * 24 * time.Hour), Since: ago(0)}, life: keptIdle},
+		"nearly at its end":           {s: session{Kept: ahead(time.Hour), Since: ago(time.Hour)}, life: time.Hour},
+		"at its end":                  {s: session{Kept: ago(0), Since: ago(time.Hour)}, over: true, life: time.Second},
+		"not used for two weeks":      {s: session{Kept: ahead(time.Hour), Since: ago(keptIdle)}, over: true, life: time.Hour},
+	} {
+		if over, life := tt.s.over(now), tt.s.life(now); over != tt.over || life != tt.life {
+			t.Errorf("%s: over %v, life %v", name, over, life)
+		}
+	}
+}

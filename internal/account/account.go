@@ -87,9 +87,10 @@ type Grant struct {
 
 // An App is what must be known of an OAuth client.
 type App struct {
-	ID, Name string
-	LogoURI  string
-	Profile  string // name of its profile policy; empty: the default
+	ID, Name     string
+	Confidential bool // its server stands between the person and us
+	LogoURI      string
+	Profile      string // name of its profile policy; empty: the default
 }
 
 // Apps finds apps. One that is gone is an App with its id alone.
@@ -167,7 +168,8 @@ func New(c Config) (*Accounts, error) {
 	return a, nil
 }
 
-// An Actor is the person who asks for something, as their access token says.
+// An Actor is the person who asks for something, as their access token says or as
+// a link does that was mailed to them.
 type Actor struct {
 	UserID   string
 	App      string // client id
@@ -175,4 +177,5 @@ type Actor struct {
 	Session  string // of the browser at the engine; empty without
 	AuthTime time.Time
 	AMR      []string
+	Linked   bool // by a mailed link, which their own browser has opened
 }

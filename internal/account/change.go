@@ -171,10 +171,20 @@ func (c *change) record(ev audit.Event) {
 	c.events = append(c.events, ev)
 }
 
+// person is where the person is; zero where that is not known. The server of a
+// confidential app stands between, and calls with a token alone: whatever it said of
+// the person would be said as well by whoever has stolen the token (decision D39).
+func (c *change) person() audit.Source {
+	if c.app.Confidential && !c.by.Linked {
+		return audit.Source{}
+	}
+	return c.source
+}
+
 // mail queues a letter to one address.
 func (c *change) mail(m authenticator.Mail, void bool) {
 	c.mails = append(c.mails, Letter{
-		Mail: m, App: c.app, Source: c.source, Locale: c.account.Locale, At: c.now, Void: void,
+		Mail: m, App: c.app, Source: c.person(), Locale: c.account.Locale, At: c.now, Void: void,
 	})
 }
 
@@ -187,7 +197,7 @@ func (c *change) notify(ctx context.Context, m authenticator.Mail) error {
 		return err
 	}
 	addresses := []string{c.account.Email}
-	for _, e := range earlier {
+	for _, e := range onePerAddress(earlier, c.account.Canonical) {
 		addresses = append(addresses, e.Email)
 	}
 	for _, address := range addresses {

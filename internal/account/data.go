@@ -77,7 +77,7 @@ func (c *change) addresses(ctx context.Context) ([]PastAddress, error) {
 		return nil, err
 	}
 	var out []PastAddress
-	for _, e := range earlier {
+	for _, e := range onePerAddress(earlier, c.account.Canonical) {
 		out = append(out, PastAddress{Address: e.Email, Until: e.ExpiresAt})
 	}
 	emails, err := c.a.Emails(ctx, c.by)

@@ -105,7 +105,7 @@ func (a *Accounts) KeepByLink(ctx context.Context, token string) (Link, error) {
 	if err != nil {
 		return Link{}, fmt.Errorf("account: ticket: %w", err)
 	}
-	err = a.do(ctx, Actor{UserID: t.UserID, App: found.App.ID}, func(ctx context.Context, c *change) error {
+	err = a.do(ctx, Actor{UserID: t.UserID, App: found.App.ID, Linked: true}, func(ctx context.Context, c *change) error {
 		again, err := a.KeepLink(ctx, token)
 		if err != nil {
 			return err

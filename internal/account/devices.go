@@ -111,6 +111,10 @@ func (a *Accounts) EndDevice(ctx context.Context, by Actor, id string) error {
 			return errNoDevice
 		}
 		d := devices[i]
+		target := d.ID
+		if !d.session {
+			target = d.grants[0].Grant // the name of it in all other events
+		}
 		c.write(func(tx Tx) error {
 			if d.session {
 				if err := errors.Join(tx.EndSession(d.ID, c.now), tx.Void(d.ID, c.now)); err != nil {
@@ -124,7 +128,7 @@ func (a *Accounts) EndDevice(ctx context.Context, by Actor, id string) error {
 			}
 			return nil
 		})
-		c.record(audit.Event{Type: "user.session.end"})
+		c.record(audit.Event{Type: "user.session.end", Target: target})
 		return nil
 	})
 }

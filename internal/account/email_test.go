@@ -76,7 +76,7 @@ func TestAUTH_14_ChangeOfAddress(t *testing.T) {
 
 // The attacker begins a change to an address of their own and waits for the owner
 // to recover the account.
-func TestSEC_S34_UnexpiredAddressChange(t *testing.T) {
+func TestSEC_S34_T05_UnexpiredAddressChange(t *testing.T) {
 	for name, recover := range map[string]func(*world, directory.Account){
 		"recovery": func(w *world, _ directory.Account) {
 			v := w.visit()

@@ -23,9 +23,10 @@ func (a *Accounts) folded(canonical string) []byte {
 	return mac[:16]
 }
 
-// from is where the request comes from, "" where that is not known.
+// from is where the person is, "" where that is not known: a server that calls for
+// people is not one person.
 func (c *change) from() string {
-	ip, err := netip.ParseAddr(c.source.IP)
+	ip, err := netip.ParseAddr(c.person().IP)
 	if err != nil {
 		return ""
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stile-id/stile/internal/account"
 	"github.com/stile-id/stile/internal/app"
+	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/oauth"
@@ -146,6 +147,48 @@ func TestSEC_S05_GuessesAtTheCurrentPassword(t *testing.T) {
 	}
 }
 
+// Guesses at a password count together, where somebody signs in and where they change it.
+func TestSEC_S50_GuessesHereAndAtSignIn(t *testing.T) {
+	const most = 10 // of the account, by the default limits
+	for _, here := range []int{0, 4, most} {
+		w := start(t, func(c *app.Config) {
+			c.Limits = flow.DefaultLimits()
+			c.Policy.Session = []policy.Session{{Name: policy.DefaultName, Primary: policy.PasswordFirst}}
+		})
+		by := w.fresh(w.person(old))
+		must[account.Password](t)(w.Account.SetPassword(t.Context(), by, pass))
+		change := func(password string) error {
+			_, err := w.Account.ChangePassword(t.Context(), by, password, pass2)
+			return err
+		}
+		signIn := func(login, password string) *flow.View {
+			v := w.visit()
+			out, err := w.Engine.Answer(t.Context(), flow.Answer{
+				Handle: flow.Handle{State: v.view.StateHandle}, Names: []string{"identify"}, Browser: flow.Browser{Keeps: true},
+				Input: flow.Input{"identifier": login, "credentials.passcode": password},
+			})
+			return must[*flow.View](t)(out, err)
+		}
+		if v := signIn(old, pass); v.Kind != problem.None {
+			t.Fatalf("the right password: %v %v", v.Kind, v.Messages)
+		}
+		for range here {
+			refused(t, change("wrong"), problem.Unauthenticated)
+		}
+		for i := range most - here {
+			if v := signIn([]string{old, strings.ToUpper(old)}[i%2], "wrong"); v.Kind != problem.Unauthenticated {
+				t.Fatalf("a wrong password: %v %v", v.Kind, v.Messages)
+			}
+		}
+		if v := signIn(old, pass); v.Kind != problem.Unauthenticated {
+			t.Errorf("%d here, %d there: it signs in, %v", here, most-here, v.Stage)
+		}
+		if err := change(pass); problem.KindOf(err) != problem.Unauthenticated {
+			t.Errorf("%d here, %d there: it changes the password, %v", here, most-here, err)
+		}
+	}
+}
+
 // Which proofs of which age a change takes, by what the person has.
 func TestSEC_S56_FreshnessMatrix(t *testing.T) {
 	const young, stale = 4 * time.Minute, 6 * time.Minute
@@ -231,6 +274,11 @@ func TestUX_P7_2_Devices(t *testing.T) {
 	if s, f := w.live(a.ID); s != 2 || f != 0 {
 		t.Errorf("%d sessions, %d families", s, f)
 	}
+	sessions := slices.IndexFunc(list, func(d account.Device) bool { return !d.Current && d.ID != list[i].ID })
+	if err := w.Account.EndDevice(ctx, by, list[sessions].ID); err != nil {
+		t.Fatal(err)
+	}
+	w.signIn(old)
 	if err := w.Account.EndOtherDevices(ctx, by); err != nil {
 		t.Fatal(err)
 	}
@@ -245,6 +293,17 @@ func TestUX_P7_2_Devices(t *testing.T) {
 	}
 	if s, _ := w.live(other.ID); s == 0 {
 		t.Error("somebody else was signed out")
+	}
+	var ended []string
+	for _, r := range must[[]audit.Row](t)(w.Store.AuditRows(ctx, "", 1000)) {
+		for _, ev := range r.Events {
+			if ev.Type == "user.session.end" {
+				ended = append(ended, ev.Target)
+			}
+		}
+	}
+	if want := []string{"phone", list[sessions].ID, a.ID}; !slices.Equal(ended, want) { // one, one, all others
+		t.Errorf("the audit log has the ends of %v, want %v", ended, want)
 	}
 	revoked, err := w.Store.RevocationsSince(ctx, time.Time{})
 	if err != nil || !slices.ContainsFunc(revoked, func(r oauthRevocation) bool { return r.ID == "phone" }) {

@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -13,13 +12,8 @@ import (
 	"github.com/stile-id/stile/internal/policy"
 )
 
-// The lengths of a profile in characters, as at sign-up.
-const (
-	maxName      = 50
-	maxEmail     = 254
-	maxLocale    = 35
-	maxAttribute = 1024
-)
+// maxAttribute is the most characters of an attribute.
+const maxAttribute = 1024
 
 // A Value is one value of a profile. Its Type is "string", "number" or
 // "boolean"; without one there is no value.
@@ -78,11 +72,11 @@ func (c *change) profile() Profile {
 		}
 		p.Properties = append(p.Properties, Property{a, v})
 	}
-	add(policy.Attribute{Name: "firstName", Label: "First name", Required: true, MinLength: 1, MaxLength: maxName}, u.FirstName)
-	add(policy.Attribute{Name: "lastName", Label: "Last name", Required: true, MinLength: 1, MaxLength: maxName}, u.LastName)
-	add(policy.Attribute{Name: "email", Label: "Email", Required: true, MaxLength: maxEmail, ReadOnly: true}, u.Email)
-	add(policy.Attribute{Name: "login", Label: "Username", Required: true, MaxLength: maxEmail, ReadOnly: true}, u.Email)
-	add(policy.Attribute{Name: "locale", Label: "Language", MaxLength: maxLocale}, u.Locale)
+	add(policy.Attribute{Name: "firstName", Label: "First name", Required: true, MinLength: 1, MaxLength: directory.MaxName}, u.FirstName)
+	add(policy.Attribute{Name: "lastName", Label: "Last name", Required: true, MinLength: 1, MaxLength: directory.MaxName}, u.LastName)
+	add(policy.Attribute{Name: "email", Label: "Email", Required: true, MaxLength: directory.MaxAddress, ReadOnly: true}, u.Email)
+	add(policy.Attribute{Name: "login", Label: "Username", Required: true, MaxLength: directory.MaxAddress, ReadOnly: true}, u.Email)
+	add(policy.Attribute{Name: "locale", Label: "Language", MaxLength: directory.MaxLocale}, u.Locale)
 	for _, a := range c.org.ProfileFor(c.app.Profile).Attributes {
 		add(a, u.Attributes[a.Name])
 	}
@@ -164,17 +158,22 @@ func check(properties []Property, values map[string]Value) (map[string]string, [
 		}
 		longest := maxAttribute
 		if p.Name == "firstName" || p.Name == "lastName" {
-			longest = maxName
+			longest = directory.MaxName
+		}
+		if p.Name == "locale" {
+			tag, err := directory.ParseLocale(v.Text)
+			if err != nil {
+				fault(p.Name, "This property must be a language such as en or pt-BR")
+			}
+			set[p.Name] = tag
+			continue
 		}
 		text, err := directory.ParseName(v.Text, longest)
-		switch {
-		case err != nil, !p.Accepts(text):
+		if err != nil || !p.Accepts(text) {
 			fault(p.Name, "This value is not accepted")
-		case p.Name == "locale" && !language.MatchString(text):
-			fault(p.Name, "This property must be a language such as en or pt-BR")
-		default:
-			set[p.Name] = text
+			continue
 		}
+		set[p.Name] = text
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.ContainsFunc(properties, func(p Property) bool { return p.Name == name }) {
@@ -183,6 +182,3 @@ func check(properties []Property, values map[string]Value) (map[string]string, [
 	}
 	return set, faults
 }
-
-// language is the shape of a BCP 47 tag.
-var language = regexp.MustCompile(`^[A-Za-z]{2,8}(-[0-9A-Za-z]{1,8})*$`)

@@ -119,7 +119,7 @@ func (a *Accounts) UndoEmail(ctx context.Context, token string) (Link, error) {
 	if err := a.unseal(t, &old); err != nil {
 		return Link{}, err
 	}
-	err = a.do(ctx, Actor{UserID: t.UserID, App: old.App}, func(ctx context.Context, c *change) error {
+	err = a.do(ctx, Actor{UserID: t.UserID, App: old.App, Linked: true}, func(ctx context.Context, c *change) error {
 		now, err := a.UndoLink(ctx, token)
 		if err != nil {
 			return err

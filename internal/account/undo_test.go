@@ -1,11 +1,14 @@
 package account_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stile-id/stile/internal/account"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/mail"
 	"github.com/stile-id/stile/internal/problem"
 	"github.com/stile-id/stile/internal/session"
 	"github.com/stile-id/stile/internal/store"
@@ -14,6 +17,7 @@ import (
 // moved changes the address of a person, as somebody does who is in the account.
 func (w *world) moved(by account.Actor, to string) {
 	w.t.Helper()
+	w.mails(to) // or a notice that is on its way would be newer than the code
 	e := must[account.Email](w.t)(w.Account.ChangeEmail(w.t.Context(), by, to, true))
 	if err := w.Account.VerifyEmail(w.t.Context(), by, e.ID, e.Challenge, w.mail(to).Code); err != nil {
 		w.t.Fatal(err)
@@ -135,5 +139,85 @@ func TestSEC_S34_UndoRefused(t *testing.T) {
 	w.advance(7*24*time.Hour + time.Second)
 	if l := must[account.Link](t)(w.Account.UndoEmail(ctx, second)); l.State != account.LinkExpired {
 		t.Errorf("expired: %+v", l)
+	}
+}
+
+// An address that comes back by another change, while it could be given back, ends
+// what came in between as its link does: whoever reads the mail of the address in
+// between, who may have put it there, does not take the account by its link.
+func TestSEC_S34_BackByHand(t *testing.T) {
+	const evil, worse = "evil@example.com", "worse@example.com"
+	for name, tt := range map[string]struct {
+		path  []string      // the addresses, after the first
+		wait  time.Duration // before the last change
+		links map[string]account.LinkState
+		told  []string // of the last change, with a link
+	}{
+		"at once": {
+			path: []string{evil, old}, links: map[string]account.LinkState{old: account.LinkGood},
+		},
+		"from two on": {
+			path: []string{evil, worse, old}, links: map[string]account.LinkState{old: account.LinkGood, evil: account.LinkUsed},
+		},
+		"to the one in between": {
+			path:  []string{evil, worse, evil},
+			links: map[string]account.LinkState{old: account.LinkGood, evil: account.LinkGood}, told: []string{old},
+		},
+		"when it could not be given back any more": {
+			path: []string{evil, old}, wait: 7*24*time.Hour + time.Second,
+			links: map[string]account.LinkState{evil: account.LinkGood}, told: []string{evil},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t)
+			a := w.person(old)
+			for i, to := range tt.path {
+				if i == len(tt.path)-1 {
+					w.advance(tt.wait)
+				}
+				w.moved(w.fresh(a), to)
+			}
+			last := tt.path[len(tt.path)-1]
+			hidden := last[:1] + "***@" // as the mail shows it
+			var told []string
+			for _, address := range []string{old, evil, worse} {
+				all := w.mails(address)
+				if address != last && len(all) > 0 && strings.Contains(all[0].Link, "/account/undo/") && strings.Contains(all[0].Text, hidden) {
+					told = append(told, address)
+				}
+			}
+			if !slices.Equal(told, tt.told) {
+				t.Errorf("told of the last change: %v, want %v", told, tt.told)
+			}
+			for address, want := range tt.links {
+				all := w.mails(address)
+				i := slices.IndexFunc(all, func(m mail.InboxMessage) bool { return strings.Contains(m.Link, "/account/undo/") })
+				if i < 0 {
+					t.Fatalf("%s has no link", address)
+				}
+				if l := must[account.Link](t)(w.Account.UndoLink(t.Context(), token(all[i]))); l.State != want {
+					t.Errorf("the link of %s is %s, want %s", address, l.State, want)
+				}
+			}
+		})
+	}
+}
+
+// An address that came and went twice is told once, and has its seven days anew.
+func TestSEC_S34_OneMailToAnAddress(t *testing.T) {
+	w := start(t)
+	a := w.person(old)
+	for _, to := range []string{next, old, next} {
+		w.moved(w.fresh(a), to)
+	}
+	before := len(w.mails(old))
+	must[account.Password](t)(w.Account.SetPassword(t.Context(), w.fresh(a), pass))
+	if got := len(w.mails(old)) - before; got != 1 {
+		t.Errorf("%d mails of one change", got)
+	}
+	w.advance(7*24*time.Hour - time.Minute)
+	i := slices.IndexFunc(w.mails(old), func(m mail.InboxMessage) bool { return strings.Contains(m.Link, "/account/undo/") })
+	if l := must[account.Link](t)(w.Account.UndoEmail(t.Context(), token(w.mails(old)[i]))); l.State != account.LinkDone {
+		t.Errorf("%+v", l)
 	}
 }

@@ -20,7 +20,6 @@ type undo struct {
 	Email      string    `json:"email"` // the address that was in use
 	Canonical  string    `json:"canonical"`
 	VerifiedAt time.Time `json:"verifiedAt,omitzero"`
-	To         string    `json:"to"`            // the address that came in its place
 	App        string    `json:"app,omitempty"` // client id of where it was changed
 }
 
@@ -68,22 +67,22 @@ func (a *Accounts) VerifyEmail(ctx context.Context, by Actor, id, challenge, cod
 // replace puts the proven address in the old one's place: user, enrollment, the
 // way back and the end of all other sessions in one transaction.
 func (c *change) replace(ctx context.Context, t directory.Ticket, p *pending, credential authenticator.Credential) error {
-	back := directory.Ticket{
-		ID: directory.NewID("tk"), Kind: directory.EmailUndo, UserID: c.account.ID, Version: 1,
-		CreatedAt: c.now, ExpiresAt: c.now.Add(undoLife),
-	}
-	old := undo{
-		Email: c.account.Email, Canonical: c.account.Canonical, VerifiedAt: c.account.EmailVerifiedAt, To: p.Email, App: c.by.App,
-	}
-	if err := c.a.seal(&back, old); err != nil {
-		return err
-	}
 	earlier, err := c.earlier(ctx)
 	if err != nil {
 		return err
 	}
+	kept, returns := c.returnTo(p.Canonical, earlier)
+	told := kept
+	if !returns {
+		back, err := c.wayBack()
+		if err != nil {
+			return err
+		}
+		c.write(func(tx Tx) error { return tx.InsertTicket(back.Ticket) })
+		told = append([]earlierAddress{back}, kept...)
+	}
 	// Whoever can give an address back is told of each change that follows.
-	for _, e := range append([]earlierAddress{{Ticket: back, undo: old}}, earlier...) {
+	for _, e := range onePerAddress(told, p.Canonical) {
 		err := c.mailTo(e.Email, authenticator.Mail{
 			Template: "email-changed", Address: p.Email,
 			Link: c.a.PublicURL + "/account/undo/" + c.a.Secrets.MintTicket(e.Ticket), ExpiresAt: e.ExpiresAt,
@@ -93,10 +92,46 @@ func (c *change) replace(ctx context.Context, t directory.Ticket, p *pending, cr
 		}
 	}
 	c.write(func(tx Tx) error { return tx.SpendTicket(t.ID, c.now) })
-	c.write(func(tx Tx) error { return tx.InsertTicket(back) })
 	c.move(p.Email, p.Canonical, c.now, credential)
 	c.record(audit.Event{Type: "user.account.update_primary_email", Authenticator: emailKey})
 	return c.signOutOthers(ctx)
+}
+
+// wayBack is the ticket that gives the address in use back.
+func (c *change) wayBack() (earlierAddress, error) {
+	e := earlierAddress{
+		Ticket: directory.Ticket{
+			ID: directory.NewID("tk"), Kind: directory.EmailUndo, UserID: c.account.ID, Version: 1,
+			CreatedAt: c.now, ExpiresAt: c.now.Add(undoLife),
+		},
+		undo: undo{Email: c.account.Email, Canonical: c.account.Canonical, VerifiedAt: c.account.EmailVerifiedAt, App: c.by.App},
+	}
+	return e, c.a.seal(&e.Ticket, e.undo)
+}
+
+// returnTo reports whether an address could be given back still that comes back by
+// another change now. That is what its link does, and ends alike: nobody takes the
+// account from there by the link of an address that came in between, which may be
+// theirs who are to be kept out. Its own links stay, for they do more. kept are the
+// addresses that can be given back still.
+func (c *change) returnTo(canonical string, earlier []earlierAddress) (kept []earlierAddress, returns bool) {
+	var since time.Time
+	for _, e := range earlier {
+		if e.Canonical == canonical && (since.IsZero() || e.CreatedAt.Before(since)) {
+			since = e.CreatedAt
+		}
+	}
+	if since.IsZero() {
+		return earlier, false
+	}
+	for _, e := range earlier {
+		if e.Canonical == canonical || e.CreatedAt.Before(since) {
+			kept = append(kept, e)
+			continue
+		}
+		c.write(func(tx Tx) error { return tx.SpendTicket(e.ID, c.now) })
+	}
+	return kept, true
 }
 
 // move changes the address and its enrollment with it.
@@ -130,7 +165,8 @@ type earlierAddress struct {
 	undo
 }
 
-// earlier lists them, those of the last change first.
+// earlier lists them, those of the last change first. An address that came and went
+// more than once is there more than once, and so is the one in use if it did.
 func (c *change) earlier(ctx context.Context) ([]earlierAddress, error) {
 	tickets, err := c.a.Store.Tickets(ctx, c.account.ID, directory.EmailUndo)
 	if err != nil {
@@ -145,9 +181,20 @@ func (c *change) earlier(ctx context.Context) ([]earlierAddress, error) {
 		if err := c.a.unseal(t, &e.undo); err != nil {
 			return nil, err
 		}
-		if e.Canonical != c.account.Canonical {
-			out = append(out, e)
-		}
+		out = append(out, e)
 	}
 	return out, nil
+}
+
+// onePerAddress keeps the first of each address that is not the one in use.
+func onePerAddress(all []earlierAddress, inUse string) []earlierAddress {
+	met := map[string]bool{inUse: true}
+	var out []earlierAddress
+	for _, e := range all {
+		if !met[e.Canonical] {
+			out = append(out, e)
+		}
+		met[e.Canonical] = true
+	}
+	return out
 }

@@ -50,15 +50,21 @@ func start(t *testing.T, change ...func(*app.Config)) *world {
 			t.Error(err)
 		}
 	})
-	client, _, err := oauth.NewClient(oauth.Client{Name: "Acme", RedirectURIs: []string{"http://localhost:8080/cb"}}, false, w.now())
+	w.client = w.register(false)
+	return w
+}
+
+// register makes an app, and returns its client id.
+func (w *world) register(confidential bool) string {
+	w.t.Helper()
+	client, _, err := oauth.NewClient(oauth.Client{Name: "Acme", RedirectURIs: []string{"http://localhost:8080/cb"}}, confidential, w.now())
 	if err == nil {
-		err = w.OAuth.AddClient(t.Context(), client)
+		err = w.OAuth.AddClient(w.t.Context(), client)
 	}
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	w.client = client.ID
-	return w
+	return client.ID
 }
 
 func (w *world) now() time.Time {

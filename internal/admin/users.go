@@ -17,7 +17,6 @@ import (
 
 const (
 	emailKey = "okta_email"
-	maxName  = 50 // as at sign-up
 	maxLimit = 200
 )
 
@@ -135,16 +134,20 @@ func fill(u *directory.User, p Profile, org *policy.Org) error {
 		if directory.Blank(n.value) {
 			continue
 		}
-		name, err := directory.ParseName(n.value, maxName)
+		name, err := directory.ParseName(n.value, directory.MaxName)
 		if err != nil {
 			fail(n.path, "%v", err)
 		}
 		*n.into = name
 	}
-	if len(p.Locale) > 35 || strings.Trim(p.Locale, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != "" {
-		fail("locale", "is not a language tag")
+	u.Locale = ""
+	if !directory.Blank(p.Locale) {
+		locale, err := directory.ParseLocale(p.Locale)
+		if err != nil {
+			fail("locale", "is not a language such as en or pt-BR")
+		}
+		u.Locale = locale
 	}
-	u.Locale = p.Locale
 	for _, name := range slices.Sorted(maps.Keys(p.Attributes)) {
 		value := p.Attributes[name]
 		a, ok := Attribute(org, name)

@@ -3,7 +3,6 @@ package adminapi
 import (
 	"encoding/hex"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/stile-id/stile/internal/admin"
@@ -233,7 +232,7 @@ func (s *server) rotateSecret(_ http.ResponseWriter, r *http.Request) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	made := slices.Clone(secrets(c))[0]
+	made := secrets(c)[0]
 	made.Secret = secret
 	return &created{made}, nil
 }

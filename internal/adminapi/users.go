@@ -280,8 +280,7 @@ func (s *server) resetPassword(_ http.ResponseWriter, r *http.Request) (any, err
 
 // factorTypes are the field's words for authenticators.
 var factorTypes = map[string]string{
-	"okta_email": "email", "okta_password": "password", "google_otp": "token:software:totp", "webauthn": "webauthn",
-	"phone_number": "sms", "security_question": "question",
+	"okta_email": "email", "okta_password": "password",
 }
 
 func (s *server) listFactors(_ http.ResponseWriter, r *http.Request) (any, error) {

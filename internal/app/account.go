@@ -59,7 +59,7 @@ func (a *accountApps) App(ctx context.Context, id string) (account.App, error) {
 	if problem.KindOf(err) == problem.Unauthenticated { // unknown, or switched off
 		return account.App{ID: id}, nil
 	}
-	return account.App{ID: id, Name: c.Name, LogoURI: c.LogoURI, Profile: c.ProfilePolicy}, err
+	return account.App{ID: id, Name: c.Name, Confidential: !c.Public(), LogoURI: c.LogoURI, Profile: c.ProfilePolicy}, err
 }
 
 // accountPost makes letters into messages of the outbox, as the flow's are made.

@@ -68,8 +68,6 @@ type Config struct {
 	// Traces is where spans go, OTLP over HTTP such as http://localhost:4318; empty: nowhere.
 	Traces string
 
-	// LazyWait is how long what can wait does wait to share a commit; default the database's.
-	LazyWait time.Duration
 	// SealEvery is how often the audit log is sealed; default audit.SealEvery.
 	SealEvery time.Duration
 

@@ -31,10 +31,6 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	org, err := c.Policy()
-	if err != nil {
-		return err
-	}
 	overlay := c.Overlay
 	if c.Org != "" {
 		data, err := os.ReadFile(c.Org)
@@ -73,7 +69,7 @@ func Dev(ctx context.Context, c config.Dev, out, log io.Writer) error {
 	var a *App
 	err = inTurn(ctx, func() error {
 		a, err = New(ctx, Config{
-			Dir: c.Data, Database: c.Database, PublicURL: c.PublicURL, Policy: org, Overlay: overlay,
+			Dir: c.Data, Database: c.Database, PublicURL: c.PublicURL, Policy: policy.PasswordOptional(), Overlay: overlay,
 			Limits: flow.DevelopmentLimits(), SMTP: relays, Inbox: true, KeepInbox: true, Logger: logger,
 		})
 		return err
@@ -137,14 +133,9 @@ func devLevel() slog.Level {
 	return slog.LevelWarn
 }
 
-// serve answers on l with the time limits that keep slow clients from holding
-// connections (SEC S-134). The write limit leaves room for the inbox's long wait.
+// serve answers on l. The write limit leaves room for the inbox's long wait.
 func serve(l net.Listener, h http.Handler, log *slog.Logger) *http.Server {
-	s := &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 90 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	s := newServer(h, 90*time.Second, log)
 	go func() {
 		if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			log.Error("serve", "address", l.Addr().String(), "err", err)

@@ -88,7 +88,7 @@ func startNode(tb testing.TB, config app.Config) *engine {
 		config.PublicURL = e.url
 	}
 	config.Policy, config.Inbox = policy.PasswordOptional(), true
-	config.SealEvery, config.LazyWait = time.Hour, 2*time.Second // at Close: what is counted is the journeys
+	config.SealEvery = time.Hour // at Close: what is counted is the journeys
 	a, err := app.New(tb.Context(), config)
 	if err != nil {
 		tb.Fatal(err)

@@ -123,14 +123,14 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.stopOperators, err = n.app.serveOperators(ctx, t.Data, t.PublicURL); err != nil {
 		return err
 	}
-	n.public = n.server(n.app.Handler())
+	n.public = newServer(n.app.Handler(), writeTimeout, n.log)
 	n.public.RegisterOnShutdown(func() { n.log.Info("no more requests are taken") }) // the listener is closed by then
 	if certificate != nil {
 		n.public.TLSConfig = certificate.config()
 	}
 	n.serve(n.public, netutil.LimitListener(n.listener, maxConnections))
 	if n.metricsListener != nil {
-		n.operations = n.server(n.app.OperationsHandler())
+		n.operations = newServer(n.app.OperationsHandler(), writeTimeout, n.log)
 		n.serve(n.operations, netutil.LimitListener(n.metricsListener, 16))
 	}
 	return nil
@@ -139,13 +139,16 @@ func (n *node) start(ctx context.Context) (err error) {
 // maxConnections bounds what open connections cost (SEC S-134).
 const maxConnections = 10_000
 
-// server has the limits of SEC S-134.
-func (n *node) server(h http.Handler) *http.Server {
+// writeTimeout is how long an answer may take.
+const writeTimeout = 15 * time.Second
+
+// newServer has the limits that keep slow clients from holding connections (SEC S-134).
+func newServer(h http.Handler, write time.Duration, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 15 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 16 << 10,
+		WriteTimeout: write, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 16 << 10,
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 100},
-		ErrorLog: slog.NewLogLogger(n.log.Handler(), slog.LevelDebug),
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 

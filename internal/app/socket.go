@@ -121,6 +121,9 @@ func inTurn(ctx context.Context, open func() error) error {
 
 // OpenOperators finds the engine of a data folder.
 func OpenOperators(ctx context.Context, d config.Data) (o *Operators, err error) {
+	if err := d.Validate(); err != nil {
+		return nil, err
+	}
 	err = inTurn(ctx, func() error {
 		o, err = openOperators(ctx, d)
 		return err

@@ -13,7 +13,7 @@ import (
 // Limits of an address: characters of the whole (decision D40; RFC 5321 §4.5.3.1
 // less the angle brackets), bytes before the @ (RFC 5321 §4.5.3.1.1).
 const (
-	maxAddress = 254
+	MaxAddress = 254
 	maxLocal   = 64
 )
 
@@ -82,7 +82,7 @@ func ParseAddress(s string) (Address, error) {
 	if fault != "" {
 		return Address{}, &AddressError{fault}
 	}
-	if len(local)+1+len(ascii) > maxAddress {
+	if len(local)+1+len(ascii) > MaxAddress {
 		return Address{}, &AddressError{AddressTooLong}
 	}
 	return Address{
@@ -98,7 +98,7 @@ func split(s string) (local, domain string, _ AddressFault) {
 	switch {
 	case s == "":
 		return "", "", AddressEmpty
-	case len(s) > maxAddress*utf8.UTFMax || utf8.RuneCountInString(s) > maxAddress:
+	case len(s) > MaxAddress*utf8.UTFMax || utf8.RuneCountInString(s) > MaxAddress:
 		return "", "", AddressTooLong
 	case !utf8.ValidString(s):
 		return "", "", AddressInvisible

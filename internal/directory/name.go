@@ -8,6 +8,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// MaxName is the most characters of a person's first or last name (IDX §3.1).
+const MaxName = 50
+
 // A NameFault says what is wrong with a name.
 type NameFault string
 

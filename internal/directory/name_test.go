@@ -11,7 +11,7 @@ import (
 	"github.com/stile-id/stile/internal/directory"
 )
 
-const maxName = 50
+const maxName = directory.MaxName
 
 func TestUX_P2_4_Names(t *testing.T) {
 	names := []string{

@@ -51,7 +51,7 @@ type Page struct{ template *template.Template }
 // NewPage makes a page of what stands below its heading: a template over the
 // value that Write is given, which embeds a PageHead.
 func NewPage(body string) Page {
-	t := template.Must(template.New("page").Parse(pageFrame))
+	t := template.Must(template.New("page").Option("missingkey=error").Parse(pageFrame))
 	template.Must(t.New("body").Parse(body))
 	return Page{t}
 }

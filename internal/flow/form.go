@@ -2,6 +2,7 @@ package flow
 
 import (
 	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
 )
 
@@ -31,12 +32,6 @@ type Form func(*Turn) []Field
 
 func noForm(*Turn) []Field { return nil }
 
-// The lengths of a profile, in characters (IDX §3.1; decision D40 for the address).
-const (
-	maxName  = 50
-	maxEmail = 254
-)
-
 func identifyForm(t *Turn) []Field {
 	fields := []Field{{Name: "identifier", Label: "Username", Required: true, Value: t.tx.Request.LoginHint}}
 	if t.org.PasswordFirst() {
@@ -61,9 +56,9 @@ func unlockForm(t *Turn) []Field {
 
 func profileForm(t *Turn) []Field {
 	return []Field{{Name: "userProfile", Fields: append([]Field{
-		{Name: "firstName", Label: "First name", Required: true, MinLength: 1, MaxLength: maxName},
-		{Name: "lastName", Label: "Last name", Required: true, MinLength: 1, MaxLength: maxName},
-		{Name: "email", Label: "Email", Required: true, MaxLength: maxEmail},
+		{Name: "firstName", Label: "First name", Required: true, MinLength: 1, MaxLength: directory.MaxName},
+		{Name: "lastName", Label: "Last name", Required: true, MinLength: 1, MaxLength: directory.MaxName},
+		{Name: "email", Label: "Email", Required: true, MaxLength: directory.MaxAddress},
 	}, attributeFields(t.profile().Asked(policy.AtSignUp))...)}}
 }
 

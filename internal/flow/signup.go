@@ -67,7 +67,7 @@ func name(in Input, label, field string) (string, []problem.Message) {
 	if directory.Blank(in[field]) {
 		return "", []problem.Message{blank(field)}
 	}
-	n, err := directory.ParseName(in[field], maxName)
+	n, err := directory.ParseName(in[field], directory.MaxName)
 	if err != nil {
 		return "", []problem.Message{badPattern(label, field)}
 	}

@@ -1,6 +1,7 @@
 package myaccount
 
 import (
+	"context"
 	"net/http"
 	"slices"
 
@@ -16,55 +17,42 @@ import (
 func (s *Server) Pages() http.Handler { return s.pages }
 
 func (s *Server) routePages() {
-	s.page("/account/undo/{token}", func(r *http.Request, act bool) (words, error) {
-		look := s.accounts.UndoLink
-		if act {
-			look = s.accounts.UndoEmail
-		}
-		l, err := look(r.Context(), r.PathValue("token"))
-		return undoWords(l), err
-	})
-	s.page("/account/keep/{token}", func(r *http.Request, act bool) (words, error) {
-		look := s.accounts.KeepLink
-		if act {
-			look = s.accounts.KeepByLink
-		}
-		l, err := look(r.Context(), r.PathValue("token"))
-		return keepWords(l), err
-	})
-	s.page("/account/email/{token}", func(r *http.Request, _ bool) (words, error) {
-		token := r.PathValue("token")
-		id, ok := s.link(token)
-		if !ok {
-			return codeWords(account.Link{State: account.LinkInvalid}), nil
-		}
-		l, err := s.accounts.EmailLink(r.Context(), token, id)
-		return codeWords(l), err
-	})
+	s.linkPage("undo", s.accounts.UndoLink, s.accounts.UndoEmail)
+	s.linkPage("keep", s.accounts.KeepLink, s.accounts.KeepByLink)
+	s.linkPage("email", s.emailLink, s.emailLink) // it has no button
 }
 
-func (s *Server) page(path string, show func(r *http.Request, act bool) (words, error)) {
-	answer := func(act bool) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			page, err := show(r, act)
-			if err != nil {
-				s.log.ErrorContext(r.Context(), "page failed", "request", edge.RequestID(r.Context()), "err", err)
-				page = words{PageHead: edge.PageHead{Page: "error", Title: "That did not work", Error: true}, Text: []string{"Something went wrong on our side. Try again in a moment."}, status: http.StatusInternalServerError}
-			}
-			s.write(w, page)
-		}
+func (s *Server) emailLink(ctx context.Context, token string) (account.Link, error) {
+	id, ok := s.link(token)
+	if !ok {
+		return account.Link{State: account.LinkInvalid}, nil
 	}
-	s.pages.Handle(path, edge.Methods{
-		http.MethodGet: answer(false),
+	return s.accounts.EmailLink(ctx, token, id)
+}
+
+// linkPage serves the links of a name: look tells what one is about, act does it.
+func (s *Server) linkPage(name string, look, act func(context.Context, string) (account.Link, error)) {
+	answer := func(w http.ResponseWriter, r *http.Request, do func(context.Context, string) (account.Link, error)) {
+		l, err := do(r.Context(), r.PathValue("token"))
+		if err != nil {
+			s.log.ErrorContext(r.Context(), "page failed", "request", edge.RequestID(r.Context()), "err", err)
+			v := newView("error", "error", http.StatusInternalServerError)
+			v.Error = true
+			s.write(w, v)
+			return
+		}
+		s.write(w, linkView(name, l))
+	}
+	s.pages.Handle("/account/"+name+"/{token}", edge.Methods{
+		http.MethodGet: func(w http.ResponseWriter, r *http.Request) { answer(w, r, look) },
 		http.MethodPost: func(w http.ResponseWriter, r *http.Request) {
 			if !s.own(r) {
-				s.write(w, words{
-					PageHead: edge.PageHead{Page: "foreign", Title: "Not from here", Error: true}, status: http.StatusForbidden,
-					Text: []string{"Open the link in your mail, and press the button there."},
-				})
+				v := newView("foreign", "foreign", http.StatusForbidden)
+				v.Error = true
+				s.write(w, v)
 				return
 			}
-			answer(true)(w, r)
+			answer(w, r, act)
 		},
 	})
 }
@@ -78,81 +66,21 @@ func (s *Server) own(r *http.Request) bool {
 	return slices.Equal(r.Header.Values("Origin"), []string{s.origin})
 }
 
-func undoWords(l account.Link) words {
-	w := words{PageHead: edge.PageHead{App: l.App.Name, Page: "undo-" + string(l.State)}}
-	switch l.State {
-	case account.LinkGood:
-		w.Title, w.Button, w.status = "This was not me", "Give my address back", http.StatusOK
-		w.Text = []string{
-			"The email of your account was changed. If it was not you, press the button, and " + l.Address + " is the email of the account again.",
-			"Everybody is signed out everywhere, and ways to sign in that were added or changed since then are removed. After that, sign in with a code to your address.",
-		}
-	case account.LinkDone:
-		w.Title, w.status = "Your address is back", http.StatusOK
-		w.Text = []string{
-			l.Address + " is the email of your account again, and everybody is signed out everywhere.",
-			"Sign in with a code that is sent to you there, and look through your profile.",
-		}
-	case account.LinkUsed:
-		w.Title, w.status = "This link was already used", http.StatusOK
-		w.Text = []string{"There is nothing left to do with it. Sign in to see how your account stands."}
-	case account.LinkExpired:
-		w.Title, w.status = "This link is too old", http.StatusBadRequest
-		w.Text = []string{"An address can be given back for seven days. Ask the people who run the app for help."}
-	case account.LinkTaken:
-		w.Title, w.status = "This address cannot be given back", http.StatusConflict
-		w.Text = []string{"It belongs to another account by now. Ask the people who run the app for help."}
-	default:
-		w = invalidWords("undo-invalid")
-	}
-	return w
+var statuses = map[account.LinkState]int{
+	account.LinkGood: http.StatusOK, account.LinkDone: http.StatusOK, account.LinkUsed: http.StatusOK,
+	account.LinkExpired: http.StatusBadRequest, account.LinkTaken: http.StatusConflict, account.LinkInvalid: http.StatusNotFound,
 }
 
-func keepWords(l account.Link) words {
-	w := words{PageHead: edge.PageHead{App: l.App.Name, Page: "keep-" + string(l.State)}}
-	switch l.State {
-	case account.LinkGood:
-		w.Title, w.Button, w.status = "Keep my account", "Keep my account", http.StatusOK
-		w.Text = []string{"Your account will be deleted on " + l.At.UTC().Format("2 January 2006 at 15:04 UTC") + ", with everything that belongs to it. Press the button, and it stays."}
-	case account.LinkDone:
-		w.Title, w.status = "Your account stays", http.StatusOK
-		w.Text = []string{"It will not be deleted. If it was not you who asked for that, sign in, sign out everywhere else, and set a new password."}
-	case account.LinkUsed:
-		w.Title, w.status = "This link was already used", http.StatusOK
-		w.Text = []string{"Sign in to see how your account stands."}
-	case account.LinkExpired:
-		w.Title, w.status = "This link is too old", http.StatusBadRequest
-		w.Text = []string{"The account is deleted, or is just being deleted. It cannot be brought back."}
-	default:
-		w = invalidWords("keep-invalid")
+func linkView(name string, l account.Link) view {
+	page := name + "-" + string(l.State)
+	if l.Code != "" {
+		page = name + "-code"
 	}
-	return w
-}
-
-func codeWords(l account.Link) words {
-	switch l.State {
-	case account.LinkGood:
-		return words{
-			PageHead: edge.PageHead{Page: "email-code", Title: "Your code"}, Text: []string{"Enter this code where you are changing your email."},
-			Code: l.Code, status: http.StatusOK,
-		}
-	case account.LinkUsed:
-		return words{
-			PageHead: edge.PageHead{Page: "email-used", Title: "This link no longer works"}, status: http.StatusOK,
-			Text: []string{"The code was entered already, or another one was asked for. Go on where you are changing your email."},
-		}
-	case account.LinkExpired:
-		return words{
-			PageHead: edge.PageHead{Page: "email-expired", Title: "This link is too old"}, status: http.StatusBadRequest,
-			Text: []string{"Go back to your profile and ask for a new code."},
-		}
+	key := page
+	if l.State == account.LinkInvalid {
+		key = "invalid"
 	}
-	return invalidWords("email-invalid")
-}
-
-func invalidWords(page string) words {
-	return words{
-		PageHead: edge.PageHead{Page: page, Title: "This link is not complete"}, status: http.StatusNotFound,
-		Text: []string{"Copy all of it from the mail. A link that is long over looks the same, and so does one to an account that is gone."},
-	}
+	v := newView(page, key, statuses[l.State], "address", l.Address, "moment", moment(l.At))
+	v.App, v.Code = l.App.Name, l.Code
+	return v
 }

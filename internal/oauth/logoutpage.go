@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	_ "embed"
 	"net/http"
 	"net/url"
 	"slices"
@@ -12,28 +13,16 @@ import (
 	"github.com/stile-id/stile/internal/session"
 )
 
-// The words of the pages, in one place.
-var logoutWords = struct {
-	Ask, AskOf, As, Press, Stay, NotFromHere                string
-	Done, DoneText, Again                                   string
-	Failed, FailedText, Retry, AppFault, Reference, ErrorIs string
-}{
-	Ask: "Sign out?", AskOf: "Sign out of ", As: "In this browser you are signed in as",
-	Press: "Sign out", Stay: "Stay signed in",
-	NotFromHere: "We could not tell that this came from you. Nothing has changed: press the button once more.",
+// logoutWords are what the pages say.
+var logoutWords = edge.NewWords(english)
 
-	Done: "You are signed out", DoneText: "This browser is no longer signed in.", Again: "Sign in again",
-
-	Failed: "We could not sign you out", FailedText: "Something is wrong on our side, and you may still be signed in. Try again in a moment.",
-	Retry:    "Try again",
-	AppFault: "The app that sent you here made a mistake, so we cannot send you back to it.",
-	ErrorIs:  "For its developer:", Reference: "Reference:",
-}
+//go:embed words/en.json
+var english []byte
 
 // A logoutView is what the pages show; W are the words.
 type logoutView struct {
 	edge.PageHead
-	W     any
+	W     edge.Words
 	Login string // who is signed in
 	// The form: where it goes, and what it has beside its button.
 	Action, Confirm, ClientID, Redirect, State string
@@ -45,26 +34,26 @@ type logoutView struct {
 
 // For the person above the buttons, for the developer below them.
 const (
-	faultText = `{{if .Fault}}<p>{{.W.AppFault}}</p>{{end}}`
-	faultNote = `{{with .Fault}}<p class="note">{{$.W.ErrorIs}} <bdi>{{.Code}}: {{.Detail}}</bdi><br>{{$.W.Reference}} {{$.Reference}}</p>{{end}}`
+	faultText = `{{if .Fault}}<p>{{.W.appFault}}</p>{{end}}`
+	faultNote = `{{with .Fault}}<p class="note">{{$.W.errorIs}} <bdi>{{.Code}}: {{.Detail}}</bdi><br>{{$.W.reference}} {{$.Reference}}</p>{{end}}`
 )
 
 var (
-	logoutAsk = edge.NewPage(`{{with .Login}}<p>{{$.W.As}} <bdi>{{.}}</bdi>.</p>{{end}}
-{{if .Retry}}<p class="note" role="alert">{{.W.NotFromHere}}</p>{{end}}` + faultText + `
+	logoutAsk = edge.NewPage(`{{with .Login}}<p>{{$.W.as}} <bdi>{{.}}</bdi>.</p>{{end}}
+{{if .Retry}}<p class="note" role="alert">{{.W.notFromHere}}</p>{{end}}` + faultText + `
 <form method="post" action="{{.Action}}"><input type="hidden" name="confirm" value="{{.Confirm}}">
 {{- with .ClientID}}<input type="hidden" name="client_id" value="{{.}}">{{end}}
 {{- with .Redirect}}<input type="hidden" name="post_logout_redirect_uri" value="{{.}}">{{end}}
 {{- with .State}}<input type="hidden" name="state" value="{{.}}">{{end}}
-<button type="submit">{{.W.Press}}</button></form>
-{{with .Home}}<p><a class="link" href="{{.}}">{{$.W.Stay}}</a></p>{{end}}` + faultNote)
+<button type="submit">{{.W.press}}</button></form>
+{{with .Home}}<p><a class="link" href="{{.}}">{{$.W.stay}}</a></p>{{end}}` + faultNote)
 
-	logoutDone = edge.NewPage(`<p>{{.W.DoneText}}</p>` + faultText + `
-{{with .Home}}<p><a class="button" href="{{.}}">{{$.W.Again}}</a></p>{{end}}` + faultNote)
+	logoutDone = edge.NewPage(`<p>{{.W.doneText}}</p>` + faultText + `
+{{with .Home}}<p><a class="button" href="{{.}}">{{$.W.again}}</a></p>{{end}}` + faultNote)
 
 	// An empty address is that of the page itself, by GET.
-	logoutFailed = edge.NewPage(`<p>{{.W.FailedText}}</p><p><a class="button" href="">{{.W.Retry}}</a></p>
-<p class="note">{{.W.Reference}} {{.Reference}}</p>`)
+	logoutFailed = edge.NewPage(`<p>{{.W.failedText}}</p><p><a class="button" href="">{{.W.retry}}</a></p>
+<p class="note">{{.W.reference}} {{.Reference}}</p>`)
 )
 
 func (c *call) logoutView(page, title string, q *logoutRequest) logoutView {
@@ -80,9 +69,9 @@ func (c *call) logoutView(page, title string, q *logoutRequest) logoutView {
 
 // askPage asks the person who has the session whether they want to be signed out.
 func (c *call) askPage(q *logoutRequest, browser *session.Session, cookie string, status int) error {
-	title := logoutWords.Ask
+	title := logoutWords["ask"]
 	if q.client != nil {
-		title = logoutWords.AskOf + q.client.Name + "?"
+		title = logoutWords.Say("askOf", "app", q.client.Name)
 	}
 	v := c.logoutView("sign-out", title, q)
 	user, err := c.activeUser(c.r.Context(), browser.UserID)
@@ -105,7 +94,7 @@ func (c *call) askPage(q *logoutRequest, browser *session.Session, cookie string
 }
 
 func (c *call) donePage(q *logoutRequest, status int) error {
-	return logoutDone.Write(c.w, status, c.logoutView("signed-out", logoutWords.Done, q))
+	return logoutDone.Write(c.w, status, c.logoutView("signed-out", logoutWords["done"], q))
 }
 
 // faultPage is what a person sees where a program is answered in JSON.
@@ -114,7 +103,7 @@ func (c *call) faultPage(p *problem.Error) {
 	if p.Kind == problem.Unavailable || p.Kind == problem.Throttled {
 		edge.SetRetryAfter(c.w, max(p.RetryAfter, time.Second))
 	}
-	v := c.logoutView("sign-out-failed", logoutWords.Failed, &logoutRequest{client: c.client})
+	v := c.logoutView("sign-out-failed", logoutWords["failed"], &logoutRequest{client: c.client})
 	v.Error = true
 	if err := logoutFailed.Write(c.w, status, v); err != nil {
 		c.log.ErrorContext(c.r.Context(), "page cannot be written", "err", err)
