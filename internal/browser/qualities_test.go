@@ -18,7 +18,9 @@ import (
 // record adds G2 and a silent console.
 //
 // STILE_PICTURES names a folder for pictures of all of them, to look at.
-func TestUX_EveryState(t *testing.T) {
+func TestUX_EveryState(t *testing.T) { inEveryState(t, states) }
+
+func inEveryState(t *testing.T, states []state) {
 	for _, s := range states {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()

@@ -49,8 +49,7 @@ var states = []state{
 	}},
 	{name: "sign-up, known address told", site: func(t testing.TB) *site { return stage(t, stiletest.Disclose()) }, reach: func(p *person) {
 		address := newAddress()
-		p.signUp(address)
-		p.signOut()
+		p.site.account(p.t, address, "")
 		p.open(p.site.home+"/login/sign-up").at("sign-up").put("firstName", "Ada").put("lastName", "Lovelace").put("email", address)
 		p.press(action("create")).at("sign-up")
 	}},
