@@ -83,7 +83,7 @@ func TestFreshProof(t *testing.T) {
 	b.get("/careful?x=1").isApp("app /careful?x=1")
 	l.eng.Clock.Advance(6 * time.Minute)
 	b.get("/").isApp()
-	v := b.get("/careful?x=1").is("sign-in").says("Please show once more that you are ada@example.com.")
+	v := b.get("/careful?x=1").is("sign-in").says("Please show once more that you are ada@example.com.").saysNot("Sign up")
 	if v.value("identifier") != ada {
 		t.Errorf("the address is %q", v.value("identifier"))
 	}

@@ -49,7 +49,7 @@ var accountStates = []state{
 	{name: "account, code, too early", site: patient, reach: func(p *person) {
 		p.toNewCode().press(action("resend")).at("profile-code").says("You can ask again in")
 	}},
-	{name: "account, code, too late", reach: func(p *person) {
+	{name: "account, code, too late", site: alone, reach: func(p *person) {
 		p.toNewCode()
 		p.site.clock.Advance(11 * time.Minute)
 		p.put("verificationCode", "000000").press(action("continue")).at("sign-in")

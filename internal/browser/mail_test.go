@@ -81,11 +81,7 @@ func TestUX_M4_LeadsToSignUp(t *testing.T) {
 // What the mail keeps secret is in no log.
 func TestUX_P4_8_M0_11_NothingInTheLog(t *testing.T) {
 	t.Parallel()
-	s, err := startDev()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.remove)
+	s := ownDev(t)
 	p, address := newPerson(t, s, desk), newAddress()
 	m := p.begin(address)
 	other := p.tab()

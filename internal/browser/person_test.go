@@ -2,7 +2,6 @@ package browser_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -87,13 +86,8 @@ type person struct {
 // for whatever the browser asked of strangers or complained about.
 func newPerson(t testing.TB, s *site, l look) *person {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("a real browser is left out with -short") // that is the race detector's run; the run without it has them all
-	}
+	needsBrowser(t)
 	f, err := takeProfile()
-	if errors.Is(err, errNoChromium) {
-		without(t, err.Error())
-	}
 	if err != nil {
 		t.Fatal(err)
 	}

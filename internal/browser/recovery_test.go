@@ -72,7 +72,7 @@ var passwordStates = []state{
 	{name: "sign-in, password, not right", site: withOrg("session: [{name: default, primary: password}]\npassword: [{name: default, complexity: {minLength: 8}, unlock: true}]"), reach: func(p *person) {
 		p.open(p.site.home+"/login/").at("sign-in").put("identifier", newAddress()).put("password", "not it").press(action("next")).at("sign-in")
 	}},
-	{name: "sign-in, once more", reach: func(p *person) {
+	{name: "sign-in, once more", site: alone, reach: func(p *person) {
 		p.signUp(newAddress())
 		p.site.clock.Advance(time.Minute)
 		p.open(p.site.home + "/login/?max_age=1").at("sign-in").says("Please show once more")

@@ -54,12 +54,7 @@ func (l look) restarting(t testing.TB, flags ...string) *site {
 	if l.restarts == engineAlone {
 		return apart(t, flags...)
 	}
-	s, err := startDev(flags...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.remove)
-	return s
+	return ownDev(t, flags...)
 }
 
 // apart runs `stile dev` without its app, and that app inside the test.
@@ -68,12 +63,9 @@ func apart(t testing.TB, flags ...string) *site {
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
 	home := "http://" + server.Listener.Addr().String()
-	s, err := startDev(append(flags, "--app-listen", "off", "--redirect-uri", home+"/login/callback")...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.remove)
+	s := ownDev(t, append(flags, "--app-listen", "off", "--redirect-uri", home+"/login/callback")...)
 	s.home = home
+	var err error
 	if s.client, err = s.dev.client(s.engine, home); err != nil {
 		t.Fatal(err)
 	}

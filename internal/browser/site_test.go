@@ -140,6 +140,7 @@ func appPage(w http.ResponseWriter, r *http.Request) {
 
 func inside(t testing.TB, app func(*stiletest.Engine) (http.Handler, error), options ...stiletest.Option) *site {
 	t.Helper()
+	needsBrowser(t)
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
 	s := &site{home: "http://" + server.Listener.Addr().String()}
@@ -202,10 +203,23 @@ var product = sync.OnceValues(func() (*site, error) {
 // shared is product for a test.
 func shared(t testing.TB) *site {
 	t.Helper()
+	needsBrowser(t)
 	s, err := product()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// ownDev is a `stile dev` for one test.
+func ownDev(t testing.TB, flags ...string) *site {
+	t.Helper()
+	needsBrowser(t)
+	s, err := startDev(flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.remove)
 	return s
 }
 
