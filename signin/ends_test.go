@@ -37,7 +37,7 @@ func TestUX_P7_6_ProfileAfterSignIn(t *testing.T) {
   {name: news, label: Send me news, when: sign-in, type: boolean}, {name: late, label: Late, when: sign-in}]}]`)
 	l.account(ada, "")
 	v := l.browser().begin(ada).press("continue", "verificationCode", l.code(ada)).is("profile-update")
-	v.says("A few more details", "Acme asks for this once.", "Team", "Size (optional)", "Send me news").saysNot("Late", "Skip for now")
+	v.says("A few more details", "What you give here, Acme does not ask for again.", "Team", "Size (optional)", "Send me news").saysNot("Late", "Skip for now")
 	v = v.press("continue", "team", " ", "size", "M").is("profile-update").says("Fill in: Team")
 	v = v.press("continue", "team", "Red 1", "size", "M").is("profile-update").says("The sign-in service does not take this.")
 	if v.value("team") != "Red 1" || !strings.Contains(v.html, `value="M" selected`) {
@@ -83,7 +83,7 @@ func TestFreshProof(t *testing.T) {
 	b.get("/careful?x=1").isApp("app /careful?x=1")
 	l.eng.Clock.Advance(6 * time.Minute)
 	b.get("/").isApp()
-	v := b.get("/careful?x=1").is("sign-in").says("Please show once more that you are ada@example.com.")
+	v := b.get("/careful?x=1").is("sign-in").says("Please show once more that you are ada@example.com.").saysNot("Sign up")
 	if v.value("identifier") != ada {
 		t.Errorf("the address is %q", v.value("identifier"))
 	}

@@ -100,7 +100,7 @@ func (p *Pages) entry(v *visit, form string, fields func(*offer, *flow) []*field
 		}
 	}
 	if s != nil {
-		e.Again = s.identity().Email
+		e.Again, e.SignUp = s.identity().Email, "" // who is asked once more has an account
 	}
 	if form == signInForm && f.Typed["identifier"] == "" && len(f.Notes) == 0 && e.Again != "" {
 		f.Typed = map[string]string{"identifier": e.Again}

@@ -34,7 +34,7 @@ func (p *person) proves(address string) *person {
 }
 
 func TestProfile_Name(t *testing.T) {
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
+	both(t, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		p.atAccount(address).goTo("/login/profile/name").at("profile-name")
 		p.put("firstName", " ").put("lastName", "Byron").press(action("save")).at("profile-name").says("Enter your first name")
@@ -54,36 +54,35 @@ func TestProfile_Name(t *testing.T) {
 	})
 }
 
-func TestUX_P7_4_ChangeAndUndo(t *testing.T) {
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
-		p, old, next := newPerson(t, stage(t), l), newAddress(), newAddress()
-		p.atAccount(old).goTo("/login/profile/email").at("profile-email").says(old)
-		p.put("email", next).press(action("save")).at("profile-code").says("We sent a code to "+next, old+" stays your email")
-		p.open(p.site.home + "/login/profile").at("profile").says(next + " is waiting for its code").goTo("/login/profile/code").at("profile-code")
-		p.put("verificationCode", "000000").press(action("continue")).at("profile-code").says("That code is not right")
-		first := p.site.mail(t, next)
-		p.press(action("resend")).at("profile-code").says("We sent it again at")
-		told := p.site.mail(t, old)
-		p.enter(p.site.mail(t, next, first).Code).at("profile").says("Your email is changed", next)
-		p.open(p.site.home + "/").at("home").isIn(next)
+func TestUX_P7_4_ChangeAndUndo(t *testing.T) { both(t, changesEmailAndUndoes) }
 
-		// Whoever reads the old mailbox gives the address back, and everybody is out.
-		owner := newPerson(t, p.site, l)
-		m := p.site.mail(t, old, told)
-		owner.open(m.Link).at("undo-good").says("This was not me", "@example.com is the email of the account again")
-		owner.press("main button").at("undo-done").says("Your address is back")
-		p.open(p.site.home + "/login/profile").at("sign-in")
-		p.open(p.site.home + "/").at("landing")
-		last := p.site.mail(t, old)
-		owner.enter(owner.toCode(old, last).Code).at("home").isIn(old)
-	})
+func changesEmailAndUndoes(t *testing.T, l look) {
+	p, old, next := newPerson(t, l.site(t), l), newAddress(), newAddress()
+	p.atAccount(old).goTo("/login/profile/email").at("profile-email").says(old)
+	p.put("email", next).press(action("save")).at("profile-code").says("We sent a code to "+next, old+" stays your email")
+	p.open(p.site.home + "/login/profile").at("profile").says(next + " is waiting for its code").goTo("/login/profile/code").at("profile-code")
+	p.put("verificationCode", "000000").press(action("continue")).at("profile-code").says("That code is not right")
+	first := p.site.mail(t, next)
+	p.press(action("resend")).at("profile-code").says("We sent it again at")
+	told := p.site.mail(t, old)
+	p.enter(p.site.mail(t, next, first).Code).at("profile").says("Your email is changed", next)
+	p.open(p.site.home + "/").at("home").isIn(next)
+
+	// Whoever reads the old mailbox gives the address back, and everybody is out.
+	owner := newPerson(t, p.site, l)
+	m := p.site.mail(t, old, told)
+	owner.open(m.Link).at("undo-good").says("This was not me", "@example.com is the email of the account again")
+	owner.press("main button").at("undo-done").says("Your address is back")
+	p.open(p.site.home + "/login/profile").at("sign-in")
+	p.open(p.site.home + "/").at("landing")
+	last := p.site.mail(t, old, m) // tells of it
+	owner.enter(owner.toCode(old, last).Code).at("home").isIn(old)
 }
 
 // An address that has an account looks like any other.
 func TestUX_P7_4_TakenAddress(t *testing.T) {
 	p, taken := newPerson(t, stage(t), desk), newAddress()
-	p.signUp(taken)
-	p.signOut()
+	p.site.account(t, taken, "")
 	p.atAccount(newAddress()).goTo("/login/profile/email").at("profile-email")
 	before := len(p.site.mails(t, taken, "", 0))
 	p.put("email", taken).press(action("save")).at("profile-code").says("We sent a code to " + taken)
@@ -94,27 +93,36 @@ func TestUX_P7_4_TakenAddress(t *testing.T) {
 	}
 }
 
-func TestUX_P7_3_RemoveAndTheLastStays(t *testing.T) {
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
-		p, address := newPerson(t, stage(t), l), newAddress()
-		p.atAccount(address).goTo("/login/profile/password").at("profile-password")
-		p.put("password", "short").press(action("save")).at("profile-password").says("That password does not do")
-		p.put("password", password).press(action("save")).at("profile").says("Your password is saved", "Not used yet")
-		if p.has(`a[href^="/login/profile/remove"]`) != true {
-			t.Error("the password cannot be removed")
-		}
-		p.says("It cannot be removed, because your account is found by it")
-		// It was not shown yet: removing it asks for both.
-		p.press(`main a[href^="/login/profile/remove"]`).at("sign-in")
-		last := p.site.mail(t, address)
-		p.press(action("next")).at("email-code").enter(p.site.mail(t, address, last).Code).at("password")
-		p.put("password", password).press(action("continue")).at("profile-remove").says("Remove Password?")
-		p.pressTwice(action("remove"))
-		p.at("profile").says("Removed.", "Set a password")
-		if p.has(`a[href^="/login/profile/remove"]`) {
-			t.Error("the last one can be removed")
-		}
-	})
+func TestUX_P7_3_RemoveAndTheLastStays(t *testing.T) { both(t, removesPassword) }
+
+func removesPassword(t *testing.T, l look) {
+	site, address := l.site(t), newAddress()
+	p, other := newPerson(t, site, l), newPerson(t, site, l)
+	p.atAccount(address).goTo("/login/profile/password").at("profile-password")
+	last := site.mail(t, address)
+	p.put("password", "short").press(action("save")).at("profile-password").says("That password does not do")
+	p.put("password", password).press(action("save")).at("profile").says("Your password is saved", "Not used yet")
+	if p.has(`a[href^="/login/profile/remove"]`) != true {
+		t.Error("the password cannot be removed")
+	}
+	p.says("It cannot be removed, because your account is found by it")
+	last = site.mail(t, address, last) // tells of it
+	last = other.toCode(address, last)
+	other.press(action("instead")).at("password").put("password", password).press(action("continue")).at("home").isIn(address)
+	// It was not shown yet: removing it asks for both.
+	p.press(`main a[href^="/login/profile/remove"]`).at("sign-in")
+	p.press(action("next")).at("email-code").enter(site.mail(t, address, last).Code).at("password")
+	p.put("password", password).press(action("continue")).at("profile-remove").says("Remove Password?")
+	p.pressTwice(action("remove"))
+	p.at("profile").says("Removed.", "Set a password")
+	if p.has(`a[href^="/login/profile/remove"]`) {
+		t.Error("the last one can be removed")
+	}
+
+	// Whoever was in by it is out, and does not get in by it again.
+	other.open(site.home + "/login/profile").at("sign-in")
+	other.open(site.home + "/").at("landing")
+	other.toPassword(address).put("password", password).press(action("continue")).at("password").says("That password is not right")
 }
 
 func TestUX_P7_2_OneDeviceAndEverywhere(t *testing.T) {
@@ -123,12 +131,15 @@ func TestUX_P7_2_OneDeviceAndEverywhere(t *testing.T) {
 		p, other := newPerson(t, site, l), newPerson(t, site, l)
 		p.atAccount(address).says("Chrome on Linux", "This device", "127.0.0.1", "Last seen")
 		other.enter(other.toCode(address, site.mail(t, address)).Code).at("home").isIn(address)
+		other.open(site.home+"/login/profile/name").at("profile-name").put("lastName", "Byron")
 		p.reload()
 		p.at("profile").press(action("end-device")).at("profile").says("Signed out there.")
 		if p.has(action("end-device")) {
 			t.Error("the other is listed still")
 		}
-		other.open(site.home + "/login/profile").at("sign-in")
+		other.press(action("save")).at("sign-in")
+		p.reload()
+		p.at("profile").says("Ada Lovelace") // what it was about to save is not
 		other.open(site.home + "/").at("landing")
 
 		// Another tab of the first browser, and the other browser once more.
@@ -144,7 +155,7 @@ func TestUX_P7_2_OneDeviceAndEverywhere(t *testing.T) {
 }
 
 func TestUX_P7_5_DeleteAndKeep(t *testing.T) {
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
+	both(t, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		p.atAccount(address)
 		last := p.site.mail(t, address)
@@ -170,7 +181,7 @@ func TestUX_P7_5_DeleteAndKeep(t *testing.T) {
 // The proof is asked for before the form; one that grows old under it, with what
 // was typed there again. Two tabs do not meet.
 func TestUX_P7_3_StepUpInTheMiddle(t *testing.T) {
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
+	both(t, func(t *testing.T, l look) {
 		p, address, next := newPerson(t, stage(t), l), newAddress(), newAddress()
 		p.atAccount(address)
 		p.site.clock.Advance(20 * time.Minute)

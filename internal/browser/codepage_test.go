@@ -323,9 +323,10 @@ func TestUX_P3_12_Polling(t *testing.T) {
 
 func TestUX_P3_14_ComingBack(t *testing.T) {
 	both(t, func(t *testing.T, l look) {
-		p, address := newPerson(t, stage(t), l), newAddress()
-		m := p.begin(address)
-		p.open("about:blank")
+		p, address := newPerson(t, shared(t), l), newAddress()
+		away := p.tab()
+		m := away.begin(address)
+		away.close()
 		later := p.tab()
 		later.open(p.site.home+"/login/").at("sign-in").says("A code for "+address+" is waiting", "Enter it")
 		later.press(".notice a").at("email-code").enter(m.Code).skip()

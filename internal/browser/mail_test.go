@@ -64,32 +64,6 @@ func TestUX_M0_2_M0_9_MailsInABrowser(t *testing.T) {
 	}
 }
 
-// The link of a sign-in mail signs in where it was asked for.
-func TestUX_M2_SignInByLink(t *testing.T) {
-	both(t, func(t *testing.T, l look) {
-		p, address := newPerson(t, shared(t), l), newAddress()
-		subject := p.signUp(address)
-		first := p.site.mail(t, address)
-		p.signOut()
-		p.press("#sign-in").at("sign-in").put("identifier", address).press(action("next")).at("email-code")
-		p.says("If there is an account for " + address) // UX P3.1
-		m := p.site.mail(t, address, first)
-		linked := p.tab()
-		linked.open(m.Link)
-		if l.noScript {
-			linked.at("link-continue").press(action("continue"))
-		}
-		linked.at("home")
-		if again := linked.isIn(address); again != subject {
-			t.Errorf("signed in to %s, want %s", again, subject)
-		}
-		if l.noScript {
-			p.press(action("check"))
-		}
-		p.at("home") // the page that waited goes on too
-	})
-}
-
 // M4's link leads to sign-up with the address filled in.
 func TestUX_M4_LeadsToSignUp(t *testing.T) {
 	both(t, func(t *testing.T, l look) {
@@ -107,11 +81,7 @@ func TestUX_M4_LeadsToSignUp(t *testing.T) {
 // What the mail keeps secret is in no log.
 func TestUX_P4_8_M0_11_NothingInTheLog(t *testing.T) {
 	t.Parallel()
-	s, err := startDev()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.remove)
+	s := ownDev(t)
 	p, address := newPerson(t, s, desk), newAddress()
 	m := p.begin(address)
 	other := p.tab()

@@ -67,7 +67,16 @@ func without(t testing.TB, what string) {
 	t.Skip(what) // on a machine without it; never where required() holds, so never in CI
 }
 
-var errNoChromium = errors.New("no Chromium: install it, or name one in CHROMIUM")
+// needsBrowser comes before anything is started for a test.
+func needsBrowser(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("a real browser is left out with -short") // that is the race detector's run; the run without it has them all
+	}
+	if _, err := findChromium(); err != nil {
+		without(t, err.Error())
+	}
+}
 
 func findChromium() (string, error) {
 	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
@@ -78,7 +87,7 @@ func findChromium() (string, error) {
 			return path, nil
 		}
 	}
-	return "", errNoChromium
+	return "", errors.New("no Chromium: install it, or name one in CHROMIUM")
 }
 
 func startChromium() (context.Context, error) {

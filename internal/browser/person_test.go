@@ -2,7 +2,6 @@ package browser_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -23,6 +22,7 @@ type look struct {
 	width    int64
 	dark     bool
 	noScript bool
+	restarts restarts
 }
 
 func (l look) String() string {
@@ -35,6 +35,9 @@ func (l look) String() string {
 	if l.noScript {
 		s += ", no script"
 	}
+	if l.restarts != "" {
+		s += ", " + string(l.restarts) + " restarts"
+	}
 	return s
 }
 
@@ -44,7 +47,7 @@ var looks = func() []look {
 	for _, width := range []int64{320, 1280} {
 		for _, dark := range []bool{false, true} {
 			for _, noScript := range []bool{false, true} {
-				all = append(all, look{width, dark, noScript})
+				all = append(all, look{width: width, dark: dark, noScript: noScript})
 			}
 		}
 	}
@@ -75,23 +78,21 @@ type person struct {
 	seen *record
 
 	presses, typed int // buttons and links pressed, fields filled in
+
+	closeTab context.CancelFunc // of a tab beside the first
 }
 
 // newPerson opens a browser with an empty profile. When the test ends, it fails
 // for whatever the browser asked of strangers or complained about.
 func newPerson(t testing.TB, s *site, l look) *person {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("a real browser is left out with -short") // that is the race detector's run; the run without it has them all
-	}
+	needsBrowser(t)
 	f, err := takeProfile()
-	if errors.Is(err, errNoChromium) {
-		without(t, err.Error())
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &person{t: t, site: s, look: l, ctx: f.ctx, seen: &record{own: []string{s.home, s.engine}}}
+	p.seen.mayFail(l.restarts != "")
 	f.record.Store(p.seen)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -118,7 +119,7 @@ func (p *person) tab() *person {
 // in gives the same person at another tab, which is closed when the test ends.
 func (p *person) in(ctx context.Context, closeTab context.CancelFunc) *person {
 	p.t.Helper()
-	other := &person{t: p.t, site: p.site, look: p.look, ctx: ctx, seen: p.seen}
+	other := &person{t: p.t, site: p.site, look: p.look, ctx: ctx, seen: p.seen, closeTab: closeTab}
 	p.t.Cleanup(func() {
 		if p.t.Failed() {
 			other.keep()
@@ -130,6 +131,12 @@ func (p *person) in(ctx context.Context, closeTab context.CancelFunc) *person {
 	}
 	other.show(p.look)
 	return other
+}
+
+// close closes the tab. The browser stays.
+func (p *person) close() {
+	p.t.Helper()
+	p.closeTab() // returns when it is gone
 }
 
 // show changes how the browser shows pages.
@@ -199,12 +206,13 @@ func loads(action chromedp.Action[chromedp.Void]) chromedp.Action[chromedp.Void]
 
 func (p *person) open(address string) *person {
 	p.t.Helper()
+	p.meanwhile()
 	p.do(chromedp.Navigate(address))
 	return p
 }
 
-func (p *person) back()   { p.t.Helper(); p.do(chromedp.NavigateBack()) }
-func (p *person) reload() { p.t.Helper(); p.do(chromedp.Reload()) }
+func (p *person) back()   { p.t.Helper(); p.meanwhile(); p.do(chromedp.NavigateBack()) }
+func (p *person) reload() { p.t.Helper(); p.meanwhile(); p.do(chromedp.Reload()) }
 
 // at waits for a page, and checks what holds for every page.
 func (p *person) at(name string) *person {
@@ -223,6 +231,7 @@ func action(value string) string { return `[name="action"][value="` + value + `"
 func (p *person) press(selector string) *person {
 	p.t.Helper()
 	p.presses++
+	p.meanwhile()
 	if err := p.try(loads(chromedp.Click(chromedp.CSS(selector)))); err != nil {
 		p.t.Fatalf("press %s: %v\n%s", selector, err, p.where())
 	}
@@ -267,6 +276,7 @@ func (p *person) put(id, value string) *person {
 func (p *person) pressTwice(selector string) *person {
 	p.t.Helper()
 	p.presses++
+	p.meanwhile()
 	held := make(chan fetch.RequestID, 10)
 	listening, stop := context.WithCancel(p.ctx)
 	defer stop()
@@ -366,6 +376,23 @@ func (p *person) has(selector string) bool {
 func (p *person) value(id string) string {
 	p.t.Helper()
 	return eval[string](p, `document.getElementById("`+id+`").value`)
+}
+
+// choose chooses in a list.
+func (p *person) choose(id, value string) *person {
+	p.t.Helper()
+	p.typed++
+	p.do(chromedp.SetValue(chromedp.CSS("#"+id), value))
+	return p
+}
+
+// holds checks what stands in a field.
+func (p *person) holds(id, want string) *person {
+	p.t.Helper()
+	if got := p.value(id); got != want {
+		p.t.Errorf("%s holds %q, want %q", id, got, want)
+	}
+	return p
 }
 
 func (p *person) address() string { return eval[string](p, "location.href") }

@@ -18,15 +18,19 @@ import (
 // record adds G2 and a silent console.
 //
 // STILE_PICTURES names a folder for pictures of all of them, to look at.
-func TestUX_EveryState(t *testing.T) {
+func TestUX_EveryState(t *testing.T) { inEveryState(t, states) }
+
+func inEveryState(t *testing.T, states []state) {
+	common := stage(t)
+	common.clock = nil // whoever moves it needs a site of their own
 	for _, s := range states {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			newSite := s.site
-			if newSite == nil {
-				newSite = func(t testing.TB) *site { return stage(t) }
+			site := common
+			if s.site != nil {
+				site = s.site(t)
 			}
-			p := newPerson(t, newSite(t), desk)
+			p := newPerson(t, site, desk)
 			s.reach(p)
 			p.pictures(s.name)
 			for _, l := range []look{{width: 320}, {width: 1280, dark: true}} {

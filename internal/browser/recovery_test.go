@@ -16,25 +16,30 @@ func (p *person) forgets(address string) mail {
 	return p.site.mail(p.t, address, last)
 }
 
-func TestUX_P7_1_ANewPassword(t *testing.T) {
+func TestUX_P7_1_ANewPassword(t *testing.T) { both(t, choosesANewPassword) }
+
+func choosesANewPassword(t *testing.T, l look) {
+	p, address := newPerson(t, l.site(t), l), newAddress()
+	p.site.account(t, address, password)
+	p.enter(p.forgets(address).Code).at("reset-password").says("Go on without a password")
+	p.put("password", password).press(action("continue")).at("reset-password").says("must not be your current password")
+	p.renews(address)
+}
+
+// renews gives a new password at the end of a recovery. From then on it is the one.
+func (p *person) renews(address string) {
+	p.t.Helper()
 	const other = "a sentence nobody knows"
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
-		p, address := newPerson(t, shared(t), l), newAddress()
-		p.signUpWithPassword(address)
-		p.enter(p.forgets(address).Code).at("reset-password").says("Go on without a password")
-		p.put("password", password).press(action("continue")).at("reset-password").says("must not be your current password")
-		p.put("password", other).press(action("continue")).at("home").isIn(address)
-		p.signOut()
-		p.toCode(address)
-		p.press(action("instead")).at("password").put("password", password).press(action("continue")).at("password").says("not right")
-		p.put("password", other).press(action("continue")).at("home").isIn(address)
-	})
+	p.at("reset-password").put("password", other).press(action("continue")).at("home").isIn(address)
+	p.signOut()
+	p.toPassword(address).put("password", password).press(action("continue")).at("password").says("not right")
+	p.put("password", other).press(action("continue")).at("home").isIn(address)
 }
 
 func TestUX_P7_1_WithoutAPassword(t *testing.T) {
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
+	both(t, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
-		p.signUpWithPassword(address)
+		p.site.account(t, address, password)
 		p.toCode(address)
 		last := p.site.mail(t, address)
 		p.press(action("instead")).at("password").press(action("recover")).at("email-code") // UX G30
@@ -67,7 +72,7 @@ var passwordStates = []state{
 	{name: "sign-in, password, not right", site: withOrg("session: [{name: default, primary: password}]\npassword: [{name: default, complexity: {minLength: 8}, unlock: true}]"), reach: func(p *person) {
 		p.open(p.site.home+"/login/").at("sign-in").put("identifier", newAddress()).put("password", "not it").press(action("next")).at("sign-in")
 	}},
-	{name: "sign-in, once more", reach: func(p *person) {
+	{name: "sign-in, once more", site: alone, reach: func(p *person) {
 		p.signUp(newAddress())
 		p.site.clock.Advance(time.Minute)
 		p.open(p.site.home + "/login/?max_age=1").at("sign-in").says("Please show once more")
@@ -149,7 +154,7 @@ func (p *person) toPassword(address string) *person {
 func (p *person) toReset() {
 	p.t.Helper()
 	address := newAddress()
-	p.signUpWithPassword(address)
+	p.site.account(p.t, address, password)
 	p.enter(p.forgets(address).Code).at("reset-password")
 }
 
@@ -157,29 +162,10 @@ func (p *person) toReset() {
 func (p *person) ages(days time.Duration) *person {
 	p.t.Helper()
 	address := newAddress()
-	p.signUpWithPassword(address)
+	p.site.account(p.t, address, password)
 	p.site.clock.Advance(days * 24 * time.Hour)
 	return p.toPassword(address).put("password", password).press(action("continue"))
 }
 
 // TestUX_EveryPasswordState checks what holds for every page, as TestUX_EveryState does.
-func TestUX_EveryPasswordState(t *testing.T) {
-	for _, s := range passwordStates {
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			newSite := s.site
-			if newSite == nil {
-				newSite = func(t testing.TB) *site { return stage(t) }
-			}
-			p := newPerson(t, newSite(t), desk)
-			s.reach(p)
-			for _, l := range []look{{width: 320}, {width: 1280, dark: true}} {
-				p.show(l)
-				p.sound()
-				p.accessible()
-			}
-			p.pictures(s.name)
-			p.keyboard()
-		})
-	}
-}
+func TestUX_EveryPasswordState(t *testing.T) { inEveryState(t, passwordStates) }

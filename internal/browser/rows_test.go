@@ -14,7 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// both runs a test with scripts on and off.
+// both runs a test with scripts on and off. How pages look in the dark and at each width is seen in every state.
 func both(t *testing.T, f func(*testing.T, look)) {
 	inLooks(t, []look{{width: 1280}, {width: 320, noScript: true}}, f)
 }

@@ -5,20 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/stile-id/stile/stiletest"
 )
 
 const password = "correct horse battery staple"
-
-// signUpWithPassword makes an account with a password, and leaves the app again.
-func (p *person) signUpWithPassword(address string) {
-	p.t.Helper()
-	p.enter(p.begin(address).Code).at("select-authenticator").press(action("submit")).at("set-password")
-	p.put("password", password).press(action("continue")).at("home")
-	p.signOut()
-}
 
 // toCode sends the first form of a sign-in, as far as the code page.
 func (p *person) toCode(address string, last ...mail) mail {
@@ -27,44 +17,44 @@ func (p *person) toCode(address string, last ...mail) mail {
 	return p.site.mail(p.t, address, last...)
 }
 
-func TestSignIn_ByCode(t *testing.T) {
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
-		p, address := newPerson(t, shared(t), l), newAddress()
-		p.signUp(address)
-		p.signOut()
-		first := p.site.mail(t, address)
-		p.enter(p.toCode(address, first).Code).at("home")
-		p.isIn(address)
-		p.back() // G54
-		p.at("already-signed-in")
-		p.signOut() // UX P7.7
-		p.open(p.site.home + "/login/sign-out").at("signed-out")
-	})
+func TestSignIn_ByCode(t *testing.T) { both(t, signsInByCode) }
+
+func signsInByCode(t *testing.T, l look) {
+	p, address := newPerson(t, l.site(t), l), newAddress()
+	p.site.account(t, address, "")
+	first := p.site.mail(t, address)
+	p.enter(p.toCode(address, first).Code).at("home")
+	p.isIn(address)
+	p.back() // G54
+	p.at("already-signed-in")
+	p.signOut() // UX P7.7
+	p.open(p.site.home + "/login/sign-out").at("signed-out")
 }
 
-func TestSignIn_ByLink(t *testing.T) {
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
-		p, address := newPerson(t, shared(t), l), newAddress()
-		p.signUp(address)
-		p.signOut()
-		m := p.toCode(address, p.site.mail(t, address))
-		linked := p.tab()
-		linked.open(m.Link)
-		if l.noScript {
-			linked.at("link-continue").press(action("continue"))
-		}
-		linked.at("home").isIn(address)
-		if l.noScript {
-			p.press(action("check"))
-		}
-		p.at("home").isIn(address) // the page that waits goes on too
-	})
+// The link of a sign-in mail signs in where it was asked for.
+func TestUX_M2_SignInByLink(t *testing.T) { both(t, signsInByLink) }
+
+func signsInByLink(t *testing.T, l look) {
+	p, address := newPerson(t, l.site(t), l), newAddress()
+	p.site.account(t, address, "")
+	m := p.toCode(address, p.site.mail(t, address))
+	p.says("If there is an account for " + address) // UX P3.1
+	linked := p.tab()
+	linked.open(m.Link)
+	if l.noScript {
+		linked.at("link-continue").press(action("continue"))
+	}
+	linked.at("home").isIn(address)
+	if l.noScript {
+		p.press(action("check"))
+	}
+	p.at("home").isIn(address) // the page that waits goes on too
 }
 
 func TestSignIn_ByPassword(t *testing.T) {
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
+	both(t, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
-		p.signUpWithPassword(address)
+		p.site.account(t, address, password)
 		p.toCode(address, p.site.mail(t, address))
 		p.press(action("instead")).at("password").says(address)
 		p.put("password", "not it at all").press(action("continue")).at("password").says("That password is not right")
@@ -90,9 +80,9 @@ func TestSignIn_ByPassword(t *testing.T) {
 
 func TestSignIn_PasswordOnTheFirstForm(t *testing.T) {
 	org := stiletest.Org("session: [{name: default, primary: password}]")
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
+	both(t, func(t *testing.T, l look) {
 		p, address := newPerson(t, stage(t, org), l), newAddress()
-		p.signUpWithPassword(address)
+		p.site.account(t, address, password)
 		p.open(p.site.home+"/login/").at("sign-in").put("identifier", address).put("password", "not it at all")
 		p.press(action("next")).at("sign-in").says("The email or the password is not right")
 		if got := p.value("identifier"); got != address {
@@ -102,20 +92,46 @@ func TestSignIn_PasswordOnTheFirstForm(t *testing.T) {
 	})
 }
 
-func TestSignIn_TwoFactors(t *testing.T) {
-	org := stiletest.Org("access: [{name: default, rules: [{name: default, factors: 2}]}]")
-	p, address := newPerson(t, stage(t, org), desk), newAddress()
-	p.enter(p.begin(address).Code).at("select-authenticator").press(action("submit")).at("set-password")
-	p.put("password", password).press(action("continue")).at("home")
-	p.signOut()
+func TestSignIn_TwoFactors(t *testing.T) { inLooks(t, []look{desk}, showsTwoFactors) }
+
+func showsTwoFactors(t *testing.T, l look) {
+	const org = "access: [{name: default, rules: [{name: default, factors: 2}]}]"
+	p, address := newPerson(t, l.siteOf(t, org), l), newAddress()
+	p.site.account(t, address, password)
 	m := p.toCode(address, p.site.mail(t, address))
 	p.enter(m.Code).at("password").put("password", password).press(action("continue")).at("home").isIn(address)
 }
 
+// What a profile lacks is asked for after the sign-in, three fields at a time.
+func TestUX_P7_6_ProfileAfterSignIn(t *testing.T) {
+	const org = `profile: [{name: default, attributes: [
+  {name: team, label: Team, when: sign-in, required: true, pattern: "[a-z]+"}, {name: size, label: Size, when: sign-in, enum: [S, M]},
+  {name: news, label: Send me news, when: sign-in, type: boolean}, {name: late, label: Late, when: sign-in}]}]`
+	both(t, func(t *testing.T, l look) {
+		p, address := newPerson(t, l.siteOf(t, org), l), newAddress()
+		p.enter(p.begin(address).Code).skipTo("profile-update").says("A few more details", "Team", "Size (optional)", "Send me news")
+		if n := eval[int](p, `document.querySelectorAll("main .fields :is(input, select)").length`); n != 3 {
+			t.Errorf("%d fields at a time", n)
+		}
+		if p.has(action("skip")) {
+			t.Error("what is required can be skipped")
+		}
+		p.choose("size", "M").put("team", "Red 1").press(action("continue")).at("profile-update").holds("team", "Red 1").holds("size", "M")
+		p.wantFocus("G24", "team")
+		p.reload()
+		p.at("profile-update").put("team", "red").press(action("continue"))
+		p.at("profile-update").says("Late", "Skip for now").press(action("skip")).at("home").isIn(address)
+
+		// At the next sign-in what was skipped comes again, until it is there; the rest does not.
+		p.signOut()
+		p.enter(p.toCode(address, p.site.mail(t, address)).Code).at("profile-update").says("Late")
+		p.put("late", "never").press(action("continue")).at("home").isIn(address)
+	})
+}
+
 func TestUX_P1_7_RememberedAddress(t *testing.T) {
 	p, address := newPerson(t, shared(t), desk), newAddress()
-	p.signUp(address)
-	p.signOut()
+	p.site.account(t, address, "")
 	for _, ticked := range []bool{false, true} {
 		last := p.site.mail(t, address)
 		p.open(p.site.home+"/login/").at("sign-in").put("identifier", address)
@@ -132,18 +148,11 @@ func TestUX_P1_7_RememberedAddress(t *testing.T) {
 // Closing the tab and coming back goes on where the person was (UX P3.14).
 func TestSignIn_ClosedAndBack(t *testing.T) {
 	p, address := newPerson(t, shared(t), desk), newAddress()
-	p.signUp(address)
-	p.signOut()
+	p.site.account(t, address, "")
 	first := p.site.mail(t, address)
-	var m mail
-	t.Run("a tab that is closed", func(t *testing.T) {
-		away := p.tab()
-		away.t = t
-		m = away.toCode(address, first)
-		if err := away.try(chromedp.Navigate("about:blank")); err != nil {
-			t.Fatal(err)
-		}
-	})
+	away := p.tab()
+	m := away.toCode(address, first)
+	away.close()
 	back := p.tab()
 	back.open(p.site.home + "/login/").at("sign-in").says("A code for " + address + " is waiting")
 	back.press(".notice a").at("email-code").enter(m.Code).at("home").isIn(address)
@@ -154,7 +163,7 @@ func TestSignIn_ClosedAndBack(t *testing.T) {
 // The tab of a password that is too late begins again with the address filled in.
 func TestSignIn_TooLate(t *testing.T) {
 	p, address := newPerson(t, stage(t), desk), newAddress()
-	p.signUpWithPassword(address)
+	p.site.account(t, address, password)
 	p.toCode(address, p.site.mail(t, address))
 	p.press(action("instead")).at("password")
 	p.site.clock.Advance(61 * time.Minute)

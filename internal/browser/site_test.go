@@ -37,6 +37,8 @@ type site struct {
 	home   string // origin of the app
 	engine string // origin of the engine and the inbox
 
+	client *idx.Client // of the app
+
 	kit   *stiletest.Engine // inside the test
 	clock *stiletest.Clock  // its clock
 	dev   *process          // else the process
@@ -138,12 +140,13 @@ func appPage(w http.ResponseWriter, r *http.Request) {
 
 func inside(t testing.TB, app func(*stiletest.Engine) (http.Handler, error), options ...stiletest.Option) *site {
 	t.Helper()
+	needsBrowser(t)
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
 	s := &site{home: "http://" + server.Listener.Addr().String()}
 	own := []stiletest.Option{stiletest.RedirectURI(s.home + "/login/callback"), stiletest.Logger(slog.New(slog.DiscardHandler))}
 	engine := stiletest.Start(t, append(own, options...)...)
-	s.engine, s.kit, s.clock = engine.URL, engine, engine.Clock
+	s.engine, s.client, s.kit, s.clock = engine.URL, engine.Client, engine, engine.Clock
 	h, err := app(engine)
 	if err != nil {
 		t.Fatal(err)
@@ -200,10 +203,23 @@ var product = sync.OnceValues(func() (*site, error) {
 // shared is product for a test.
 func shared(t testing.TB) *site {
 	t.Helper()
+	needsBrowser(t)
 	s, err := product()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// ownDev is a `stile dev` for one test.
+func ownDev(t testing.TB, flags ...string) *site {
+	t.Helper()
+	needsBrowser(t)
+	s, err := startDev(flags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.remove)
 	return s
 }
 
@@ -223,11 +239,52 @@ func startDev(flags ...string) (*site, error) {
 	}
 	p := &process{data: data, args: append([]string{"dev", "--listen", engine, "--app-listen", app, "--data", data}, flags...)}
 	s := &site{home: "http://" + app, engine: "http://" + engine, dev: p}
-	if err := p.start(); err != nil {
+	err = p.start()
+	if err == nil {
+		s.client, err = p.client(s.engine, s.home)
+	}
+	if err != nil {
 		s.remove()
 		return nil, err
 	}
 	return s, nil
+}
+
+// client is the SDK as the web app that `stile dev` has registered.
+func (p *process) client(engine, home string) (*idx.Client, error) {
+	var kept struct{ WebID, WebSecret string }
+	data, err := os.ReadFile(filepath.Join(p.data, "clients.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &kept)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return idx.New(idx.Config{
+		Issuer: engine + "/oauth2/default", ClientID: kept.WebID, ClientSecret: kept.WebSecret, RedirectURI: home + "/login/callback",
+	})
+}
+
+// account makes an account without a browser, for walks that begin with one; the
+// password may be none.
+func (s *site) account(t testing.TB, address, password string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tx, err := s.client.Register(ctx, idx.Profile{FirstName: "Ada", LastName: "Lovelace", Email: address})
+	if err == nil {
+		tx, err = s.client.Proceed(ctx, tx, idx.Input{VerificationCode: s.mail(t, address).Code})
+	}
+	in := idx.Input{Skip: true}
+	if password != "" {
+		in = idx.Input{Authenticator: "okta_password", Password: password}
+	}
+	if err == nil {
+		tx, err = s.client.Proceed(ctx, tx, in)
+	}
+	if err != nil || tx.Status != idx.StatusSuccess {
+		t.Fatalf("no account for %s: %+v, %v", address, tx, err)
+	}
 }
 
 func freeAddress() (string, error) {
@@ -295,7 +352,7 @@ func (p *process) stop(how os.Signal) {
 // restart stops the process and starts it again on the same ports and data.
 func (s *site) restart(t testing.TB) {
 	t.Helper()
-	s.dev.stop(syscall.SIGTERM)
+	s.dev.stop(syscall.SIGKILL)
 	if err := s.dev.start(); err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 // A state is a page as somebody may find it. reach leads there.
 type state struct {
 	name  string
-	site  func(testing.TB) *site // default: stage
+	site  func(testing.TB) *site // default: a stage that others are at too
 	reach func(*person)
 }
 
@@ -49,8 +49,7 @@ var states = []state{
 	}},
 	{name: "sign-up, known address told", site: func(t testing.TB) *site { return stage(t, stiletest.Disclose()) }, reach: func(p *person) {
 		address := newAddress()
-		p.signUp(address)
-		p.signOut()
+		p.site.account(p.t, address, "")
 		p.open(p.site.home+"/login/sign-up").at("sign-up").put("firstName", "Ada").put("lastName", "Lovelace").put("email", address)
 		p.press(action("create")).at("sign-up")
 	}},
@@ -91,7 +90,7 @@ var states = []state{
 		p.miss(p.begin(newAddress()), 5)
 		p.says("The codes sent so far no longer work")
 	}},
-	{name: "code, too old", reach: func(p *person) {
+	{name: "code, too old", site: alone, reach: func(p *person) {
 		m := p.begin(newAddress())
 		p.site.clock.Advance(11 * time.Minute)
 		p.enter(m.Code).at("email-code").says("That code is too old")
@@ -114,12 +113,12 @@ var states = []state{
 		p.open(m.Link[:len(m.Link)-4]).wait(`document.title.includes("This link is not complete")`)
 	}},
 	{name: "link, cut, at the app", reach: func(p *person) { p.open(p.site.home + "/login/callback").at("error") }},
-	{name: "link, too old, elsewhere", reach: func(p *person) {
+	{name: "link, too old, elsewhere", site: alone, reach: func(p *person) {
 		m := p.stranger()
 		p.site.clock.Advance(11 * time.Minute)
 		p.open(m.Link).at("error").says("This link is too old")
 	}},
-	{name: "link, too old, here", reach: func(p *person) {
+	{name: "link, too old, here", site: alone, reach: func(p *person) {
 		m := p.begin(newAddress())
 		p.site.clock.Advance(11 * time.Minute)
 		p.open(m.Link).at("error").says("This link is too old")
@@ -165,7 +164,7 @@ var states = []state{
 	}},
 	{name: "signed out", reach: func(p *person) { p.open(p.site.home + "/login/signed-out").at("signed-out") }},
 
-	{name: "page too old", reach: func(p *person) {
+	{name: "page too old", site: alone, reach: func(p *person) {
 		p.begin(newAddress())
 		p.site.clock.Advance(61 * time.Minute)
 		p.open(p.address()).at("too-old")
@@ -180,7 +179,7 @@ var states = []state{
 		}
 		p.at("error")
 	}},
-	{name: "no cookies", reach: func(p *person) {
+	{name: "no cookies", site: alone, reach: func(p *person) {
 		p.site.refuseCookies.Store(true)
 		p.open(p.site.home+"/login/").at("sign-in").put("identifier", newAddress()).press(action("next")).at("error")
 		p.says("Cookies are switched off")
@@ -230,8 +229,8 @@ var states = []state{
 		p.enter(p.site.mail(p.t, address).Code).at("select-authenticator")
 	}},
 
-	{name: "inbox, empty", reach: func(p *person) { p.open(p.site.engine + "/dev/inbox").at("dev-inbox") }},
-	{name: "inbox", reach: func(p *person) {
+	{name: "inbox, empty", site: alone, reach: func(p *person) { p.open(p.site.engine + "/dev/inbox").at("dev-inbox") }},
+	{name: "inbox", site: alone, reach: func(p *person) {
 		p.stranger()
 		p.stranger()
 		p.open(p.site.engine + "/dev/inbox").at("dev-inbox")
@@ -242,6 +241,7 @@ var states = []state{
 	{name: "inbox, no such mail", reach: func(p *person) { p.open(p.site.engine + "/dev/inbox/messages/none").at("dev-inbox-gone") }},
 }
 
+func alone(t testing.TB) *site     { return stage(t) }
 func closed(t testing.TB) *site    { return stage(t, stiletest.SignUpClosed()) }
 func patient(t testing.TB) *site   { return stage(t, stiletest.ProductionLimits()) }
 func requiring(t testing.TB) *site { return stage(t, stiletest.Require("okta_password")) }

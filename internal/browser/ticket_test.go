@@ -40,7 +40,7 @@ func (p *person) leftBehind(token string) {
 
 // An invitation from the command to the app: the mail, a press, Skip.
 func TestTickets_Invitation(t *testing.T) {
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
+	both(t, func(t *testing.T, l look) {
 		s := shared(t)
 		p, address := newPerson(t, s, l), newAddress()
 		token := s.operate(t, "activationToken", "users", "invite", address)
@@ -73,24 +73,21 @@ func TestTickets_PressedTwice(t *testing.T) {
 
 // A recovery by an operator: the mail, a press, the new password.
 func TestTickets_Recovery(t *testing.T) {
-	const other = "a sentence nobody knows"
-	inLooks(t, fewLooks, func(t *testing.T, l look) {
+	both(t, func(t *testing.T, l look) {
 		s := shared(t)
 		p, address := newPerson(t, s, l), newAddress()
-		p.signUpWithPassword(address)
+		p.site.account(t, address, password)
 		last := s.mail(t, address)
 		token := s.operate(t, "recoveryToken", "users", "reset", address, "--mail")
 		m := s.mail(t, address, last)
 		p.open(m.Link).at("new-password").says("Until you save one, nothing changes")
 		p.press(action("continue")).at("reset-password").says("Go on without a password")
 		p.leftBehind(token)
-		p.put("password", other).press(action("continue")).at("home").isIn(address)
+		p.renews(address)
 		p.open(s.home + "/login/new-password?recoveryToken=" + token).at("new-password").says("You are signed in here as " + address)
 		p.press(action("continue")).at("recovery-over")
 		p.leftBehind(token)
-		p.open(s.home + "/").at("home").signOut()
-		p.toCode(address)
-		p.press(action("instead")).at("password").put("password", other).press(action("continue")).at("home").isIn(address)
+		p.open(s.home + "/").at("home").isIn(address)
 	})
 }
 
@@ -138,23 +135,4 @@ var ticketStates = []state{
 }
 
 // TestUX_EveryTicketState checks what holds for every page, as TestUX_EveryState does.
-func TestUX_EveryTicketState(t *testing.T) {
-	for _, s := range ticketStates {
-		t.Run(s.name, func(t *testing.T) {
-			t.Parallel()
-			newSite := s.site
-			if newSite == nil {
-				newSite = func(t testing.TB) *site { return stage(t) }
-			}
-			p := newPerson(t, newSite(t), desk)
-			s.reach(p)
-			for _, l := range []look{{width: 320}, {width: 1280, dark: true}} {
-				p.show(l)
-				p.sound()
-				p.accessible()
-			}
-			p.pictures(s.name)
-			p.keyboard()
-		})
-	}
-}
+func TestUX_EveryTicketState(t *testing.T) { inEveryState(t, ticketStates) }
