@@ -156,9 +156,6 @@ func backupKey(c config.Restore, known []byte) (bool, error) {
 	return true, nil
 }
 
-// restored is the type of the event that a restored database begins with.
-const restored = "system.backup.restore"
-
 func void(ctx context.Context, to *transfer.Target, at time.Time, erased []string, signIns bool) (gone []string, err error) {
 	if err := to.VoidUnderWay(ctx, at); err != nil {
 		return nil, err
@@ -172,7 +169,7 @@ func void(ctx context.Context, to *transfer.Target, at time.Time, erased []strin
 		return nil, err
 	}
 	row := audit.Row{ID: directory.NewID("ae"), At: at, Events: []audit.Event{{
-		Type: restored, Outcome: audit.Success, Actor: audit.System, At: at.UTC(),
+		Type: "system.backup.restore", Outcome: audit.Success, Actor: audit.System, At: at.UTC(),
 	}}}
 	for _, id := range gone {
 		row.Events = append(row.Events, audit.Event{
