@@ -37,6 +37,8 @@ import (
 type Config struct {
 	Dir      string // of the master key, the inbox, and the database if that is SQLite
 	Database string // postgres://…; empty: SQLite in Dir
+	// QuickCheck looks through an SQLite file for damage before it is used (REL R-05).
+	QuickCheck bool
 	// MasterKeyFile is the master key's file; default master.key in Dir. If there
 	// is none it is made, unless KeyMustExist.
 	MasterKeyFile string

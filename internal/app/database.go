@@ -20,7 +20,7 @@ func openStore(ctx context.Context, c Config) (store.Store, error) {
 	if c.Database != "" {
 		return postgres.Open(ctx, postgres.Options{URL: c.Database, Logger: c.Logger})
 	}
-	return sqlite.Open(ctx, sqlite.Options{Path: databaseFile(c.Dir), Logger: c.Logger})
+	return sqlite.Open(ctx, sqlite.Options{Path: databaseFile(c.Dir), QuickCheck: c.QuickCheck, Logger: c.Logger})
 }
 
 // keySetting is where the database keeps what its master key is known by.

@@ -106,7 +106,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	}
 	err = inTurn(ctx, func() error {
 		n.app, err = New(ctx, Config{
-			Dir: t.Data, Database: t.Database, MasterKeyFile: t.MasterKeyFile, KeyMustExist: !t.MakeMasterKey,
+			Dir: t.Data, Database: t.Database, QuickCheck: t.QuickCheck, MasterKeyFile: t.MasterKeyFile, KeyMustExist: !t.MakeMasterKey,
 			PublicURL: t.PublicURL, Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(), TrustedProxies: t.TrustedProxies,
 			Hosts: t.Hosts, Traces: t.Traces,
 			Servers: []oauth.AuthorizationServer{

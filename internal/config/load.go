@@ -41,6 +41,14 @@ func (f *Faults) need(key, value string) bool {
 	return value != ""
 }
 
+// truth is what a setting says that holds unless it is false.
+func (f *Faults) truth(key, value string) bool {
+	if value != "" && value != "true" && value != "false" {
+		f.Add(key, "%q is neither true nor false", value)
+	}
+	return value != "false"
+}
+
 func (f *Faults) duration(key, value string, least, most time.Duration) time.Duration {
 	d, err := time.ParseDuration(value)
 	if err != nil || d < least || d > most {

@@ -24,6 +24,7 @@ type Serve struct {
 
 	Data          string `name:"data" env:"STILE_DATA" placeholder:"DIR" help:"Folder of the SQLite database, the master key and the operators' socket (/var/lib/stile)."`
 	Database      string `name:"database" env:"STILE_DATABASE" secret:"" placeholder:"URL" help:"PostgreSQL that everything is kept in: postgres://user:password@host/name. Default: SQLite in --data."`
+	QuickCheck    string `name:"quick-check" env:"STILE_QUICK_CHECK" placeholder:"BOOL" help:"Whether the SQLite file is looked through for damage at start (true)."`
 	MasterKeyFile string `name:"master-key-file" env:"STILE_MASTER_KEY_FILE" placeholder:"FILE" help:"The master key, readable by the engine alone (master.key in --data)."`
 
 	SMTP          string `name:"smtp" env:"STILE_SMTP" secret:"" placeholder:"URL" help:"Where mail is delivered: smtp://user:password@host:587 or smtps://. Needed."`
@@ -60,6 +61,7 @@ type Settings struct {
 	Hosts           []string
 
 	Data, Database, MasterKeyFile string
+	QuickCheck                    bool
 	MakeMasterKey                 bool
 
 	SMTP                  []string // the preferred one first; RelayKeys are their settings
@@ -102,13 +104,8 @@ func (s Serve) settings(f *Faults) *Settings {
 		}
 	}
 	f.need("mail_from", s.MailFrom)
-	switch or(s.CodeInSubject, "true") {
-	case "true":
-		t.CodeInSubject = true
-	case "false":
-	default:
-		f.Add("code_in_subject", "%q is neither true nor false", s.CodeInSubject)
-	}
+	t.CodeInSubject = f.truth("code_in_subject", s.CodeInSubject)
+	t.QuickCheck = f.truth("quick_check", s.QuickCheck)
 	if t.Traces = strings.TrimSuffix(s.Traces, "/"); t.Traces != "" {
 		if u, err := url.Parse(t.Traces); err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || (u.Scheme != "http" && u.Scheme != "https") {
 			f.Add("traces", "%q is not of the form http://host:4318", s.Traces)
