@@ -66,7 +66,7 @@ func TestAuditTable(t *testing.T) {
 // eventTypes are the strings of the code that name a type of event, or its beginning up to a dot.
 func eventTypes(t *testing.T) []string {
 	t.Helper()
-	shape := regexp.MustCompile(`^(user|group|policy|app|application|security)\.[a-z0-9_]+\.[a-z0-9_.]*$`)
+	shape := regexp.MustCompile(`^(user|group|policy|app|application|security|system)\.[a-z0-9_]+\.[a-z0-9_.]*$`)
 	var out []string
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		switch {
