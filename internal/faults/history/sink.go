@@ -1,0 +1,145 @@
+package history
+
+import (
+	"context"
+	"io"
+	"log"
+	"mime"
+	"mime/quotedprintable"
+	"net"
+	"net/mail"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-smtp"
+)
+
+// A Mail is one that the sink has taken.
+type Mail struct {
+	MessageID, To, Subject, Code string
+	At                           time.Time
+}
+
+// A Sink is a mail server that keeps what it is given.
+type Sink struct {
+	URL string // for the setting smtp
+
+	server *smtp.Server
+	mu     sync.Mutex
+	mails  []Mail
+	more   chan struct{} // closed with the next mail, and replaced
+	refuse func(to string) error
+}
+
+// NewSink starts one on a loopback port.
+func NewSink() (*Sink, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &Sink{URL: "smtp://" + l.Addr().String() + "?starttls=off", more: make(chan struct{})}
+	s.server = smtp.NewServer(s)
+	s.server.Domain, s.server.ErrorLog = "sink.example", log.New(io.Discard, "", 0)
+	go func() { _ = s.server.Serve(l) }()
+	return s, nil
+}
+
+// Close stops the server.
+func (s *Sink) Close() error { return s.server.Close() }
+
+// Refuse makes the sink answer with what f says of each recipient; nil takes all.
+func (s *Sink) Refuse(f func(to string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = f
+}
+
+// Mails returns all that came, in that order.
+func (s *Sink) Mails() []Mail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Mail(nil), s.mails...)
+}
+
+// Code waits for a code to an address that was not seen yet, and returns the newest.
+func (s *Sink) Code(ctx context.Context, to string, seen map[string]bool) (string, error) {
+	for {
+		s.mu.Lock()
+		more := s.more
+		for i := len(s.mails) - 1; i >= 0; i-- {
+			if m := s.mails[i]; m.To == to && m.Code != "" && !seen[m.MessageID] {
+				s.mu.Unlock()
+				seen[m.MessageID] = true
+				return m.Code, nil
+			}
+		}
+		s.mu.Unlock()
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+}
+
+// NewSession implements [smtp.Backend].
+func (s *Sink) NewSession(*smtp.Conn) (smtp.Session, error) { return &sinking{sink: s}, nil }
+
+type sinking struct {
+	sink *Sink
+	to   string
+}
+
+func (*sinking) Mail(string, *smtp.MailOptions) error { return nil }
+func (*sinking) Reset()                               {}
+func (*sinking) Logout() error                        { return nil }
+
+func (s *sinking) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.to = to
+	s.sink.mu.Lock()
+	defer s.sink.mu.Unlock()
+	if s.sink.refuse != nil {
+		return s.sink.refuse(to)
+	}
+	return nil
+}
+
+func (s *sinking) Data(r io.Reader) error {
+	m, err := mail.ReadMessage(r)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(m.Body)
+	if err != nil {
+		return err
+	}
+	subject, err := new(mime.WordDecoder).DecodeHeader(m.Header.Get("Subject"))
+	if err != nil {
+		return err
+	}
+	got := Mail{MessageID: m.Header.Get("Message-ID"), To: s.to, Subject: subject, At: time.Now(), Code: code(subject, string(body))}
+	s.sink.mu.Lock()
+	defer s.sink.mu.Unlock()
+	s.sink.mails = append(s.sink.mails, got)
+	close(s.sink.more)
+	s.sink.more = make(chan struct{})
+	return nil
+}
+
+var digits = regexp.MustCompile(`(?:^|[^\d#&])(\d{6})\b`)
+
+// code is the first number of six digits in the subject, else in the text.
+func code(subject, body string) string {
+	if m := digits.FindStringSubmatch(subject); m != nil {
+		return m[1]
+	}
+	_, plain, _ := strings.Cut(body, "text/plain")
+	_, plain, _ = strings.Cut(plain, "\r\n\r\n")
+	text, _ := io.ReadAll(quotedprintable.NewReader(strings.NewReader(plain))) // as far as it is that
+	if m := digits.FindSubmatch(text); m != nil {
+		return string(m[1])
+	}
+	return ""
+}
