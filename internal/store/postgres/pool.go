@@ -168,12 +168,14 @@ type conn struct {
 	sql  *sql.Conn
 }
 
-// connect finds a connection that is open, or opens one.
-func (c *conn) connect(ctx context.Context) (err error) {
-	c.sql, err = c.pool.db.Conn(context.WithoutCancel(ctx))
+// connect finds a connection that is open, or opens one. If it cannot, c keeps
+// the one that it had, which is to be given back still.
+func (c *conn) connect(ctx context.Context) error {
+	found, err := c.pool.db.Conn(context.WithoutCancel(ctx))
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
+	c.sql = found
 	return nil
 }
 

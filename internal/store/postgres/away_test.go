@@ -1,0 +1,42 @@
+//go:build unix
+
+package postgres_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/postgres"
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
+)
+
+// A server that goes away in the middle of a transaction, and cannot be connected
+// to again, costs the pool nothing: all works once it is back.
+func TestREL_R12_AwayAndBack(t *testing.T) {
+	c := pgtest.NewCluster(t)
+	c.Database("stile")
+	s, err := postgres.Open(bg, postgres.Options{URL: c.URL("stile"), Connections: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	err = s.InTx(bg, store.Durable, func(tx store.Tx) error {
+		c.Stop("immediate")
+		return set("a")(tx)
+	})
+	if problem.KindOf(err) != problem.Unavailable || errors.Is(err, store.ErrUnknown) {
+		t.Errorf("in the middle: %v", err)
+	}
+	if _, err := s.Setting(bg, "a"); problem.KindOf(err) != problem.Unavailable {
+		t.Errorf("while it is away: %v", err)
+	}
+	c.Start()
+	if err := s.InTx(bg, store.Durable, set("b")); err != nil {
+		t.Errorf("once it is back: %v", err)
+	}
+	if there(t, s, "a") || !there(t, s, "b") {
+		t.Error("not as committed")
+	}
+}
