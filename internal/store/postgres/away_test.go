@@ -3,7 +3,10 @@
 package postgres_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/stile-id/stile/internal/problem"
@@ -38,5 +41,34 @@ func TestREL_R12_AwayAndBack(t *testing.T) {
 	}
 	if there(t, s, "a") || !there(t, s, "b") {
 		t.Error("not as committed")
+	}
+}
+
+// A standby that may lag behind is told of at the start, and the URL may name it.
+func TestREL_R11_AsynchronousStandbyIsToldOf(t *testing.T) {
+	one := pgtest.NewCluster(t)
+	one.Database("stile")
+	two := one.Standby("standby")
+	told := func() bool {
+		t.Helper()
+		var log bytes.Buffer
+		s, err := postgres.Open(bg, postgres.Options{URL: two.URL("stile", one), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := s.InTx(bg, store.Durable, set("a")); err != nil {
+			t.Error(err)
+		}
+		return strings.Contains(log.String(), "no standby of the database is synchronous")
+	}
+	one.Await(`SELECT count(*) = 1 FROM pg_stat_replication`)
+	if !told() {
+		t.Error("it says nothing of a standby that lags behind")
+	}
+	one.Set("synchronous_standby_names = '*'")
+	one.Await(`SELECT count(*) = 1 FROM pg_stat_replication WHERE sync_state = 'sync'`)
+	if told() {
+		t.Error("it warns of a synchronous standby")
 	}
 }

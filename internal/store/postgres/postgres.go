@@ -154,11 +154,13 @@ func (s *Store) prepare(ctx context.Context, config *pgx.ConnConfig) (err error)
 
 // inspect refuses what cannot work, and tells of what can lose data (REL R-01).
 func (s *Store) inspect(ctx context.Context, db *sql.DB) error {
-	var version int
-	var encoding, commit, fsync string
+	var version, standbys int
+	var encoding, commit, fsync, synchronous string
 	err := db.QueryRowContext(ctx, `
 		SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
-			current_setting('synchronous_commit'), current_setting('fsync')`).Scan(&version, &encoding, &commit, &fsync)
+			current_setting('synchronous_commit'), current_setting('fsync'),
+			current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication)`).
+		Scan(&version, &encoding, &commit, &fsync, &synchronous, &standbys)
 	if err != nil {
 		return err
 	}
@@ -174,6 +176,9 @@ func (s *Store) inspect(ctx context.Context, db *sql.DB) error {
 	}
 	if fsync != "on" {
 		s.log.Warn("the database has fsync = off: no commit survives the loss of power")
+	}
+	if standbys > 0 && synchronous == "" { // REL R-11
+		s.log.Warn("no standby of the database is synchronous: a failover may lose the last moments", "standbys", standbys)
 	}
 	return nil
 }

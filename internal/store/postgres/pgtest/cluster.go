@@ -46,14 +46,23 @@ func NewCluster(t testing.TB, settings ...string) *Cluster {
 func (c *Cluster) Standby(name string, settings ...string) *Cluster {
 	c.t.Helper()
 	s := prepare(c.t)
-	s.run("pg_basebackup", "-D", s.data(), "-d", c.URL("postgres"), "-c", "fast", "-X", "stream", "--no-sync")
-	if err := os.WriteFile(filepath.Join(s.data(), "standby.signal"), nil, 0o600); err != nil {
+	s.Follow(c, name, settings...)
+	return s
+}
+
+// Follow makes a server that does not run a copy of another, and starts it as its standby.
+func (c *Cluster) Follow(primary *Cluster, name string, settings ...string) {
+	c.t.Helper()
+	if err := os.RemoveAll(c.data()); err != nil {
 		c.t.Fatal(err)
 	}
-	s.own(filepath.Join(s.data(), "standby.signal"))
-	s.configure(append(settings, "primary_conninfo = '"+c.conninfo(name)+"'")...)
-	s.Start()
-	return s
+	c.run("pg_basebackup", "-D", c.data(), "-d", primary.URL("postgres"), "-c", "fast", "-X", "stream", "--no-sync")
+	if err := os.WriteFile(filepath.Join(c.data(), "standby.signal"), nil, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.own(filepath.Join(c.data(), "standby.signal"))
+	c.configure(append(settings, "synchronous_standby_names = ''", "primary_conninfo = '"+primary.conninfo(name)+"'")...)
+	c.Start()
 }
 
 func prepare(t testing.TB) *Cluster {
@@ -64,6 +73,9 @@ func prepare(t testing.TB) *Cluster {
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	if real, err := filepath.EvalSymlinks(filepath.Join(bin, "initdb")); err == nil {
+		bin = filepath.Dir(real) // where pg_basebackup is too
 	}
 	dir, err := os.MkdirTemp(socketRoot(), "pg")
 	if err != nil {
