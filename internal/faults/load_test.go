@@ -24,8 +24,11 @@ type load struct {
 	base http.RoundTripper
 	wait time.Duration // for a mail, before a person begins anew
 	ctx  context.Context
+	quit context.CancelFunc // leaves those under way where they are
 	// crashes says that the database itself is broken off: then a form may have to be filled in again (decision D13).
 	crashes bool
+	loses   bool  // and that it does lose what was acknowledged
+	most    int64 // how many people there are; 0: no end
 
 	people  sync.WaitGroup
 	ended   chan struct{} // closed: nobody begins any more
@@ -61,7 +64,7 @@ func (s *site) begin(clients int, patience time.Duration, o ...func(*load)) *loa
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	s.t.Cleanup(cancel)
 	l := &load{
-		site: s, wait: 3 * time.Second, ctx: ctx, ended: make(chan struct{}),
+		site: s, wait: 3 * time.Second, ctx: ctx, quit: cancel, ended: make(chan struct{}),
 		base: &http.Transport{MaxIdleConnsPerHost: clients},
 	}
 	for _, f := range o {
@@ -75,7 +78,7 @@ func (s *site) begin(clients int, patience time.Duration, o ...func(*load)) *loa
 					return
 				default:
 				}
-				if n := l.next.Add(1); !l.person(n) {
+				if n := l.next.Add(1); l.most > 0 && n > l.most || !l.person(n) {
 					return
 				}
 			}
@@ -87,6 +90,15 @@ func (s *site) begin(clients int, patience time.Duration, o ...func(*load)) *loa
 
 // crashing is for where the database itself is broken off.
 func crashing(l *load) { l.crashes = true }
+
+// losing is for where what was acknowledged is lost.
+func losing(l *load) { l.loses = true }
+
+// patient is for where no mail comes late.
+func patient(l *load) { l.wait = 20 * time.Second }
+
+// only is for so many people and no more.
+func only(n int64) func(*load) { return func(l *load) { l.most = n } }
 
 // end waits until those who are under way have got through.
 func (l *load) end() {

@@ -69,7 +69,10 @@ func (s *site) inspect(l *load) verdict {
 
 	calls := s.read()
 	accounts := history.Acknowledged(calls)
-	signIns := s.signIns(l, s.sample(accounts))
+	var signIns []history.SignIn
+	if !l.loses { // who is lost gets no code
+		signIns = s.signIns(l, s.sample(accounts))
+	}
 	tokens := s.probe(calls)
 	s.settled()
 	s.stopAll()
