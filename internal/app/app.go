@@ -73,8 +73,11 @@ type Config struct {
 	// SealEvery is how often the audit log is sealed; default audit.SealEvery.
 	SealEvery time.Duration
 
-	Now    func() time.Time // default time.Now
-	Logger *slog.Logger     // default: none
+	// Now is the time, which nothing corrects; default Machine's.
+	Now func() time.Time
+	// Machine is this machine's clock, which that of a shared database corrects; default time.Now.
+	Machine func() time.Time
+	Logger  *slog.Logger // default: none
 }
 
 // An App is an engine with its database open. Start its workers, serve its
@@ -98,6 +101,7 @@ type App struct {
 	handler  http.Handler
 	log      *slog.Logger
 	now      func() time.Time
+	clock    *clock // nil: nothing corrects now
 	stop     context.CancelFunc
 	workers  sync.WaitGroup
 	relays   *mail.Relays // nil without
@@ -108,8 +112,8 @@ type App struct {
 
 // New opens the database and wires the engine. Nothing runs in the background yet.
 func New(ctx context.Context, c Config) (_ *App, err error) {
-	if c.Now == nil {
-		c.Now = time.Now
+	if c.Machine == nil {
+		c.Machine = time.Now
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -137,7 +141,16 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err := sameKey(ctx, db, keys, keyFile(c.Dir, c.MasterKeyFile)); err != nil {
 		return nil, err
 	}
-	a := &App{log: c.Logger, now: c.Now, sealing: c.SealEvery}
+	a := &App{log: c.Logger, sealing: c.SealEvery}
+	if k, shared := db.(timekeeper); c.Now == nil && shared {
+		if a.clock, err = newClock(ctx, k, c.Machine, c.Logger); err != nil {
+			return nil, err
+		}
+		c.Now = a.clock.Now
+	} else if c.Now == nil {
+		c.Now = c.Machine
+	}
+	a.now = c.Now
 	if a.tracing, err = newTracing(ctx, c.Traces, len(c.TrustedProxies) > 0, c.Logger); err != nil {
 		return nil, err
 	}
@@ -267,6 +280,9 @@ func (a *App) Start() {
 		}
 	})
 	a.workers.Go(func() { a.policies.run(ctx) })
+	if a.clock != nil {
+		a.workers.Go(func() { a.clock.run(ctx, a.log) })
+	}
 	a.workers.Go(func() { a.purge(ctx) })
 	a.workers.Go(func() { a.Account.Run(ctx) })
 	a.workers.Go(func() { a.Engine.Run(ctx) })

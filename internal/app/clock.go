@@ -1,0 +1,93 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// A timekeeper is a database that several nodes share, and that has a clock.
+type timekeeper interface {
+	Time(ctx context.Context) (time.Time, error)
+}
+
+// A clock tells the time of the database's server, so that nodes whose own
+// clocks differ act as one (decision D31, REL R-15). Between two looks at it time
+// goes on by this machine's monotonic clock, which nobody sets: a step of the
+// machine's time does not show.
+type clock struct {
+	keeper  timekeeper
+	machine func() time.Time
+	mark    atomic.Pointer[mark]
+}
+
+// A mark is one moment on both clocks.
+type mark struct{ there, here time.Time }
+
+const (
+	// compareEvery is how often the two are compared.
+	compareEvery = 30 * time.Second
+	// compareWithin is how long the answer may take: half of it is how wrong the clock can be.
+	compareWithin = time.Second
+	// tellOffset is what an operator should know of.
+	tellOffset = 5 * time.Second
+)
+
+// newClock compares the clocks once.
+func newClock(ctx context.Context, k timekeeper, machine func() time.Time, log *slog.Logger) (*clock, error) {
+	c := &clock{keeper: k, machine: machine}
+	err := c.compare(ctx, compareWithin)
+	if errors.Is(err, errLate) { // a new connection takes its time
+		err = c.compare(ctx, time.Minute)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the time of the database: %w", err)
+	}
+	m := c.mark.Load()
+	if off := m.here.Sub(m.there); off.Abs() > tellOffset {
+		log.Warn("this machine's clock differs from the database's, which is gone by", "ahead", off.Round(time.Millisecond).String())
+	}
+	return c, nil
+}
+
+// Now is the database's time.
+func (c *clock) Now() time.Time {
+	m := c.mark.Load()
+	return m.there.Add(c.machine().Sub(m.here))
+}
+
+var errLate = errors.New("the answer took too long to tell the time by")
+
+func (c *clock) compare(ctx context.Context, within time.Duration) error {
+	before := c.machine()
+	there, err := c.keeper.Time(ctx)
+	if err != nil {
+		return err
+	}
+	took := c.machine().Sub(before)
+	if took > within {
+		return errLate
+	}
+	c.mark.Store(&mark{there: there, here: before.Add(took / 2)})
+	return nil
+}
+
+// run compares the clocks now and then until ctx ends. Where that fails, the
+// machine's own clock goes on from where it was.
+func (c *clock) run(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(compareEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := c.compare(ctx, compareWithin); err != nil && ctx.Err() == nil {
+			log.Warn("the clock was not compared with the database's", "err", err)
+		}
+	}
+}
