@@ -104,6 +104,14 @@ func ask(method, address string, form url.Values) asked {
 	return asked{res.StatusCode, res.Header.Get("Retry-After"), time.Since(began)}
 }
 
+// interact asks for something that is written down.
+func (n *node) interact() asked {
+	return ask("POST", n.url()+"/oauth2/default/v1/interact", url.Values{
+		"client_id": {clientID}, "client_secret": {n.site.secret}, "redirect_uri": {redirectURI}, "scope": {"openid"}, "state": {"s"},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+	})
+}
+
 // REL R-12: while the database is gone, stopped, full or unreachable, writes are
 // refused soon and with a word on when to come back, keys and discovery go on,
 // and all of it works again by itself.
@@ -134,10 +142,7 @@ func TestREL_R12_DatabaseAway(t *testing.T) {
 		ends := time.Now().Add(sized(2*time.Second, 10*time.Second))
 		refused, longest := 0, time.Duration(0)
 		for refused == 0 || time.Now().Before(ends) {
-			got := ask("POST", n.url()+"/oauth2/default/v1/interact", url.Values{
-				"client_id": {clientID}, "client_secret": {s.secret}, "redirect_uri": {redirectURI}, "scope": {"openid"}, "state": {"s"},
-				"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
-			})
+			got := n.interact()
 			longest = max(longest, got.took)
 			switch {
 			case got.status == http.StatusServiceUnavailable && got.after != "":

@@ -82,6 +82,7 @@ type plan struct {
 	nodes    int // default 1
 	settings string
 	public   string // host:port that clients connect to; default the node's
+	dir      string // of the node; default a temporary one
 }
 
 // open starts a site, and registers the app at it.
@@ -100,6 +101,9 @@ func open(t *testing.T, p plan) *site {
 	t.Cleanup(func() { _ = s.journal.Close() })
 	for i := range max(1, p.nodes) {
 		n := &node{site: s, name: fmt.Sprintf("node%d", i+1), dir: t.TempDir(), listen: address(t)}
+		if p.dir != "" {
+			n.dir = p.dir
+		}
 		if i == 0 {
 			s.url = "http://" + n.listen
 			if p.public != "" {
