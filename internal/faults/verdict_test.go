@@ -167,7 +167,7 @@ func (s *site) sample(accounts []string) []string {
 		got[m.To]++
 	}
 	accounts = slices.DeleteFunc(slices.Clone(accounts), func(a string) bool { return got[a] > 3 })
-	most := sized(40, 400)
+	most := sized(20, 400)
 	if len(accounts) <= most {
 		return accounts
 	}
