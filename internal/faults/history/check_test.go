@@ -144,7 +144,7 @@ func TestCheckerCatches(t *testing.T) {
 		{"I2", "two users of one address", "belongs to", func(_ *testing.T, s *story) {
 			s.state.Users = append(s.state.Users, User{ID: "u2", Email: "Ada@Example.com", Canonical: "other", Verified: true})
 		}},
-		{"I2", "acknowledged as two", "was acknowledged as [u1 u2]", func(_ *testing.T, s *story) {
+		{"I2", "acknowledged as two", "was acknowledged as [", func(_ *testing.T, s *story) {
 			s.add("/idp/idx/enroll/new", Request{Handle: "02.id.tx3.mac", Address: "ada@example.com"}, Answer{Stage: Asked})
 			s.add("/idp/idx/challenge/answer", Request{Handle: "02.id.tx3.mac", Passcode: "3"}, Answer{Stage: Proven, User: "u2"})
 		}},

@@ -1,0 +1,113 @@
+package history
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// i6: promised mail arrives or is given up with a reason, and a repetition is one.
+func (v *view) i6() (found []string) {
+	byID := map[string]Mail{}
+	for _, m := range v.state.Mails {
+		if was, ok := byID[m.MessageID]; ok && (was.To != m.To || was.Code != m.Code) {
+			found = append(found, fmt.Sprintf("two mails are called %s", m.MessageID))
+		}
+		byID[m.MessageID] = m
+	}
+	arrived := map[string]bool{} // by the id of the outbox
+	for name := range byID {     // the id, a dash and the time, at a host
+		id, _, _ := strings.Cut(strings.Trim(name, "<>"), "@")
+		id, _, _ = strings.Cut(id, "-")
+		arrived[id] = true
+	}
+	for id, m := range v.state.Outbox {
+		switch {
+		case m.Status == "queued" || m.Status == "delayed":
+			found = append(found, fmt.Sprintf("mail %s is still %s (%s)", id, m.Status, m.LastError))
+		case m.Status == "sent" && !arrived[id]:
+			found = append(found, fmt.Sprintf("mail %s is written down as sent, and did not arrive", id))
+		case m.Status == "refused" && m.LastError == "":
+			found = append(found, fmt.Sprintf("mail %s was refused for no reason", id))
+		}
+	}
+	askedFor, promised := map[string]int{}, map[string]bool{}
+	for _, f := range v.flows {
+		asks := false
+		for _, c := range f.calls {
+			if strings.HasSuffix(c.Path, "/resend") {
+				askedFor[f.address]++
+			}
+			asks = asks || c.Address != ""
+			promised[f.address] = promised[f.address] || c.Acknowledged() && c.Stage == Asked
+		}
+		if asks {
+			askedFor[f.address]++
+		}
+	}
+	for address, yes := range promised {
+		if yes && len(v.mails[address]) == 0 && !v.Crashed && !v.refused() {
+			found = append(found, fmt.Sprintf("%s was promised a mail, and none came", address))
+		}
+	}
+	for address, mails := range v.mails {
+		distinct := map[string]bool{}
+		for _, m := range mails {
+			if m.Code != "" {
+				distinct[m.MessageID] = true
+			}
+		}
+		if n := askedFor[address]; len(distinct) > n {
+			found = append(found, fmt.Sprintf("%s got %d codes, and asked for %d", address, len(distinct), n))
+		}
+	}
+	return found
+}
+
+func (v *view) refused() bool {
+	for _, m := range v.state.Outbox {
+		if m.Status == "refused" || m.Status == "expired" {
+			return true
+		}
+	}
+	return false
+}
+
+// i7: a transaction's visible state never moves backwards.
+func (v *view) i7() (found []string) {
+	for _, f := range v.flows {
+		calls := slices.Clone(f.calls)
+		slices.SortFunc(calls, func(a, b Call) int { return a.Ended().Compare(b.Ended()) })
+		for i, b := range calls {
+			if b.Stage == None && b.Error != "idx.session.expired" {
+				continue
+			}
+			for _, a := range calls[:i] {
+				back := a.Stage > b.Stage && !a.Ended().After(b.At)
+				if back && !(v.Crashed && a.Stage < Proven) && a.Stage != Finished {
+					found = append(found, fmt.Sprintf("transaction %s was at %d and then, in request %d, at %d (%s)", f.id, a.Stage, b.N, b.Stage, b.Error))
+					break
+				}
+			}
+		}
+	}
+	return found
+}
+
+// internal is what nobody outside should read.
+var internal = regexp.MustCompile(`(?i)sqlstate|postgres|sqlite|\bpgx?:|database is|dial (tcp|unix)|connection refused|broken pipe|context deadline|goroutine|runtime error|panic|\.go:\d|/tmp/|no such (table|file)`)
+
+// i10: no 5xx has internal text, and no request hangs past its deadline.
+func (v *view) i10() (found []string) {
+	for _, c := range v.calls {
+		if c.Status >= 500 && internal.MatchString(c.Body) {
+			found = append(found, fmt.Sprintf("request %d, %s: %d says %.200q", c.N, c.Path, c.Status, c.Body))
+		}
+		if v.Deadline > 0 && c.Took > v.Deadline+time.Second {
+			found = append(found, fmt.Sprintf("request %d, %s: %v", c.N, c.Path, c.Took.Round(time.Millisecond)))
+		}
+	}
+	return found
+}
