@@ -75,7 +75,7 @@ type env struct {
 
 var testKeys = sync.OnceValue(func() map[string]Key {
 	m, k := newMemory(), testKeyring()
-	ks := &keys{store: m, inTx: m.inTx, keyring: k, now: func() time.Time { return start }}
+	ks := &keys{turn: newTurn(), store: m, inTx: m.inTx, keyring: k, now: func() time.Time { return start }}
 	for _, server := range []string{DefaultServer, OrgServer} {
 		for _, alg := range []string{algRS256, algES256} {
 			if _, err := ks.signer(context.Background(), server, alg); err != nil {

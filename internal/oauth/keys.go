@@ -60,7 +60,7 @@ type keys struct {
 	now       func() time.Time
 	tokenLife time.Duration // of the longest-lived token
 
-	mu       sync.Mutex // held while loading
+	turn     *turn // to load
 	current  atomic.Pointer[keySet]
 	creating sync.Map // server and algorithm -> *sync.Mutex, held while the first key is made
 }
@@ -222,15 +222,25 @@ func (k *keys) load(ctx context.Context, age time.Duration) (*keySet, error) {
 		d := k.now().Sub(s.at)
 		return 0 <= d && d < age
 	}
+	set := k.current.Load()
+	if young(set) {
+		return set, nil
+	}
+	err := k.turn.take(ctx, func() bool {
+		set = k.current.Load()
+		return young(set)
+	}, func(ctx context.Context) (err error) {
+		set, err = k.reload(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+func (k *keys) reload(ctx context.Context) (*keySet, error) {
 	old := k.current.Load()
-	if young(old) {
-		return old, nil
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if old = k.current.Load(); young(old) {
-		return old, nil
-	}
 	rows, err := k.store.Keys(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("oauth: load keys: %w", err)

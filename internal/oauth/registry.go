@@ -3,7 +3,6 @@ package oauth
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +18,7 @@ type registry struct {
 	load func(context.Context) ([]Client, error)
 	now  func() time.Time
 
-	mu      sync.Mutex // held while loading
+	turn    *turn // to load
 	current atomic.Pointer[clientSet]
 }
 
@@ -63,20 +62,28 @@ func (r *registry) trusts(ctx context.Context, origin string) bool {
 // forget makes the next use read again. A load under way ends first, since it may
 // have missed what has just been written.
 func (r *registry) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.current.Store(nil)
+	r.turn.alone(func() { r.current.Store(nil) })
 }
 
 func (r *registry) read(ctx context.Context) (*clientSet, error) {
-	if set := r.current.Load(); set.fresh(r.now()) {
+	set := r.current.Load()
+	if set.fresh(r.now()) {
 		return set, nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if set := r.current.Load(); set.fresh(r.now()) {
-		return set, nil
+	err := r.turn.take(ctx, func() bool {
+		set = r.current.Load()
+		return set.fresh(r.now())
+	}, func(ctx context.Context) (err error) {
+		set, err = r.reload(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
+	return set, nil
+}
+
+func (r *registry) reload(ctx context.Context) (*clientSet, error) {
 	set := &clientSet{at: r.now(), byID: map[string]*Client{}, origins: map[string]bool{}}
 	all, err := r.load(ctx)
 	if err != nil {

@@ -30,10 +30,10 @@ type revocations struct {
 	now       func() time.Time
 	tokenLife time.Duration // of the longest-lived token
 
-	reading sync.Mutex // held while loading
-	mu      sync.RWMutex
-	void    map[string]Revocation
-	at      time.Time // of the last read
+	turn *turn // to load
+	mu   sync.RWMutex
+	void map[string]Revocation
+	at   time.Time // of the last read
 }
 
 // has reports whether any of ids is void: grants, tokens, sessions.
@@ -83,12 +83,7 @@ func (r *revocations) renew(ctx context.Context) error {
 	if r.young() {
 		return nil
 	}
-	r.reading.Lock()
-	defer r.reading.Unlock()
-	if r.young() { // by whoever had the lock
-		return nil
-	}
-	return r.read(ctx)
+	return r.turn.take(ctx, r.young, r.read)
 }
 
 func (r *revocations) young() bool {
@@ -99,9 +94,7 @@ func (r *revocations) young() bool {
 }
 
 func (r *revocations) refresh(ctx context.Context) error {
-	r.reading.Lock()
-	defer r.reading.Unlock()
-	return r.read(ctx)
+	return r.turn.take(ctx, func() bool { return false }, r.read)
 }
 
 func (r *revocations) read(ctx context.Context) error {

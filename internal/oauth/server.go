@@ -217,8 +217,8 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		publicURL: c.PublicURL, store: store, inTx: inTx, keyring: c.Keyring,
 		interactions: c.Interactions, sessions: c.Sessions, cookie: c.Cookie, origins: c.TrustedOrigins, now: c.Now, log: c.Logger,
-		clients: &registry{load: store.Clients, now: c.Now},
-		keys:    &keys{store: store, inTx: inTx, keyring: c.Keyring, now: c.Now},
+		clients: &registry{turn: newTurn(), load: store.Clients, now: c.Now},
+		keys:    &keys{turn: newTurn(), store: store, inTx: inTx, keyring: c.Keyring, now: c.Now},
 	}
 	var longest time.Duration
 	for _, as := range c.Servers {
@@ -233,7 +233,7 @@ func New(c Config) (*Server, error) {
 		s.issuers = append(s.issuers, iss)
 	}
 	s.keys.tokenLife = longest
-	s.revocations = &revocations{load: store.RevocationsSince, now: c.Now, tokenLife: longest}
+	s.revocations = &revocations{turn: newTurn(), load: store.RevocationsSince, now: c.Now, tokenLife: longest}
 	s.grants = map[string]grantFunc{
 		grantInteractionCode: s.redeemInteractionCode,
 		grantRefreshToken:    s.redeemRefreshToken,
