@@ -41,6 +41,7 @@ func TestREL_R01_KillSQLite(t *testing.T) {
 }
 
 func TestREL_R01_KillPostgres(t *testing.T) {
+	whole(t)
 	s := open(t, plan{database: pgtest.Database(t)})
 	times := sized(20, 1000)
 	l := s.begin(8, sized(2*time.Minute, 90*time.Minute))
