@@ -102,7 +102,7 @@ func TestSEC_S134_TLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(http.HandlerFunc(alive), writeTimeout, n.log)
+	s := newServer(http.HandlerFunc(alive), serveLimits, n.log)
 	s.TLSConfig = c.config()
 	n.serve(s, l)
 	defer s.Close()

@@ -1,0 +1,165 @@
+package edge
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The newest of those who wait is let in first; who has waited for patience is
+// refused, and so is the oldest when there are too many.
+func TestREL_R17_GateQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(2, 2, time.Second, 40*time.Millisecond)
+		ctx := t.Context()
+		for range 2 {
+			if waited, ok := g.enter(ctx); waited || !ok {
+				t.Fatalf("there is room: waited %v, let in %v", waited, ok)
+			}
+		}
+		at := time.Now()
+		var mu sync.Mutex
+		var events []string
+		said := func() []string {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(events)
+		}
+		come := func(name string) {
+			go func() {
+				_, ok := g.enter(ctx)
+				verdict := " refused"
+				if ok {
+					verdict = " let in"
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				events = append(events, name+verdict)
+			}()
+			synctest.Wait()
+		}
+		come("a")
+		time.Sleep(10 * time.Millisecond)
+		come("b")
+		time.Sleep(10 * time.Millisecond)
+		come("c") // one more than may wait: the oldest goes
+		g.leave(at)
+		synctest.Wait()
+		time.Sleep(20 * time.Millisecond) // b has waited for 30 ms
+		if got, want := said(), []string{"a refused", "c let in"}; !slices.Equal(got, want) {
+			t.Fatalf("%q, want %q", got, want)
+		}
+		time.Sleep(10 * time.Millisecond)
+		if got, want := said(), []string{"a refused", "c let in", "b refused"}; !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if limit, inside := g.limits(); limit != 2 || inside != 2 || len(g.waiting) != 0 {
+			t.Errorf("%d of %d inside, %d waiting, want 2 of 2 and none", inside, limit, len(g.waiting))
+		}
+	})
+}
+
+func TestGateLeavesWithItsCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(1, 1, time.Second, time.Minute)
+		g.enter(t.Context())
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			if _, ok := g.enter(ctx); ok {
+				t.Error("let in after its caller had gone")
+			}
+		}()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		g.leave(time.Now())
+		if _, inside := g.limits(); inside != 0 || len(g.waiting) != 0 {
+			t.Errorf("%d inside, %d waiting", inside, len(g.waiting))
+		}
+	})
+}
+
+// The limit falls while even the quickest is held up, rises while somebody finds
+// no room and nobody is held up, and stays within its bounds. A machine that is
+// slow by itself is not taken for one that is overloaded.
+func TestREL_R17_GateLearns(t *testing.T) {
+	const floor, ceiling, target = 8, 64, 50 * time.Millisecond
+	// round is an interval in which n are inside and each takes so long.
+	round := func(g *gate, n int, took time.Duration) int {
+		for range n {
+			g.mu.Lock()
+			g.full = g.full || g.inside >= g.limit
+			g.admit()
+			g.mu.Unlock()
+		}
+		at := time.Now()
+		time.Sleep(max(took, interval))
+		for range n {
+			g.leave(at.Add(max(0, interval-took)))
+		}
+		limit, _ := g.limits()
+		return limit
+	}
+	for name, c := range map[string]struct {
+		rounds int
+		n      func(limit int) int
+		took   func(inside int) time.Duration
+		want   int
+	}{
+		"held up": {
+			20, func(limit int) int { return limit }, func(n int) time.Duration { return time.Duration(n) * 10 * time.Millisecond }, floor + 1,
+		},
+		"quick, and more would come": {
+			20, func(limit int) int { return limit + 1 }, func(int) time.Duration { return time.Millisecond }, ceiling,
+		},
+		"slow by itself, a few inside": {
+			20, func(int) int { return floor }, func(int) time.Duration { return 90 * time.Millisecond }, ceiling,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate(floor, ceiling, target, time.Second)
+				limit := ceiling
+				for range c.rounds {
+					n := c.n(limit)
+					limit = round(g, n, c.took(n))
+					if limit < floor || limit > ceiling {
+						t.Fatalf("the limit is %d", limit)
+					}
+				}
+				if c.want == ceiling && limit != ceiling || c.want != ceiling && limit > c.want {
+					t.Errorf("the limit ends at %d, want %d", limit, c.want)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(floor, ceiling, target, time.Second)
+		g.limit = floor
+		for i := range 30 {
+			limit := round(g, g.limit+1, time.Millisecond)
+			if limit == ceiling {
+				return
+			}
+			if i == 29 {
+				t.Errorf("after three seconds without a delay the limit is %d, want %d", limit, ceiling)
+			}
+		}
+	})
+}
+
+func TestGateAllocatesNothing(t *testing.T) {
+	g := newGate(1, 1, time.Second, time.Second)
+	if n := testing.AllocsPerRun(1000, func() {
+		if _, ok := g.enter(t.Context()); !ok {
+			t.Error("refused while there is room")
+		}
+		g.leave(time.Now())
+	}); n != 0 {
+		t.Errorf("%v allocations a request", n)
+	}
+}
