@@ -121,6 +121,7 @@ var rules = []rule{
 
 	{packages: "internal/app", why: "the one place that knows concrete types"},
 
+	{packages: "internal/load", std: true, may: none, why: "a generator of work knows nothing of it"},
 	{packages: "internal/attacks", why: "tests of the whole"},
 	{packages: "internal/browser", why: "tests of the whole"},
 	{packages: "internal/faults", why: "tests of the whole"},
@@ -144,6 +145,7 @@ var importers = map[string][]string{
 	"internal/attacks":         none,
 	"internal/browser":         none,
 	"internal/faults":          none,
+	"internal/load":            none,
 }
 
 type listed struct {

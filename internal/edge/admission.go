@@ -97,6 +97,14 @@ func (a *Admission) Limits(c Class) (limit, inside int) {
 	return a.gates[c].limits()
 }
 
+// Floor is how many of a class may always be inside.
+func (a *Admission) Floor(c Class) int {
+	if a.gates[c] == nil {
+		return 0
+	}
+	return a.gates[c].floor
+}
+
 // Always is of one class whatever the request.
 func Always(c Class) func(*http.Request, []byte) Class {
 	return func(*http.Request, []byte) Class { return c }
