@@ -13,56 +13,60 @@ import (
 )
 
 // A Class is a kind of request, by what becomes of it when there are more than
-// can be answered (REL R-18). Each class has a bound of its own, so that a flood
-// of one does not stop another, and the lower one gives way first.
+// can be answered (REL R-18). The lower one gives way first.
 type Class int
 
 // The classes, the one that is kept longest first.
 const (
 	Memory Class = iota // answered from memory: keys, discovery. Never refused
 	Finish              // tokens and what apps ask with them, the end of a flow
-	Answer              // answers within a flow, and to one's own account
+	Answer              // answers to a challenge, and what is asked of one's own account
+	Step                // the steps of a flow up to its challenge
 	Start               // begins a flow
 	List                // what operators list
 )
 
 // Classes are the names of all classes, as metrics have them.
-var Classes = [...]string{"memory", "finish", "answer", "start", "list"}
+var Classes = [...]string{"memory", "finish", "answer", "step", "start", "list"}
 
 func (c Class) String() string { return Classes[c] }
 
-// A rule is what holds for a class. The bounds are for each processor. What
-// hashes passwords is of Answer or Start, and never more than five for each
-// processor (SEC S-47): their floors leave room beside those (REL R-19).
+const classes = len(Classes)
+
+// A rule is what holds for a class.
 type rule struct {
-	deadline       time.Duration // from the arrival of the headers to the answer
-	floor, ceiling int
-	target         time.Duration
-	retry          time.Duration // after which a refused one may come again
+	deadline time.Duration // from the arrival of the headers to the answer
+	retry    time.Duration // after which a refused one may come again
+	mark     mark          // always and never are for each processor
 }
 
-var rules = [...]rule{
+var rules = [classes]rule{
 	Memory: {deadline: 5 * time.Second},
-	Finish: {10 * time.Second, 16, 64, 100 * time.Millisecond, time.Second},
-	Answer: {10 * time.Second, 8, 64, 50 * time.Millisecond, time.Second},
-	Start:  {8 * time.Second, 8, 32, 25 * time.Millisecond, 2 * time.Second},
-	List:   {10 * time.Second, 1, 2, 25 * time.Millisecond, 5 * time.Second},
+	Finish: {10 * time.Second, time.Second, mark{quarters: 16, always: 2}},
+	Answer: {10 * time.Second, time.Second, mark{quarters: 8, always: 2}},
+	Step:   {10 * time.Second, time.Second, mark{quarters: 6, always: 1}},
+	Start:  {8 * time.Second, 2 * time.Second, mark{quarters: 4, always: 1}},
+	List:   {10 * time.Second, 5 * time.Second, mark{quarters: 2, always: 0, never: 2}},
 }
+
+// How many are let in for each processor, Start by Start. What hashes passwords
+// is never more than five for each (SEC S-47): that leaves room for the beginning
+// of other flows (REL R-19).
+const (
+	leastInside = 8
+	mostInside  = 32
+)
 
 // Longest is the longest deadline of any class. A server's write timeout must
 // leave time to answer after it.
 const Longest = 10 * time.Second
 
-// patience is how long a request waits to be let in: a refusal is to be out
-// within 50 ms (REL R-17).
-const patience = 40 * time.Millisecond
-
 // An Admission lets requests in, as many as the process can answer in time, and
 // gives each a deadline. It is safe for concurrent use. A nil Admission lets
 // everything in, without a deadline.
 type Admission struct {
-	gates   [len(rules)]*gate // nil for Memory
-	refusal [len(rules)]error
+	gate    *gate
+	refusal [classes]error
 	observe func(c Class, waited time.Duration, admitted bool)
 }
 
@@ -77,86 +81,74 @@ func newAdmission(processors int, observe func(Class, time.Duration, bool)) *Adm
 		observe = func(Class, time.Duration, bool) {}
 	}
 	a := &Admission{observe: observe}
+	var marks [classes]mark
 	for c, r := range rules {
-		if r.ceiling == 0 {
-			continue
-		}
-		a.gates[c] = newGate(r.floor*processors, r.ceiling*processors, r.target, patience)
+		marks[c] = r.mark
+		marks[c].always *= processors
+		marks[c].never *= processors
 		a.refusal[c] = &problem.Error{
 			Kind: problem.Unavailable, Code: "E0000010", Detail: "Server is unable to respond at the moment.", RetryAfter: r.retry,
 		}
 	}
+	a.gate = newGate(leastInside*processors, mostInside*processors, marks)
 	return a
 }
 
-// Limits tells how many of a class may be inside, and how many are.
-func (a *Admission) Limits(c Class) (limit, inside int) {
-	if a.gates[c] == nil {
-		return 0, 0
-	}
-	return a.gates[c].limits()
-}
+// Limits tells how many may be inside when one of a class is let in, and how many
+// of the class are.
+func (a *Admission) Limits(c Class) (limit, inside int) { return a.gate.limits(c) }
 
-// Floor is how many of a class may always be inside.
-func (a *Admission) Floor(c Class) int {
-	if a.gates[c] == nil {
-		return 0
-	}
-	return a.gates[c].floor
-}
+// Floor is what limit never falls below.
+func (a *Admission) Floor(c Class) int { return a.gate.reach(c, a.gate.floor) }
 
 // Always is of one class whatever the request.
-func Always(c Class) func(*http.Request, []byte) Class {
-	return func(*http.Request, []byte) Class { return c }
+func Always(c Class) func(*http.Request) Class {
+	return func(*http.Request) Class { return c }
 }
 
-// Handler lets requests in to next by their class, of which classify is told the
-// request and the body. One that is not let in is answered by refuse, in the
+// Handler lets requests in to next by their class. One that is not let in is answered by refuse, in the
 // words of the door, with a *problem.Error of kind Unavailable.
 //
 // The body is read before: a slow client waits outside (REL R-20). Of one that
 // is larger than MaxBody next sees as much as tells it so.
-func (a *Admission) Handler(classify func(r *http.Request, body []byte) Class, refuse func(http.ResponseWriter, *http.Request, error), next http.Handler) http.Handler {
+func (a *Admission) Handler(class func(*http.Request) Class, refuse func(http.ResponseWriter, *http.Request, error), next http.Handler) http.Handler {
 	if a == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		arrived := time.Now()
+		c := class(r)
 		var read *body
-		var bytes []byte
 		if r.Body != nil && r.Body != http.NoBody {
 			read = bodies.Get().(*body)
 			defer read.giveBack()
 			read.fill(r.Body)
-			bytes = read.bytes
 		}
-		class := classify(r, bytes)
-		ctx, cancel := context.WithDeadline(r.Context(), arrived.Add(rules[class].deadline))
+		ctx, cancel := context.WithDeadline(r.Context(), arrived.Add(rules[c].deadline))
 		defer cancel()
 		r = r.WithContext(ctx)
 		if read != nil {
 			r.Body = read
 		}
-		if !a.enter(ctx, class) {
-			refuse(w, r, a.refusal[class])
+		if !a.enter(ctx, c) {
+			refuse(w, r, a.refusal[c])
 			return
 		}
-		if g := a.gates[class]; g != nil {
+		if c != Memory {
 			at := time.Now()
-			defer func() { g.leave(at) }()
+			defer func() { a.gate.leave(c, at) }()
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
 func (a *Admission) enter(ctx context.Context, c Class) bool {
-	g := a.gates[c]
-	if g == nil {
+	if c == Memory {
 		a.observe(c, 0, true)
 		return true
 	}
 	start := time.Now()
-	waited, ok := g.enter(ctx)
+	waited, ok := a.gate.enter(ctx, c)
 	var d time.Duration
 	if waited {
 		d = time.Since(start)

@@ -101,7 +101,7 @@ func (y *tally) one(h http.Handler) {
 // is still done, and the rest is refused within 50 ms; when the load is gone
 // nobody is refused any more. Time is the bubble's: nothing here is measured.
 func TestREL_R17_NoCollapse(t *testing.T) {
-	for _, class := range []Class{Finish, Answer, Start, List} {
+	for _, class := range []Class{Finish, Answer, Step, Start, List} {
 		t.Run(class.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine(5 * time.Millisecond)
@@ -169,7 +169,7 @@ func TestREL_R18_MemoryIsNeverRefused(t *testing.T) {
 		a := newAdmission(processors, nil)
 		release := make(chan struct{})
 		var wait sync.WaitGroup
-		for _, class := range []Class{Memory, Finish, Answer, Start, List} {
+		for _, class := range []Class{Memory, Finish, Answer, Step, Start, List} {
 			h := a.Handler(Always(class), refuse, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 			for range 200 {
 				wait.Go(func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)) })
@@ -281,11 +281,7 @@ func TestREL_R20_SlowBodyHoldsNoRoom(t *testing.T) {
 // memory before.
 func TestAdmissionBody(t *testing.T) {
 	a := newAdmission(1, nil)
-	var class []byte
-	h := a.Handler(func(_ *http.Request, body []byte) Class {
-		class = bytes.Clone(body)
-		return Answer
-	}, refuse, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := a.Handler(Always(Answer), refuse, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 		if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
 			w.WriteHeader(http.StatusRequestEntityTooLarge)
@@ -302,8 +298,8 @@ func TestAdmissionBody(t *testing.T) {
 			if w.Code != http.StatusRequestEntityTooLarge {
 				t.Errorf("%d bytes: %d, want 413", n, w.Code)
 			}
-		case !bytes.Equal(w.Body.Bytes(), sent) || !bytes.Equal(class, sent):
-			t.Errorf("%d bytes: %d came through, %d were shown to classify", n, w.Body.Len(), len(class))
+		case !bytes.Equal(w.Body.Bytes(), sent):
+			t.Errorf("%d bytes: %d came through", n, w.Body.Len())
 		}
 	}
 }
@@ -333,16 +329,6 @@ func TestAdmissionObserves(t *testing.T) {
 	})
 }
 
-func BenchmarkGate(b *testing.B) {
-	g := newGate(64, 64, time.Second, time.Second)
-	ctx := b.Context()
-	b.ReportAllocs()
-	for b.Loop() {
-		g.enter(ctx)
-		g.leave(time.Now())
-	}
-}
-
 // BenchmarkAdmission is what it costs with the deadline and the body, beside next alone.
 func BenchmarkAdmission(b *testing.B) {
 	next := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
@@ -360,5 +346,68 @@ func BenchmarkAdmission(b *testing.B) {
 				h.ServeHTTP(w, r)
 			}
 		})
+	}
+}
+
+// A step of a journey is of a class, and costs a machine so much.
+type step struct {
+	class Class
+	work  time.Duration
+}
+
+// journeys offers whole journeys at times the machine's capacity for d, each given
+// up at the first refusal, and returns how many ended within useful of each step.
+func journeys(steps []step, times float64, d time.Duration) (done, can float64) {
+	m := newMachine(0)
+	a := newAdmission(processors, nil)
+	var total time.Duration
+	var doors []http.Handler
+	for _, s := range steps {
+		total += s.work
+		doors = append(doors, a.Handler(Always(s.class), refuse, &machine{m.processors, s.work}))
+	}
+	capacity := processors / total.Seconds()
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	every := time.Duration(float64(time.Second) / (times * capacity))
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(every) {
+		wait.Go(func() {
+			for _, h := range doors {
+				start, w := time.Now(), httptest.NewRecorder()
+				h.ServeHTTP(w, httptest.NewRequest("POST", "/", nil))
+				if w.Code != http.StatusOK || time.Since(start) > useful {
+					return
+				}
+			}
+			mu.Lock()
+			done++
+			mu.Unlock()
+		})
+	}
+	wait.Wait()
+	return done, capacity * d.Seconds()
+}
+
+// Whoever was let in to begin gets to the end: at five times what the machine can
+// do, four fifths of the whole journeys that it can do are done. Work given up
+// half-way would be lost.
+func TestREL_R17_WholeJourneys(t *testing.T) {
+	const ms = time.Millisecond
+	for name, steps := range map[string][]step{
+		"sign-up":             {{Start, ms / 4}, {Answer, ms}, {Step, ms}, {Step, ms}, {Answer, ms}, {Finish, ms}, {Finish, 3 * ms}},
+		"dear from the start": {{Start, 3 * ms}, {Step, ms}, {Answer, ms}, {Finish, 3 * ms}},
+		"many answers":        {{Start, ms}, {Step, ms}, {Answer, ms}, {Answer, ms}, {Answer, ms}, {Answer, ms}, {Answer, ms}, {Finish, ms}},
+	} {
+		for _, times := range []float64{0.5, 1, 2, 5} {
+			t.Run(fmt.Sprintf("%s at %v", name, times), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					done, can := journeys(steps, times, 3*time.Second)
+					t.Logf("%.0f done of %.0f that can be", done, can)
+					if least := 0.8 * min(times, 1) * can; done < least {
+						t.Errorf("%.0f journeys were done, want %.0f at least", done, least)
+					}
+				})
+			})
+		}
 	}
 }

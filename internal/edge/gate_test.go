@@ -9,14 +9,21 @@ import (
 	"time"
 )
 
+// only has room for so many of Start, and for nothing else.
+func only(limit int) *gate {
+	var marks [classes]mark
+	marks[Start] = mark{quarters: 4}
+	return newGate(limit, limit, marks)
+}
+
 // The newest of those who wait is let in first; who has waited for patience is
 // refused, and so is the oldest when there are too many.
 func TestREL_R17_GateQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(2, 2, time.Second, 40*time.Millisecond)
+		g := only(2)
 		ctx := t.Context()
 		for range 2 {
-			if waited, ok := g.enter(ctx); waited || !ok {
+			if waited, ok := g.enter(ctx, Start); waited || !ok {
 				t.Fatalf("there is room: waited %v, let in %v", waited, ok)
 			}
 		}
@@ -31,7 +38,7 @@ func TestREL_R17_GateQueue(t *testing.T) {
 		}
 		come := func(name string) {
 			go func() {
-				_, ok := g.enter(ctx)
+				_, ok := g.enter(ctx, Start)
 				verdict := " refused"
 				if ok {
 					verdict = " let in"
@@ -47,7 +54,7 @@ func TestREL_R17_GateQueue(t *testing.T) {
 		come("b")
 		time.Sleep(10 * time.Millisecond)
 		come("c") // one more than may wait: the oldest goes
-		g.leave(at)
+		g.leave(Start, at)
 		synctest.Wait()
 		time.Sleep(20 * time.Millisecond) // b has waited for 30 ms
 		if got, want := said(), []string{"a refused", "c let in"}; !slices.Equal(got, want) {
@@ -57,28 +64,28 @@ func TestREL_R17_GateQueue(t *testing.T) {
 		if got, want := said(), []string{"a refused", "c let in", "b refused"}; !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
-		if limit, inside := g.limits(); limit != 2 || inside != 2 || len(g.waiting) != 0 {
-			t.Errorf("%d of %d inside, %d waiting, want 2 of 2 and none", inside, limit, len(g.waiting))
+		if limit, inside := g.limits(Start); limit != 2 || inside != 2 || len(g.waiting[Start]) != 0 {
+			t.Errorf("%d of %d inside, %d waiting, want 2 of 2 and none", inside, limit, len(g.waiting[Start]))
 		}
 	})
 }
 
 func TestGateLeavesWithItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(1, 1, time.Second, time.Minute)
-		g.enter(t.Context())
+		g := only(1)
+		g.enter(t.Context(), Start)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			if _, ok := g.enter(ctx); ok {
+			if _, ok := g.enter(ctx, Start); ok {
 				t.Error("let in after its caller had gone")
 			}
 		}()
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
-		g.leave(time.Now())
-		if _, inside := g.limits(); inside != 0 || len(g.waiting) != 0 {
-			t.Errorf("%d inside, %d waiting", inside, len(g.waiting))
+		g.leave(Start, time.Now())
+		if _, inside := g.limits(Start); inside != 0 || len(g.waiting[Start]) != 0 {
+			t.Errorf("%d inside, %d waiting", inside, len(g.waiting[Start]))
 		}
 	})
 }
@@ -87,21 +94,23 @@ func TestGateLeavesWithItsCaller(t *testing.T) {
 // no room and nobody is held up, and stays within its bounds. A machine that is
 // slow by itself is not taken for one that is overloaded.
 func TestREL_R17_GateLearns(t *testing.T) {
-	const floor, ceiling, target = 8, 64, 50 * time.Millisecond
+	const floor, ceiling = 8, 64
+	var marks [classes]mark
+	marks[Start] = mark{quarters: 4}
 	// round is an interval in which n are inside and each takes so long.
 	round := func(g *gate, n int, took time.Duration) int {
 		for range n {
 			g.mu.Lock()
 			g.full = g.full || g.inside >= g.limit
-			g.admit()
+			g.admit(Start)
 			g.mu.Unlock()
 		}
 		at := time.Now()
 		time.Sleep(max(took, interval))
 		for range n {
-			g.leave(at.Add(max(0, interval-took)))
+			g.leave(Start, at.Add(max(0, interval-took)))
 		}
-		limit, _ := g.limits()
+		limit, _ := g.limits(Start)
 		return limit
 	}
 	for name, c := range map[string]struct {
@@ -122,7 +131,7 @@ func TestREL_R17_GateLearns(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				g := newGate(floor, ceiling, target, time.Second)
+				g := newGate(floor, ceiling, marks)
 				limit := ceiling
 				for range c.rounds {
 					n := c.n(limit)
@@ -138,7 +147,7 @@ func TestREL_R17_GateLearns(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(floor, ceiling, target, time.Second)
+		g := newGate(floor, ceiling, marks)
 		g.limit = floor
 		for i := range 30 {
 			limit := round(g, g.limit+1, time.Millisecond)
@@ -153,13 +162,74 @@ func TestREL_R17_GateLearns(t *testing.T) {
 }
 
 func TestGateAllocatesNothing(t *testing.T) {
-	g := newGate(1, 1, time.Second, time.Second)
+	g := only(1)
 	if n := testing.AllocsPerRun(1000, func() {
-		if _, ok := g.enter(t.Context()); !ok {
+		if _, ok := g.enter(t.Context(), Start); !ok {
 			t.Error("refused while there is room")
 		}
-		g.leave(time.Now())
+		g.leave(Start, time.Now())
 	}); n != 0 {
 		t.Errorf("%v allocations a request", n)
+	}
+}
+
+// Each class is let in up to its own mark, and when somebody leaves the highest
+// class that waits goes first.
+func TestREL_R18_GateMarks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var marks [classes]mark
+		marks[Finish] = mark{quarters: 8}
+		marks[Start] = mark{quarters: 4, always: 1}
+		marks[List] = mark{quarters: 8, never: 1}
+		g := newGate(4, 4, marks)
+		ctx := t.Context()
+		for _, c := range []Class{List, Finish, Finish, Finish} {
+			g.enter(ctx, c)
+		}
+		enter := func(c Class) (ok bool) { _, ok = g.enter(ctx, c); return ok }
+		if !enter(Start) {
+			t.Error("a class that has its one always is refused it")
+		}
+		if enter(Start) || enter(List) {
+			t.Error("let in above its mark")
+		}
+		if !enter(Finish) {
+			t.Error("a class is refused below its mark")
+		}
+		for range 2 {
+			g.enter(ctx, Finish) // 8 inside
+		}
+		var mu sync.Mutex
+		var order []Class
+		for _, c := range []Class{Start, Finish, Start, Finish} {
+			go func() {
+				if enter(c) {
+					mu.Lock()
+					defer mu.Unlock()
+					order = append(order, c)
+				}
+			}()
+			synctest.Wait()
+		}
+		for range 2 {
+			g.leave(Finish, time.Now())
+			synctest.Wait()
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if !slices.Equal(order, []Class{Finish, Finish}) {
+			t.Errorf("%v were let in, want the two of the highest class", order)
+		}
+		time.Sleep(time.Second) // the rest gives up
+	})
+}
+
+func BenchmarkGate(b *testing.B) {
+	g := only(64)
+	ctx := b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		g.enter(ctx, Start)
+		g.leave(Start, time.Now())
 	}
 }

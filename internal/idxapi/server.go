@@ -3,7 +3,6 @@
 package idxapi
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -71,7 +70,7 @@ func New(c Config) *Server {
 	if s.brand == nil {
 		s.brand = func() string { return "" }
 	}
-	s.acts = c.Admission.Handler(classify, s.fail, http.HandlerFunc(s.act))
+	s.acts = c.Admission.Handler(class, s.fail, http.HandlerFunc(s.act))
 	s.mux.HandleFunc("/idp/idx/{action...}", s.action)
 	page := func(h http.HandlerFunc) http.Handler {
 		return c.Admission.Handler(edge.Always(edge.Answer), s.failPage, h)
@@ -85,19 +84,15 @@ func New(c Config) *Server {
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// classify tells what an action is worth when there are too many: whoever is near
-// the end goes before those who begin (REL R-18). Introspection is the first step
-// of a flow or, as some clients have it, part of each.
-func classify(r *http.Request, body []byte) edge.Class {
+// class is what an action is worth when there are too many: whoever is near the
+// end goes before those who begin (REL R-18). Some clients introspect before each
+// step, so it is worth as much as the dearest of those but the last.
+func class(r *http.Request) edge.Class {
 	switch r.PathValue("action") {
 	case "skip":
 		return edge.Finish
-	case "identify", "enroll", "enroll/new", "recover", "unlock-account":
-		return edge.Start
-	case "introspect":
-		if bytes.Contains(body, []byte(`"interactionHandle"`)) {
-			return edge.Start
-		}
+	case "identify", "identify/select", "enroll", "enroll/new", "recover", "unlock-account":
+		return edge.Step
 	}
 	return edge.Answer
 }
