@@ -246,7 +246,7 @@ func long(t *testing.T) {
 }
 
 // one runs a whole sign-up, given up at the first refusal.
-func (e *engine) one(prefix string) func(context.Context, int) load.Outcome {
+func (e *engine) one(t *testing.T, prefix string) func(context.Context, int) load.Outcome {
 	return func(ctx context.Context, n int) load.Outcome {
 		r := httptest.NewRequestWithContext(ctx, "POST", "/oauth2/default/v1/interact", strings.NewReader(e.interact().Encode()))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -255,7 +255,7 @@ func (e *engine) one(prefix string) func(context.Context, int) load.Outcome {
 			Handle string `json:"interaction_handle"`
 		}
 		if status != http.StatusOK || json.Unmarshal(doc, &started) != nil {
-			return outcome(status, after)
+			return outcome(t, "interact", status, after, doc)
 		}
 		address, h := fmt.Sprintf("%s%d@example.com", prefix, n), ""
 		for _, step := range [][2]string{
@@ -267,27 +267,38 @@ func (e *engine) one(prefix string) func(context.Context, int) load.Outcome {
 				step[1] = fmt.Sprintf(step[1], h)
 			}
 			if status, after, doc = e.post(step[0], step[1]); status != http.StatusOK {
-				return outcome(status, after)
+				return outcome(t, step[0], status, after, doc)
 			}
 			h = string(stateHandle.FindSubmatch(doc)[1])
 		}
 		code, err := e.code(ctx, address)
 		if err != nil {
-			return load.Failed
+			return failed(t, fmt.Errorf("the mail: %w", err))
 		}
 		switch refused, err := e.finish(waiting{h, code}); {
 		case err == nil:
 			return load.Answered
 		case refused:
 			return load.Refused
+		default:
+			return failed(t, err)
 		}
-		return load.Failed
 	}
 }
 
-func outcome(status, retryAfter int) load.Outcome {
+func outcome(t *testing.T, step string, status, retryAfter int, doc []byte) load.Outcome {
 	if status == http.StatusServiceUnavailable && retryAfter > 0 {
 		return load.Refused
+	}
+	return failed(t, fmt.Errorf("%s: %d %s", step, status, doc))
+}
+
+// failures keeps a flood of the same out of the test's log.
+var failures atomic.Int64
+
+func failed(t *testing.T, err error) load.Outcome {
+	if failures.Add(1) <= 10 {
+		t.Error(err)
 	}
 	return load.Failed
 }
@@ -301,7 +312,7 @@ func (e *engine) capacity(t *testing.T, name string, people int, d time.Duration
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	for p := range people {
-		one := e.one(fmt.Sprintf("%s-%d-", name, p))
+		one := e.one(t, fmt.Sprintf("%s-%d-", name, p))
 		all.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
 				if one(context.WithoutCancel(ctx), n) == load.Answered {
@@ -333,7 +344,7 @@ func TestREL_R17_Long(t *testing.T) {
 	best, quiet := 0.0, true
 	for i, times := range []float64{0.5, 1, 2, 5, 0.5} {
 		cpu := e.metric(t, "process_cpu_seconds_total")
-		r := load.Offer(t.Context(), times*capacity, each, e.one(fmt.Sprintf("r%d-", i)))
+		r := load.Offer(t.Context(), times*capacity, each, e.one(t, fmt.Sprintf("r%d-", i)))
 		cpu = e.metric(t, "process_cpu_seconds_total") - cpu
 		reports[times], perCPU[times] = r, float64(r.Count(load.Answered))/cpu
 		best = max(best, perCPU[times])
@@ -382,7 +393,7 @@ func TestREL_R18_Long(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	starts := make(chan *load.Report)
-	go func() { starts <- load.Offer(ctx, 5*capacity, time.Hour, e.one("flood")) }()
+	go func() { starts <- load.Offer(ctx, 5*capacity, time.Hour, e.one(t, "flood")) }()
 	finishes := load.Offer(t.Context(), people/each.Seconds(), each, func(_ context.Context, n int) load.Outcome {
 		switch refused, err := e.finish(all[n]); {
 		case err == nil:
