@@ -1,7 +1,9 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -9,9 +11,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stile-id/stile/internal/authenticator/password"
 	"github.com/stile-id/stile/internal/edge"
+	"github.com/stile-id/stile/internal/store"
 )
 
 // fill takes all the room that a class has, until the test ends.
@@ -109,6 +113,7 @@ func TestREL_R17_R18_Refusals(t *testing.T) {
 			}
 			for _, d := range doors {
 				r := httptest.NewRequest(d.method, d.path, strings.NewReader(d.body))
+				r.Host = "localhost"
 				r.Header.Set("Content-Type", d.media)
 				r.Header.Set("Accept", d.accept)
 				h := a.AdminHandler()
@@ -174,5 +179,34 @@ func TestREL_I10_TimeToAnswer(t *testing.T) {
 	}
 	if serveLimits.read > edge.Longest {
 		t.Errorf("a body may take %v, all of a request %v", serveLimits.read, edge.Longest)
+	}
+}
+
+// A slowStore takes as long as is waited for it, and then does not answer.
+type slowStore struct {
+	store.Store
+	wait  func()
+	asked int
+}
+
+func (s *slowStore) Setting(context.Context, string) ([]byte, error) {
+	s.asked++
+	s.wait()
+	return nil, errors.New("no answer")
+}
+
+// What the database did not answer to one probe it is not asked by those that
+// waited meanwhile: they would wait one after the other.
+func TestREL_R12_I10_ProbesDoNotQueue(t *testing.T) {
+	now := time.Now()
+	s := &slowStore{wait: func() { now = now.Add(readyPatience) }}
+	a := &App{Store: s, now: func() time.Time { return now }}
+	for range 20 {
+		if a.Ready(t.Context()) == nil {
+			t.Error("ready without a database")
+		}
+	}
+	if s.asked != 1 {
+		t.Errorf("the database was asked %d times, want once", s.asked)
 	}
 }

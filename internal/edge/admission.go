@@ -42,11 +42,11 @@ type rule struct {
 
 var rules = [classes]rule{
 	Memory: {deadline: 5 * time.Second},
-	Finish: {10 * time.Second, time.Second, mark{quarters: 16, always: 2}},
-	Answer: {10 * time.Second, time.Second, mark{quarters: 8, always: 2}},
+	Finish: {10 * time.Second, time.Second, mark{quarters: 20, always: 8}},
+	Answer: {10 * time.Second, time.Second, mark{quarters: 12, always: 8}},
 	Step:   {10 * time.Second, time.Second, mark{quarters: 6, always: 1}},
 	Start:  {8 * time.Second, 2 * time.Second, mark{quarters: 4, always: 1}},
-	List:   {10 * time.Second, 5 * time.Second, mark{quarters: 2, always: 0, never: 2}},
+	List:   {10 * time.Second, 5 * time.Second, mark{quarters: 2, never: 2}},
 }
 
 // How many are let in for each processor, Start by Start. What hashes passwords
