@@ -392,6 +392,9 @@ func journeys(steps []step, times float64, d time.Duration) (done, can float64) 
 // do, four fifths of the whole journeys that it can do are done. Work given up
 // half-way would be lost.
 func TestREL_R17_WholeJourneys(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out with -short") // it only computes; the run without the race detector has it
+	}
 	const ms = time.Millisecond
 	for name, steps := range map[string][]step{
 		"sign-up":             {{Start, ms / 4}, {Answer, ms}, {Step, ms}, {Step, ms}, {Answer, ms}, {Finish, ms}, {Finish, 3 * ms}},
