@@ -64,7 +64,7 @@ func serving(t *testing.T, a *App, l limits, trusted ...netip.Prefix) string {
 		settings: &config.Settings{TrustedProxies: trusted}, limits: l, log: slog.New(slog.DiscardHandler),
 		failed: make(chan error, 1), app: a,
 	}
-	s := n.server(a.Handler())
+	s := newServer(a.Handler(), l, n.log)
 	n.serve(s, n.door(smallBuffers{listener}))
 	t.Cleanup(func() { _ = s.Close() })
 	return listener.Addr().String()
