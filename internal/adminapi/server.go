@@ -28,6 +28,7 @@ const (
 type Config struct {
 	Admin     *admin.Service
 	PublicURL string
+	Admission *edge.Admission // lets lists in; nil: all of them
 	Logger    *slog.Logger
 }
 
@@ -44,6 +45,9 @@ func New(c Config) http.Handler {
 	}
 	s := &server{admin: c.Admin, base: c.PublicURL + "/api/v1", log: c.Logger}
 	mux := http.NewServeMux()
+	list := func(h http.Handler) http.HandlerFunc {
+		return c.Admission.Handler(edge.Always(edge.List), s.fail, h).ServeHTTP
+	}
 	for _, routes := range []map[string]endpoint{s.users(), s.groups(), s.apps(), s.org()} {
 		paths := map[string]edge.Methods{}
 		for pattern, e := range routes {
@@ -52,6 +56,10 @@ func New(c Config) http.Handler {
 				paths[path] = edge.Methods{}
 			}
 			paths[path][method] = s.serve(e)
+			switch pattern { // what grows with the number of people (REL R-18)
+			case "GET /users", "GET /groups", "GET /groups/{group}/users", "GET /apps":
+				paths[path][method] = list(paths[path][method])
+			}
 		}
 		for path, m := range paths {
 			mux.Handle("/api/v1"+path, m)
@@ -97,6 +105,7 @@ func sameOrigin(next http.Handler) http.Handler {
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var invalid *admin.Invalid
 	var p *problem.Error
+	err = edge.InTime(r, err)
 	switch {
 	case errors.As(err, &invalid):
 		field, _, _ := strings.Cut(invalid.Causes[0], ":")
@@ -132,7 +141,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		answer = edge.APIError{Status: http.StatusInternalServerError, Code: "E0000009", Summary: "Internal Server Error"}
 	}
 	if answer.Status == http.StatusServiceUnavailable {
-		edge.SetRetryAfter(w, time.Second)
+		edge.SetRetryAfter(w, max(p.RetryAfter, time.Second))
 	}
 	answer.Write(w, r)
 }

@@ -69,6 +69,9 @@ type Config struct {
 
 	// Traces is where spans go, OTLP over HTTP such as http://localhost:4318; empty: nowhere.
 	Traces string
+	// Bounded lets in only as many requests as can be answered in time, and gives
+	// each a deadline (docs/operations.md).
+	Bounded bool
 
 	// SealEvery is how often the audit log is sealed; default audit.SealEvery.
 	SealEvery time.Duration
@@ -107,6 +110,7 @@ type App struct {
 	relays   *mail.Relays // nil without
 	metrics  *metrics.Metrics
 	tracing  *tracing
+	bounds   bounds
 	state    readiness
 }
 
@@ -161,6 +165,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	db = voiding{db, func(rows ...oauth.Revocation) { a.OAuth.Revoked(rows...) }}
 	a.Store = db
 	a.metrics = a.newMetrics()
+	a.bounds = a.newBounds(c.Bounded)
 	a.sealer = audit.NewSealer(audit.SealerConfig{Store: auditStore{db}, Keys: keys, Now: c.Now, Logger: c.Logger})
 
 	post, err := a.post(c)
@@ -180,7 +185,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	words, err := password.New(password.Config{Now: c.Now})
+	words, err := password.New(password.Config{Pool: a.bounds.hashing, Now: c.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +213,8 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 			return plain.InTx(ctx, store.Durable, func(tx store.Tx) error { return fn(tx) })
 		},
 		TrustedOrigins: func() []string { return a.policies.Current().TrustedOrigins },
-		Servers:        c.Servers, Now: c.Now, Logger: c.Logger,
+		Signing:        a.bounds.signing, Admission: a.bounds.admission,
+		Servers: c.Servers, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
 		return nil, err
@@ -238,10 +244,11 @@ func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cook
 	idx := idxapi.New(idxapi.Config{
 		Engine: a.Engine, PublicURL: c.PublicURL, TokenURL: a.OAuth.TokenURL, LinkTransaction: linkTransaction, Agent: mail.ParseUserAgent,
 		Tickets: a.admin.Landing, Brand: func() string { return a.policies.Current().Brand.Name },
-		Cookie: cookie, Logger: c.Logger,
+		Cookie: cookie, Admission: a.bounds.admission, Logger: c.Logger,
 	})
 	own := myaccount.New(myaccount.Config{
-		Accounts: a.Account, Tokens: accountTokens{a.OAuth}, PublicURL: c.PublicURL, LinkTicket: linkTransaction, Logger: c.Logger,
+		Accounts: a.Account, Tokens: accountTokens{a.OAuth}, PublicURL: c.PublicURL, LinkTicket: linkTransaction,
+		Admission: a.bounds.admission, Logger: c.Logger,
 	})
 	cors := edge.CORS{
 		Trusts:  a.OAuth.TrustsOrigin,

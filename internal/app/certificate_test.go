@@ -93,7 +93,7 @@ func firstOf(a, _ string) string { return a }
 func TestSEC_S134_TLS(t *testing.T) {
 	cert, key := issue(t, t.TempDir(), 1)
 	var out bytes.Buffer
-	n := &node{settings: &config.Settings{}, log: slog.New(slog.NewTextHandler(&out, nil)), failed: make(chan error, 1)}
+	n := &node{settings: &config.Settings{}, limits: serveLimits, log: slog.New(slog.NewTextHandler(&out, nil)), failed: make(chan error, 1)}
 	c, err := newCertificate(cert, key, n.log)
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func TestSEC_S134_TLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(http.HandlerFunc(alive), writeTimeout, n.log)
+	s := newServer(http.HandlerFunc(alive), serveLimits, n.log)
 	s.TLSConfig = c.config()
 	n.serve(s, l)
 	defer s.Close()

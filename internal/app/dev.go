@@ -134,11 +134,13 @@ func devLevel() slog.Level {
 }
 
 // serve answers on l. The write limit leaves room for the inbox's long wait.
-func serve(l net.Listener, h http.Handler, log *slog.Logger) *http.Server {
-	s := newServer(h, 90*time.Second, log)
+func serve(on net.Listener, h http.Handler, log *slog.Logger) *http.Server {
+	l := serveLimits
+	l.write = 90 * time.Second
+	s := newServer(h, l, log)
 	go func() {
-		if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			log.Error("serve", "address", l.Addr().String(), "err", err)
+		if err := s.Serve(on); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			log.Error("serve", "address", on.Addr().String(), "err", err)
 		}
 	}()
 	return s

@@ -50,6 +50,7 @@ var rules = []rule{
 
 	{packages: "internal/problem", std: true, may: none, why: "everybody imports it"},
 	{packages: "internal/keyring", std: true, may: none, why: "everybody imports it"},
+	{packages: "internal/pool", std: true, may: []string{"internal/problem"}, never: wires, why: "it bounds work of any kind"},
 	{packages: "internal/policy", std: true, may: none, never: wires, why: "values"},
 	{packages: "internal/audit", std: true, may: []string{"internal/keyring", "internal/problem"}, never: wires, why: "the log and its seals, on a port"},
 	{packages: "internal/verify", std: true, may: []string{"internal/audit", "internal/directory", "internal/keyring", "internal/oauth", "internal/store/transfer"},
@@ -63,7 +64,7 @@ var rules = []rule{
 
 	{packages: "internal/authenticator", std: true, may: []string{"internal/policy", "internal/problem"}, never: wires,
 		why: "the port"},
-	{packages: "internal/authenticator/*", may: []string{"internal/authenticator", "internal/directory", "internal/keyring", "internal/policy", "internal/problem"}, never: wires,
+	{packages: "internal/authenticator/*", may: []string{"internal/authenticator", "internal/directory", "internal/keyring", "internal/policy", "internal/pool", "internal/problem"}, never: wires,
 		why: "an authenticator acts on nothing: no engine, no store, no other authenticator"},
 
 	{packages: "internal/flow", std: true,
@@ -83,7 +84,7 @@ var rules = []rule{
 		why: "an edge translates"},
 	{packages: "internal/myaccount", std: true, may: []string{"internal/account", "internal/audit", "internal/authenticator", "internal/edge", "internal/policy", "internal/problem"}, never: []string{"database/sql"},
 		why: "an edge translates"},
-	{packages: "internal/oauth", may: []string{"internal/audit", "internal/directory", "internal/edge", "internal/keyring", "internal/problem", "internal/session"}, never: []string{"database/sql"},
+	{packages: "internal/oauth", may: []string{"internal/audit", "internal/directory", "internal/edge", "internal/keyring", "internal/pool", "internal/problem", "internal/session"}, never: []string{"database/sql"},
 		why: "OAuth knows nothing of the flow"},
 
 	{packages: "internal/admin", std: true,
@@ -120,6 +121,7 @@ var rules = []rule{
 
 	{packages: "internal/app", why: "the one place that knows concrete types"},
 
+	{packages: "internal/load", std: true, may: none, why: "a generator of work knows nothing of it"},
 	{packages: "internal/attacks", why: "tests of the whole"},
 	{packages: "internal/browser", why: "tests of the whole"},
 	{packages: "internal/faults/...", why: "tests of the whole"},
@@ -143,6 +145,7 @@ var importers = map[string][]string{
 	"internal/attacks":         none,
 	"internal/browser":         none,
 	"internal/faults/...":      none,
+	"internal/load":            none,
 }
 
 type listed struct {

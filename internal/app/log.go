@@ -32,6 +32,8 @@ func (a *App) logged(next http.Handler) http.Handler {
 		switch {
 		case r.Pattern == "GET /healthz" || r.Pattern == "GET /readyz": // each second, from each proxy
 			level = slog.LevelDebug
+		case rec.status == http.StatusServiceUnavailable: // more than can be done, or something else than this program
+			level = slog.LevelWarn
 		case rec.status >= 500:
 			level = slog.LevelError
 		}

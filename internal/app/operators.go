@@ -25,7 +25,7 @@ func (a *App) operators(c Config, keys *keyring.Keyring, tokens *signOuts) {
 		Post:    operatorPost{a.outbox, a.policies.Current},
 		Initial: c.Policy, PublicURL: c.PublicURL, Changed: a.changed, Now: c.Now,
 	})
-	api := adminapi.New(adminapi.Config{Admin: a.admin, PublicURL: c.PublicURL, Logger: c.Logger})
+	api := adminapi.New(adminapi.Config{Admin: a.admin, PublicURL: c.PublicURL, Admission: a.bounds.admission, Logger: c.Logger})
 	a.adminHandler = edge.WithRequestID(directory.NewID, sourced(edge.SecureHeaders(a.logged(a.contained(api)))))
 }
 

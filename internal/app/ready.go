@@ -47,7 +47,7 @@ func (a *App) Ready(ctx context.Context) error {
 		if err == nil {
 			err = a.OAuth.Ready(ctx)
 		}
-		s.at, s.err = now, err
+		s.at, s.err = a.now(), err // now: whoever waited meanwhile has this answer too
 	}
 	return s.err
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"time"
 
@@ -45,7 +46,7 @@ func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
 	if t.Loopback {
 		logger.Warn("public_url is of this machine alone", "public_url", t.PublicURL)
 	}
-	n := &node{settings: t, log: logger, failed: make(chan error, 2)}
+	n := &node{settings: t, limits: serveLimits, log: logger, failed: make(chan error, 2)}
 	if err := n.start(ctx); err != nil {
 		return errors.Join(err, n.stop())
 	}
@@ -77,6 +78,7 @@ func newLogger(t *config.Settings, w io.Writer) *slog.Logger {
 // A node is an engine with its doors. What start did not come to, stop passes over.
 type node struct {
 	settings *config.Settings
+	limits   limits
 	log      *slog.Logger
 	failed   chan error // a door that no longer answers
 
@@ -112,7 +114,7 @@ func (n *node) start(ctx context.Context) (err error) {
 			Servers: []oauth.AuthorizationServer{
 				{ID: oauth.DefaultServer, AccessTokenAlg: t.AccessTokenAlg, AccessTokenLife: t.AccessTokenLife}, {ID: oauth.OrgServer},
 			},
-			SMTP: t.SMTP, Sender: t.MailFrom, ReplyTo: t.MailReplyTo, NoCodeInSubject: !t.CodeInSubject, Logger: n.log,
+			SMTP: t.SMTP, Sender: t.MailFrom, ReplyTo: t.MailReplyTo, NoCodeInSubject: !t.CodeInSubject, Bounded: true, Logger: n.log,
 		})
 		return err
 	})
@@ -123,30 +125,45 @@ func (n *node) start(ctx context.Context) (err error) {
 	if n.stopOperators, err = n.app.serveOperators(ctx, t.Data, t.PublicURL); err != nil {
 		return err
 	}
-	n.public = newServer(n.app.Handler(), writeTimeout, n.log)
+	n.public = newServer(n.app.Handler(), n.limits, n.log)
 	n.public.RegisterOnShutdown(func() { n.log.Info("no more requests are taken") }) // the listener is closed by then
 	if certificate != nil {
 		n.public.TLSConfig = certificate.config()
 	}
-	n.serve(n.public, netutil.LimitListener(n.listener, maxConnections))
+	n.serve(n.public, n.door(n.listener))
 	if n.metricsListener != nil {
-		n.operations = newServer(n.app.OperationsHandler(), writeTimeout, n.log)
+		n.operations = newServer(n.app.OperationsHandler(), n.limits, n.log)
 		n.serve(n.operations, netutil.LimitListener(n.metricsListener, 16))
 	}
 	return nil
 }
 
-// maxConnections bounds what open connections cost (SEC S-134).
-const maxConnections = 10_000
+// limits bound what connections cost, however slow whoever is at their other end.
+type limits struct {
+	header, read, write, idle time.Duration // of one request, and between two
+	connections, perSource    int
+}
 
-// writeTimeout is how long an answer may take.
-const writeTimeout = 15 * time.Second
+// serveLimits are those of SEC S-134 and REL R-20. What is left of write after
+// edge.Longest is for the answer.
+var serveLimits = limits{
+	header: 5 * time.Second, read: 10 * time.Second, write: 15 * time.Second, idle: 60 * time.Second,
+	connections: 10_000, perSource: 100,
+}
+
+// door takes connections from the public.
+func (n *node) door(l net.Listener) net.Listener {
+	return netutil.LimitListener(&perSource{
+		Listener: l, max: n.limits.perSource, trusted: n.settings.TrustedProxies,
+		refused: n.app.metrics.ConnectionRefused, log: n.log, open: map[netip.Addr]int{},
+	}, n.limits.connections)
+}
 
 // newServer has the limits that keep slow clients from holding connections (SEC S-134).
-func newServer(h http.Handler, write time.Duration, log *slog.Logger) *http.Server {
+func newServer(h http.Handler, l limits, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: write, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 16 << 10,
+		Handler: h, ReadHeaderTimeout: l.header, ReadTimeout: l.read,
+		WriteTimeout: l.write, IdleTimeout: l.idle, MaxHeaderBytes: 16 << 10,
 		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 100},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}

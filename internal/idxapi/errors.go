@@ -15,14 +15,18 @@ import (
 // way on (IDX §4.1). A fault's cause is for the log alone.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem.Error
+	err = edge.InTime(r, err)
 	if errors.As(err, &p) && p.Kind != problem.Internal && p.Code != "" {
-		if p.Kind == problem.Throttled {
+		switch p.Kind {
+		case problem.Throttled:
 			edge.SetTooMany(w, p.RetryAfter)
+		case problem.Unavailable:
+			edge.SetRetryAfter(w, max(p.RetryAfter, time.Second))
 		}
 		s.end(w, statusOf(p.Kind), p.Code, p.Detail)
 		return
 	}
-	if r.Context().Err() != nil { // the client has gone away
+	if edge.Gone(r) {
 		return
 	}
 	if p != nil && p.Kind == problem.Unavailable {
@@ -33,6 +37,24 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	s.log.ErrorContext(r.Context(), "fault", "err", err, "request", edge.RequestID(r.Context()))
 	s.end(w, http.StatusInternalServerError, "E0000009", "Internal Server Error")
+}
+
+// failPage is fail for what a person may have opened.
+func (s *Server) failPage(w http.ResponseWriter, r *http.Request, err error) {
+	err = edge.InTime(r, err)
+	var p *problem.Error
+	if wantsDocument(r) || !errors.As(err, &p) || p.Kind != problem.Unavailable {
+		s.fail(w, r, err)
+		return
+	}
+	edge.SetRetryAfter(w, max(p.RetryAfter, time.Second))
+	words := linkWords{
+		PageHead: edge.PageHead{Page: "busy", Title: "That did not work", App: s.brand(), Error: true},
+		Text:     "There is too much to do here right now. Open the link again in a moment; it is as good as before.",
+	}
+	if err := linkPage.Write(w, http.StatusServiceUnavailable, words); err != nil {
+		s.log.Error("page cannot be written", "err", err)
+	}
 }
 
 func (s *Server) badRequest(w http.ResponseWriter, status int) {

@@ -21,7 +21,7 @@ func (s *Server) link(w http.ResponseWriter, r *http.Request) {
 	if id, ok := s.linkTransaction(token); ok {
 		var err error
 		if l, err = s.engine.Link(r.Context(), token, id); err != nil {
-			s.fail(w, r, err)
+			s.failPage(w, r, err)
 			return
 		}
 	}

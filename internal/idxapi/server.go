@@ -35,7 +35,9 @@ type Config struct {
 	// Agent names the browser and the system of a User-Agent header, in words of a fixed list.
 	Agent  func(userAgent string) (browser, os string)
 	Cookie edge.SessionCookie
-	Logger *slog.Logger
+	// Admission lets requests in; nil: all of them.
+	Admission *edge.Admission
+	Logger    *slog.Logger
 }
 
 // A Server answers /idp/idx/*, /email/verify/* and, where there are tickets, /t/*.
@@ -51,6 +53,7 @@ type Server struct {
 	cookie          edge.SessionCookie
 	log             *slog.Logger
 	names           map[string][]string // path -> offers
+	acts            http.Handler        // what a known action does, once it is let in
 	mux             *http.ServeMux
 }
 
@@ -67,20 +70,36 @@ func New(c Config) *Server {
 	if s.brand == nil {
 		s.brand = func() string { return "" }
 	}
+	s.acts = c.Admission.Handler(class, s.fail, http.HandlerFunc(s.act))
 	s.mux.HandleFunc("/idp/idx/{action...}", s.action)
-	if s.tickets != nil {
-		s.mux.HandleFunc("GET /t/{token}", s.ticket)
+	page := func(h http.HandlerFunc) http.Handler {
+		return c.Admission.Handler(edge.Always(edge.Answer), s.failPage, h)
 	}
-	s.mux.HandleFunc("GET /email/verify/{token}", s.link)
+	if s.tickets != nil {
+		s.mux.Handle("GET /t/{token}", page(s.ticket))
+	}
+	s.mux.Handle("GET /email/verify/{token}", page(s.link))
 	return s
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
+// class is what an action is worth when there are too many: whoever is near the
+// end goes before those who begin (REL R-18). Some clients introspect before each
+// step, so it is worth as much as the dearest of those but the last.
+func class(r *http.Request) edge.Class {
+	switch r.PathValue("action") {
+	case "skip":
+		return edge.Finish
+	case "identify", "identify/select", "enroll", "enroll/new", "recover", "unlock-account":
+		return edge.Step
+	}
+	return edge.Answer
+}
+
 func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 	action := r.PathValue("action")
-	names := s.names[action]
-	if names == nil && action != "introspect" {
+	if s.names[action] == nil && action != "introspect" {
 		e := edge.NotFound
 		e.Summary += ": " + printable(action) + " (path)"
 		e.Write(w, r)
@@ -91,6 +110,11 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 		edge.MethodNotAllowed.Write(w, r)
 		return
 	}
+	s.acts.ServeHTTP(w, r)
+}
+
+func (s *Server) act(w http.ResponseWriter, r *http.Request) {
+	action := r.PathValue("action")
 	body, status := readBody(w, r)
 	if status != 0 {
 		s.badRequest(w, status)
@@ -123,7 +147,7 @@ func (s *Server) action(w http.ResponseWriter, r *http.Request) {
 		v, err = s.engine.Poll(r.Context(), h)
 	default:
 		delete(body.Values, "stateHandle")
-		v, err = s.engine.Answer(r.Context(), flow.Answer{Handle: h, Names: names, Input: body.Values, Browser: browser})
+		v, err = s.engine.Answer(r.Context(), flow.Answer{Handle: h, Names: s.names[action], Input: body.Values, Browser: browser})
 	}
 	if err != nil {
 		s.fail(w, r, err)

@@ -11,7 +11,7 @@ import (
 func (s *Server) ticket(w http.ResponseWriter, r *http.Request) {
 	target, ok, err := s.tickets(r.Context(), r.PathValue("token"))
 	if err != nil {
-		s.fail(w, r, err)
+		s.failPage(w, r, err)
 		return
 	}
 	if ok {

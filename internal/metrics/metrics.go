@@ -39,6 +39,10 @@ type Metrics struct {
 	busy     prometheus.Gauge
 	limited  *prometheus.CounterVec
 	messages *prometheus.CounterVec
+
+	waits       *prometheus.HistogramVec
+	refused     *prometheus.CounterVec
+	connections prometheus.Counter
 }
 
 // New returns metrics of which nothing has been counted yet. version is that of the program.
@@ -58,13 +62,23 @@ func New(version string, s Store) *Metrics {
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stile_outbox_tries_total", Help: "Tries to deliver a message, by what it was after: sent, delayed, refused, expired.",
 		}, []string{"kind", "outcome"}),
+		waits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "stile_admission_wait_seconds", Help: "How long requests waited to be let in.",
+			Buckets: []float64{.001, .005, .01, .02, .05},
+		}, []string{"class"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "stile_admission_refused_total", Help: "Requests that were answered with 503 because there were too many.",
+		}, []string{"class"}),
+		connections: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "stile_connections_refused_total", Help: "Connections that were closed because their source had too many.",
+		}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "stile_build_info", Help: "1, for the version.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
 	m.registry.MustRegister(
-		m.requests, m.busy, m.limited, m.messages, build, &state{s},
+		m.requests, m.busy, m.limited, m.messages, m.waits, m.refused, m.connections, build, &state{s},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

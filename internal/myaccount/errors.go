@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/stile-id/stile/internal/account"
 	"github.com/stile-id/stile/internal/authenticator"
@@ -21,6 +22,9 @@ const needsMore = `Bearer realm="IdpMyAccountAPI", error="insufficient_authentic
 
 // fail is this edge's table from errors to answers (AUTH §14.4).
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if err = edge.InTime(r, err); edge.Gone(r) {
+		return
+	}
 	var done refusal
 	var stepUp *account.StepUp
 	var invalid *account.Invalid
@@ -91,9 +95,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *problem.Error
 		edge.SetTooMany(w, p.RetryAfter)
 	case problem.Unavailable:
 		e = edge.APIError{Status: http.StatusServiceUnavailable, Code: "E0000010", Summary: "Service is in read only mode"}
-		if p.RetryAfter > 0 {
-			edge.SetRetryAfter(w, p.RetryAfter)
-		}
+		edge.SetRetryAfter(w, max(p.RetryAfter, time.Second))
 	default: // a fault: told by its id alone
 		s.log.ErrorContext(r.Context(), "request failed", "request", edge.RequestID(r.Context()), "err", err)
 		e = edge.APIError{Status: http.StatusInternalServerError, Code: "E0000009", Summary: "Internal Server Error"}

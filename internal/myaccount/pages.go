@@ -2,11 +2,14 @@ package myaccount
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/stile-id/stile/internal/account"
 	"github.com/stile-id/stile/internal/edge"
+	"github.com/stile-id/stile/internal/problem"
 )
 
 // The pages of the links that are mailed about an account. Opening one changes
@@ -35,15 +38,12 @@ func (s *Server) linkPage(name string, look, act func(context.Context, string) (
 	answer := func(w http.ResponseWriter, r *http.Request, do func(context.Context, string) (account.Link, error)) {
 		l, err := do(r.Context(), r.PathValue("token"))
 		if err != nil {
-			s.log.ErrorContext(r.Context(), "page failed", "request", edge.RequestID(r.Context()), "err", err)
-			v := newView("error", "error", http.StatusInternalServerError)
-			v.Error = true
-			s.write(w, v)
+			s.failPage(w, r, err)
 			return
 		}
 		s.write(w, linkView(name, l))
 	}
-	s.pages.Handle("/account/"+name+"/{token}", edge.Methods{
+	s.pages.Handle("/account/"+name+"/{token}", s.admit.Handler(edge.Always(edge.Answer), s.failPage, edge.Methods{
 		http.MethodGet: func(w http.ResponseWriter, r *http.Request) { answer(w, r, look) },
 		http.MethodPost: func(w http.ResponseWriter, r *http.Request) {
 			if !s.own(r) {
@@ -54,7 +54,23 @@ func (s *Server) linkPage(name string, look, act func(context.Context, string) (
 			}
 			answer(w, r, act)
 		},
-	})
+	}))
+}
+
+// failPage tells a person of a fault, or that there is too much to do: they can do
+// the same about both.
+func (s *Server) failPage(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusInternalServerError
+	var p *problem.Error
+	if err = edge.InTime(r, err); errors.As(err, &p) && p.Kind == problem.Unavailable {
+		status = http.StatusServiceUnavailable
+		edge.SetRetryAfter(w, max(p.RetryAfter, time.Second))
+	} else {
+		s.log.ErrorContext(r.Context(), "page failed", "request", edge.RequestID(r.Context()), "err", err)
+	}
+	v := newView("error", "error", status)
+	v.Error = true
+	s.write(w, v)
 }
 
 // own reports whether a page of ours posts. A browser that does not tell the

@@ -32,7 +32,9 @@ type Config struct {
 	PublicURL string // the org URL, without a trailing slash
 	// LinkTicket finds the change of address that the token of a mailed link names.
 	LinkTicket func(token string) (id string, ok bool)
-	Logger     *slog.Logger
+	// Admission lets requests in; nil: all of them.
+	Admission *edge.Admission
+	Logger    *slog.Logger
 }
 
 // A Server answers /idp/myaccount/*. Headers and CORS are put around it by the
@@ -44,6 +46,7 @@ type Server struct {
 	origin   string
 	link     func(string) (string, bool)
 	log      *slog.Logger
+	admit    *edge.Admission
 	api      *http.ServeMux
 	pages    *http.ServeMux
 }
@@ -65,7 +68,7 @@ const prefix = "/idp/myaccount"
 func New(c Config) *Server {
 	s := &Server{
 		accounts: c.Accounts, tokens: c.Tokens, base: c.PublicURL + prefix, origin: edge.OriginOf(c.PublicURL),
-		link: c.LinkTicket, log: c.Logger, api: http.NewServeMux(), pages: http.NewServeMux(),
+		link: c.LinkTicket, log: c.Logger, admit: c.Admission, api: http.NewServeMux(), pages: http.NewServeMux(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -150,7 +153,7 @@ func (s *Server) route(path string, all operations) {
 			}
 		}
 	}
-	s.api.Handle(prefix+path, methods)
+	s.api.Handle(prefix+path, s.admit.Handler(edge.Always(edge.Answer), s.fail, methods))
 }
 
 var errNoToken = problem.New(problem.Unauthenticated, "invalid_token", "An access token is required.")

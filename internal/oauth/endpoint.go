@@ -38,9 +38,9 @@ func (s *Server) serve(i *issuer, name string, e endpoint) http.HandlerFunc {
 		start := s.now()
 		r.Body = http.MaxBytesReader(w, r.Body, edge.MaxBody)
 		c := &call{Server: s, issuer: i, w: w, r: r}
-		err := e(c)
-		if err != nil && r.Context().Err() != nil {
-			return // nobody is there to be answered
+		err := edge.InTime(r, e(c))
+		if err != nil && edge.Gone(r) {
+			return
 		}
 		c.record(name, s.now().Sub(start), err)
 		if err == nil {

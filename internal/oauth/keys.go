@@ -62,7 +62,8 @@ type keys struct {
 
 	turn     *turn // to load
 	current  atomic.Pointer[keySet]
-	creating sync.Map // server and algorithm -> *sync.Mutex, held while the first key is made
+	reading  atomic.Bool // somebody makes current fresh
+	creating sync.Map    // server and algorithm -> *sync.Mutex, held while the first key is made
 }
 
 type keySet struct {
@@ -204,31 +205,41 @@ func thumbprint(public crypto.PublicKey) (string, error) {
 }
 
 // fresh returns the keys as they were at most keysAge ago, or older ones while
-// the store does not answer: what is published must stay published.
+// the store does not answer: what is published must stay published. One at a time
+// waits for the store; to the others the older ones are good enough (REL R-12).
 func (k *keys) fresh(ctx context.Context) (*keySet, error) {
-	set, err := k.load(ctx, keysAge)
-	if old := k.current.Load(); err != nil && old != nil && k.now().Sub(old.at) < keysOutlive {
+	old := k.current.Load()
+	if old == nil || k.now().Sub(old.at) >= keysOutlive {
+		return k.load(ctx, keysAge)
+	}
+	if k.young(old, keysAge) || !k.reading.CompareAndSwap(false, true) {
 		return old, nil
 	}
-	return set, err
+	defer k.reading.Store(false)
+	if set, err := k.load(ctx, keysAge); err == nil {
+		return set, nil
+	}
+	return old, nil
+}
+
+// young reports whether a set was read less than age ago.
+func (k *keys) young(s *keySet, age time.Duration) bool {
+	if s == nil {
+		return false
+	}
+	d := k.now().Sub(s.at)
+	return 0 <= d && d < age
 }
 
 // load returns the keys as they were less than age ago.
 func (k *keys) load(ctx context.Context, age time.Duration) (*keySet, error) {
-	young := func(s *keySet) bool {
-		if s == nil {
-			return false
-		}
-		d := k.now().Sub(s.at)
-		return 0 <= d && d < age
-	}
 	set := k.current.Load()
-	if young(set) {
+	if k.young(set, age) {
 		return set, nil
 	}
 	err := k.turn.take(ctx, func() bool {
 		set = k.current.Load()
-		return young(set)
+		return k.young(set, age)
 	}, func(ctx context.Context) (err error) {
 		set, err = k.reload(ctx)
 		return err

@@ -15,6 +15,7 @@ import (
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/keyring"
+	"github.com/stile-id/stile/internal/pool"
 	"github.com/stile-id/stile/internal/session"
 )
 
@@ -165,8 +166,12 @@ type Config struct {
 	Cookie       edge.SessionCookie
 	// TrustedOrigins are those of the organisation, beside those of clients; nil: none (SEC S-70).
 	TrustedOrigins func() []string
-	Now            func() time.Time
-	Logger         *slog.Logger
+	// Signing is where tokens are signed; default NewSigningPool().
+	Signing *pool.Pool
+	// Admission lets requests in; nil: all of them.
+	Admission *edge.Admission
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 // A Server is the OAuth core of one process, safe for concurrent use.
@@ -179,6 +184,8 @@ type Server struct {
 	sessions     Sessions
 	cookie       edge.SessionCookie
 	origins      func() []string // of the organisation
+	signing      *pool.Pool
+	admission    *edge.Admission
 	now          func() time.Time
 	log          *slog.Logger
 
@@ -209,6 +216,9 @@ func New(c Config) (*Server, error) {
 	if c.TrustedOrigins == nil {
 		c.TrustedOrigins = func() []string { return nil }
 	}
+	if c.Signing == nil {
+		c.Signing = NewSigningPool()
+	}
 	if c.Servers == nil {
 		c.Servers = []AuthorizationServer{{ID: DefaultServer}, {ID: OrgServer}}
 	}
@@ -217,6 +227,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		publicURL: c.PublicURL, store: store, inTx: inTx, keyring: c.Keyring,
 		interactions: c.Interactions, sessions: c.Sessions, cookie: c.Cookie, origins: c.TrustedOrigins, now: c.Now, log: c.Logger,
+		signing: c.Signing, admission: c.Admission,
 		clients: &registry{turn: newTurn(), load: store.Clients, now: c.Now},
 		keys:    &keys{turn: newTurn(), store: store, inTx: inTx, keyring: c.Keyring, now: c.Now},
 	}
@@ -245,16 +256,26 @@ func New(c Config) (*Server, error) {
 // ids and CORS included.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
+	admitted := func(class edge.Class, page bool, h http.Handler) http.Handler {
+		refuse := func(w http.ResponseWriter, r *http.Request, err error) {
+			if p := refusal(err); page {
+				(&call{Server: s, w: w, r: r}).faultPage(p)
+			} else {
+				writeRefusal(w, r, p)
+			}
+		}
+		return s.admission.Handler(edge.Always(class), refuse, h)
+	}
 	open := func(path string, h http.HandlerFunc) {
-		mux.Handle(path, edge.AnyOrigin(edge.Methods{http.MethodGet: h}))
+		mux.Handle(path, edge.AnyOrigin(admitted(edge.Memory, false, edge.Methods{http.MethodGet: h})))
 	}
 	for _, i := range s.issuers {
-		route := func(name string, e endpoint, names ...string) {
+		route := func(name string, class edge.Class, e endpoint, names ...string) {
 			m := edge.Methods{}
 			for _, method := range names {
 				m[method] = s.serve(i, name, e)
 			}
-			mux.Handle(i.endpoint(name), s.CORS(m))
+			mux.Handle(i.endpoint(name), s.CORS(admitted(class, false, m)))
 		}
 		document := s.discovery(i)
 		path := strings.TrimPrefix(i.URL, s.publicURL)
@@ -264,14 +285,14 @@ func (s *Server) Handler() http.Handler {
 			open("/.well-known/oauth-authorization-server"+path, document) // where RFC 8414 §3.1 puts it
 		}
 		open(i.endpoint("keys"), s.serve(i, "keys", (*call).jwks))
-		route("interact", (*call).interact, http.MethodPost)
-		route("token", (*call).token, http.MethodPost)
-		route("userinfo", (*call).userinfo, http.MethodGet, http.MethodPost)
-		route("introspect", (*call).introspect, http.MethodPost)
-		route("revoke", (*call).revoke, http.MethodPost)
+		route("interact", edge.Start, (*call).interact, http.MethodPost)
+		route("token", edge.Finish, (*call).token, http.MethodPost)
+		route("userinfo", edge.Finish, (*call).userinfo, http.MethodGet, http.MethodPost)
+		route("introspect", edge.Finish, (*call).introspect, http.MethodPost)
+		route("revoke", edge.Finish, (*call).revoke, http.MethodPost)
 		// Browsers go there, scripts do not: no page of another origin may read it.
 		logout := s.serve(i, "logout", (*call).logout)
-		mux.Handle(i.endpoint("logout"), edge.Methods{http.MethodGet: logout, http.MethodPost: logout})
+		mux.Handle(i.endpoint("logout"), admitted(edge.Finish, true, edge.Methods{http.MethodGet: logout, http.MethodPost: logout}))
 	}
 	mux.HandleFunc("/", edge.NotFound.Write)
 	return edge.WithRequestID(directory.NewID, edge.SecureHeaders(mux))

@@ -107,7 +107,7 @@ func (a *Authenticator) among(ctx context.Context, password string, hashes []str
 			return false, err
 		}
 		var same bool
-		if err := a.pool.do(ctx, func() { same = h.matches(password) }); err != nil || same {
+		if err := a.pool.Do(ctx, func() { same = h.matches(password) }); err != nil || same {
 			return same, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/pool"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -24,7 +25,7 @@ func (c *clock) now() time.Time { return c.at }
 // can make many.
 func cheap() (*Authenticator, *clock) {
 	c := &clock{time.Date(2026, 11, 22, 20, 0, 0, 0, time.UTC)}
-	return &Authenticator{params: Argon2id{MemoryKiB: 8, Time: 1, Threads: 1}, pool: newPool(1), now: c.now}, c
+	return &Authenticator{params: Argon2id{MemoryKiB: 8, Time: 1, Threads: 1}, pool: pool.New(1, 4), now: c.now}, c
 }
 
 // ada is signed in, under a policy for passwords of eight characters.

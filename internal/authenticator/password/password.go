@@ -3,6 +3,7 @@ package password
 
 import (
 	"context"
+	"runtime"
 	"time"
 	"unicode/utf8"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/pool"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -31,17 +33,16 @@ type Config struct {
 	// Words are those of the organisation, such as its name and its products. They
 	// do not count towards the length of a password.
 	Words []string
-	// Workers is how many hashes are made at a time, default GOMAXPROCS. Four
-	// times as many callers may wait.
-	Workers int
-	Now     func() time.Time // default time.Now
+	// Pool is where hashes are made, default NewPool().
+	Pool *pool.Pool
+	Now  func() time.Time // default time.Now
 }
 
 // An Authenticator sets, changes and checks passwords. It is safe for concurrent use.
 type Authenticator struct {
 	words  []string
 	params Argon2id
-	pool   *pool
+	pool   *pool.Pool
 	now    func() time.Time
 }
 
@@ -61,7 +62,18 @@ func New(c Config) (*Authenticator, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Authenticator{words: foldWords(c.Words), params: c.Argon2id, pool: newPool(c.Workers), now: c.Now}, nil
+	if c.Pool == nil {
+		c.Pool = NewPool()
+	}
+	return &Authenticator{words: foldWords(c.Words), params: c.Argon2id, pool: c.Pool, now: c.Now}, nil
+}
+
+// NewPool bounds how many hashes are made at a time, and so the memory that they
+// take, and how many callers wait (SEC S-47). Without it a flood of sign-ins
+// would exhaust the machine.
+func NewPool() *pool.Pool {
+	workers := runtime.GOMAXPROCS(0)
+	return pool.New(workers, 4*workers)
 }
 
 // Info names it as the wire does. Choosing a password shows nothing of who chose it.
@@ -166,7 +178,7 @@ func (a *Authenticator) FinishVerify(ctx context.Context, s authenticator.Subjec
 		return c, err
 	}
 	var right bool
-	if err := a.pool.do(ctx, func() { right = want.matches(password) }); err != nil {
+	if err := a.pool.Do(ctx, func() { right = want.matches(password) }); err != nil {
 		return c, err
 	}
 	switch {
@@ -182,7 +194,7 @@ func (a *Authenticator) FinishVerify(ctx context.Context, s authenticator.Subjec
 }
 
 func (a *Authenticator) hash(ctx context.Context, password string) (phc string, err error) {
-	err = a.pool.do(ctx, func() { phc = newHash(password, a.params).String() })
+	err = a.pool.Do(ctx, func() { phc = newHash(password, a.params).String() })
 	return phc, err
 }
 

@@ -173,8 +173,10 @@ func TestHistoryWorkIsBounded(t *testing.T) {
 func TestSEC_S42_SameWorkForNobody(t *testing.T) {
 	a, _ := cheap()
 	c := choose(t, a, ada(nil), authenticator.Credential{}, "correct horse")
-	for range cap(a.pool.places) {
-		a.pool.places <- struct{}{}
+	for range a.pool.Places() {
+		if _, err := a.pool.Reserve(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	unavailable := func(what string, got authenticator.Credential, err error, want authenticator.Credential) {
 		t.Helper()

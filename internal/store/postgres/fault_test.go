@@ -143,6 +143,49 @@ func TestREL_R12_BoundedWaits(t *testing.T) {
 	}
 }
 
+// A deadline passes when the test says so.
+type deadline struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (d deadline) Done() <-chan struct{} { return d.passed }
+
+func (d deadline) Err() error {
+	select {
+	case <-d.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// After the deadline nothing more is begun, nothing is committed, and the
+// connection is good for the next one.
+func TestREL_I10_NoStatementAfterTheDeadline(t *testing.T) {
+	u := pgtest.Database(t)
+	s := open(t, u)
+	ctx := deadline{bg, make(chan struct{})}
+	runs := 0
+	err := s.InTx(ctx, store.Durable, func(tx store.Tx) error {
+		runs++
+		if err := set("a")(tx); err != nil {
+			t.Errorf("in time: %v", err)
+		}
+		close(ctx.passed)
+		return set("b")(tx)
+	})
+	if err == nil || runs != 1 {
+		t.Errorf("%v after %d runs, want an error after one", err, runs)
+	}
+	if there(t, s, "a") || there(t, s, "b") {
+		t.Error("something was committed")
+	}
+	if err := s.InTx(bg, store.Durable, set("c")); err != nil || !there(t, s, "c") {
+		t.Errorf("the next one: %v", err)
+	}
+}
+
 // A server that does not answer is not waited for long, and used again when it does.
 func TestREL_R12_Stalled(t *testing.T) {
 	p := newProxy(t, pgtest.Database(t))

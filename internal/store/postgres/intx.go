@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -39,7 +40,7 @@ func (s *Store) do(ctx context.Context, d store.Durability, fn func(*sqlstore.Tx
 	}
 	defer s.pool.giveBack(c)
 	for try := 1; ; try++ {
-		retry, err := s.once(c, d, fn)
+		retry, err := s.once(inTime{c, ctx}, d, fn)
 		if err != nil && lost(err) {
 			c.discard()
 			s.pool.forget()
@@ -62,9 +63,9 @@ func (s *Store) do(ctx context.Context, d store.Durability, fn func(*sqlstore.Tx
 
 // once runs fn in one database transaction. retry says that nothing is
 // committed, and that it may go better the next time.
-func (s *Store) once(c *conn, d store.Durability, fn func(*sqlstore.Tx) error) (retry bool, err error) {
+func (s *Store) once(c inTime, d store.Durability, fn func(*sqlstore.Tx) error) (retry bool, err error) {
 	ctx := context.Background()
-	if _, err := c.ExecContext(ctx, s.begin(d)); err != nil {
+	if _, err := c.conn.ExecContext(ctx, s.begin(d)); err != nil {
 		return again(err), refused("begin", err)
 	}
 	ended := false
@@ -72,7 +73,7 @@ func (s *Store) once(c *conn, d store.Durability, fn func(*sqlstore.Tx) error) (
 		if ended {
 			return
 		}
-		if _, err := c.ExecContext(ctx, "ROLLBACK"); err != nil {
+		if _, err := c.conn.ExecContext(ctx, "ROLLBACK"); err != nil {
 			c.discard()
 		}
 	}()
@@ -90,7 +91,7 @@ func (s *Store) once(c *conn, d store.Durability, fn func(*sqlstore.Tx) error) (
 		return false, err
 	}
 	ended = true
-	if _, err := c.ExecContext(ctx, "COMMIT"); err != nil {
+	if _, err := c.conn.ExecContext(ctx, "COMMIT"); err != nil {
 		if undone(err) {
 			return again(err), refused("commit", err)
 		}
@@ -104,6 +105,33 @@ func (s *Store) once(c *conn, d store.Durability, fn func(*sqlstore.Tx) error) (
 	}
 	s.rowWrites.Add(tx.Rows())
 	return false, nil
+}
+
+// inTime begins no statement of a transaction after the deadline of its caller
+// (REL I10). What has begun the server ends.
+type inTime struct {
+	*conn
+	caller context.Context
+}
+
+var errLate = errors.New("postgres: the caller's time is up")
+
+func (c inTime) late() bool { return errors.Is(c.caller.Err(), context.DeadlineExceeded) }
+
+// ExecContext implements [sqlstore.Conn].
+func (c inTime) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if c.late() {
+		return nil, errLate
+	}
+	return c.conn.ExecContext(ctx, query, args...)
+}
+
+// QueryContext implements [sqlstore.Conn].
+func (c inTime) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if c.late() {
+		return nil, errLate
+	}
+	return c.conn.QueryContext(ctx, query, args...)
 }
 
 var errNoReturn = errors.New("postgres: the transaction's function did not return")

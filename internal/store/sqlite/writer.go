@@ -80,7 +80,8 @@ func newWriter(ctx context.Context, db *sql.DB, c *checkpointer, o Options) (*wr
 
 var errNoReturn = errors.New("sqlite: the transaction's function did not return")
 
-// do runs fn within a transaction and returns once that is committed or undone.
+// do runs fn within a transaction and returns once that is committed or undone,
+// or if the disk takes so long that ctx's deadline passes, with ErrUnknown.
 func (w *writer) do(ctx context.Context, d store.Durability, fn func(*sqlstore.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -104,9 +105,19 @@ func (w *writer) do(ctx context.Context, d store.Durability, fn func(*sqlstore.T
 	if tx != nil {
 		j.call(tx, fn)
 	}
-	err := <-j.done
-	jobs.Put(j)
-	return err
+	for stalled := ctx.Done(); ; {
+		select {
+		case err := <-j.done:
+			jobs.Put(j)
+			return err
+		case <-stalled:
+			stalled = nil
+			// If nobody waits any more, what follows a commit must still follow it.
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) && len(j.done) == 0 {
+				return fmt.Errorf("%w: %w", store.ErrUnknown, ctx.Err()) // the writer still has j
+			}
+		}
+	}
 }
 
 func (j *job) call(tx *sqlstore.Tx, fn func(*sqlstore.Tx) error) {

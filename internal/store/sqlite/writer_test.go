@@ -312,6 +312,60 @@ func TestCancelAfterBegin(t *testing.T) {
 	}
 }
 
+// A deadline passes when the test says so.
+type deadline struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (d deadline) Done() <-chan struct{} { return d.passed }
+
+func (d deadline) Err() error {
+	select {
+	case <-d.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// Nobody waits for a commit beyond their deadline, and nobody is told that it
+// failed: it may still come.
+func TestREL_I10_StalledCommit(t *testing.T) {
+	s := openTest(t)
+	release := hold(t, s)
+	ctx := deadline{bg, make(chan struct{})}
+	ran, end, late, other := make(chan struct{}), make(chan struct{}), make(chan error, 1), make(chan error, 1)
+	go func() { late <- s.InTx(ctx, store.Durable, insert("late")) }()
+	waitQueued(s, 1)
+	go func() {
+		other <- s.InTx(bg, store.Durable, func(tx store.Tx) error { // its group's commit waits for it
+			close(ran)
+			<-end
+			return insert("other")(tx)
+		})
+	}()
+	waitQueued(s, 2)
+	release()
+	<-ran
+	close(ctx.passed)
+	if err := <-late; !errors.Is(err, store.ErrUnknown) || problem.KindOf(err) != problem.Unavailable {
+		t.Errorf("at the deadline: %v, want ErrUnknown", err)
+	}
+	close(end)
+	if err := <-other; err != nil {
+		t.Error(err)
+	}
+	if !there(t, s, "late") {
+		t.Error("what was in a commit is gone")
+	}
+	for i := range 3 { // the job that nobody waited for is nobody else's
+		if err := s.InTx(bg, store.Durable, insert(fmt.Sprint(i))); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestCloseFinishesTheQueue(t *testing.T) {
 	s := openTest(t)
 	release := hold(t, s)

@@ -1,0 +1,169 @@
+package edge
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A gate bounds how many requests are answered at a time, and learns how many
+// that should be from how long the quickest of them takes: if even that one is
+// held up, all of them stand in a queue somewhere inside (the idea of CoDel, RFC
+// 8289), and fewer should be let in (REL R-17).
+//
+// All classes share the room, and each is let in up to a mark of its own, the
+// higher the class the further (as telephone trunks are reserved). So a flow that
+// was begun finds room for its other steps, and none begins while it would take
+// that room: work given up half-way is what makes a system collapse.
+//
+// Whoever finds no room waits for a moment. The newest is let in first: the
+// others have waited so long that theirs is likely to come too late, and one
+// that has waited for patience is refused.
+type gate struct {
+	floor, ceiling int // bounds of limit
+	marks          [classes]mark
+
+	mu      sync.Mutex
+	limit   int
+	inside  int // of all classes
+	of      [classes]int
+	waiting [classes][]*waiter // oldest first
+
+	// Of the interval that began at since:
+	since    time.Time
+	quickest time.Duration // 0: nobody has left
+	most     int           // inside at once
+	full     bool          // somebody found no room
+
+	usual time.Duration // the quickest of the last interval with no more than floor inside
+}
+
+// A mark is how far a class is let in.
+type mark struct {
+	quarters int // of limit: it is let in while fewer are inside, of all classes
+	always   int // or fewer of its own
+	never    int // more of its own, if not 0
+}
+
+const (
+	interval = 100 * time.Millisecond // after which limit is looked at
+	target   = 50 * time.Millisecond  // by which the quickest may be held up
+	// patience is how long a request waits to be let in: a refusal is to be out
+	// within 50 ms.
+	patience = 40 * time.Millisecond
+)
+
+type waiter struct{ answer chan bool } // holds one
+
+func newGate(floor, ceiling int, marks [classes]mark) *gate {
+	return &gate{floor: floor, ceiling: ceiling, limit: ceiling, marks: marks}
+}
+
+// room is called with mu held.
+func (g *gate) room(c Class) bool {
+	m := &g.marks[c]
+	if m.never > 0 && g.of[c] >= m.never {
+		return false
+	}
+	return g.inside < g.limit*m.quarters/4 || g.of[c] < m.always
+}
+
+// enter lets a request in, perhaps after a wait, or refuses it. Who was let in leaves.
+func (g *gate) enter(ctx context.Context, c Class) (waited, ok bool) {
+	g.mu.Lock()
+	if g.room(c) {
+		g.admit(c)
+		g.mu.Unlock()
+		return false, true
+	}
+	g.full = true
+	if len(g.waiting[c]) >= g.limit { // more would only wait
+		g.waiting[c][0].answer <- false
+		g.waiting[c] = slices.Delete(g.waiting[c], 0, 1)
+	}
+	w := &waiter{make(chan bool, 1)}
+	g.waiting[c] = append(g.waiting[c], w)
+	g.mu.Unlock()
+	return true, g.wait(ctx, c, w)
+}
+
+func (g *gate) wait(ctx context.Context, c Class, w *waiter) bool {
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	select {
+	case ok := <-w.answer:
+		return ok
+	case <-end.C:
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	i := slices.Index(g.waiting[c], w)
+	if i >= 0 {
+		g.waiting[c] = slices.Delete(g.waiting[c], i, i+1)
+	}
+	g.mu.Unlock()
+	return i < 0 && <-w.answer // else the answer came at the same time
+}
+
+// admit is called with mu held.
+func (g *gate) admit(c Class) {
+	g.inside++
+	g.of[c]++
+	g.most = max(g.most, g.inside)
+}
+
+// leave is called once by each request that was let in, with when that was.
+func (g *gate) leave(c Class, at time.Time) {
+	now := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if took := max(1, now.Sub(at)); g.quickest == 0 || took < g.quickest {
+		g.quickest = took
+	}
+	if now.Sub(g.since) >= interval {
+		g.judge()
+		g.since, g.quickest, g.most, g.full = now, 0, g.inside, false
+	}
+	g.inside--
+	g.of[c]--
+	for c := range Class(classes) { // the highest first
+		for len(g.waiting[c]) > 0 && g.room(c) {
+			newest := len(g.waiting[c]) - 1
+			g.waiting[c][newest].answer <- true
+			g.waiting[c] = g.waiting[c][:newest]
+			g.admit(c)
+		}
+	}
+}
+
+// judge moves limit by what an interval has shown. It falls by a quarter and
+// rises by an eighth: too many inside harm all of them, too few only the refused.
+// floor inside are never too many, so what they take is not the gate's to change.
+func (g *gate) judge() {
+	if g.most <= g.floor {
+		g.usual = g.quickest
+	}
+	switch {
+	case g.quickest > g.usual+target:
+		g.limit = max(g.floor, g.limit-g.limit/4)
+	case g.full:
+		g.limit = min(g.ceiling, g.limit+max(1, g.limit/8))
+	}
+}
+
+// reach is how many may be inside when one of a class is let in.
+func (g *gate) reach(c Class, limit int) int {
+	m := g.marks[c]
+	reach := max(limit*m.quarters/4, m.always)
+	if m.never > 0 {
+		reach = min(reach, m.never)
+	}
+	return reach
+}
+
+func (g *gate) limits(c Class) (limit, inside int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.reach(c, g.limit), g.of[c]
+}
