@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/app"
+	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/load"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/orgfile"
@@ -33,7 +34,7 @@ func startBounded(t *testing.T, org string) *engine {
 		t.Fatal(err)
 	}
 	e := startNode(t, app.Config{
-		Dir: t.TempDir(), Limits: limits(), Bounded: true, Overlay: func(o *policy.Org) { *o = file.Org },
+		Dir: t.TempDir(), Limits: flow.DevelopmentLimits(), Bounded: true, Overlay: func(o *policy.Org) { *o = file.Org },
 	})
 	c, _, err := oauth.NewClient(oauth.Client{Name: "Acme", RedirectURIs: []string{"http://localhost:8080/cb"}}, false, time.Now())
 	if err == nil {
