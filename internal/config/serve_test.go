@@ -191,8 +191,10 @@ func TestServeIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, settings, _ := strings.Cut(string(doc), "\n## Settings\n")
+	settings, _, _ = strings.Cut(settings, "\n## ")
 	var rows []string
-	for _, line := range strings.Split(string(doc), "\n") {
+	for _, line := range strings.Split(settings, "\n") {
 		if name, ok := strings.CutPrefix(line, "| `"); ok && strings.Count(line, "|") == 5 {
 			key, _, _ := strings.Cut(name, "`")
 			rows = append(rows, key)

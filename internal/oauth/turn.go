@@ -3,7 +3,11 @@ package oauth
 import (
 	"context"
 	"sync/atomic"
+	"time"
 )
+
+// readPatience is longer than a database that answers may take (REL R-12).
+const readPatience = 5 * time.Second
 
 // A turn lets one caller at a time read something again, and gives those who
 // waited for that its failure. Else, of many who wait while the database does not
@@ -16,8 +20,8 @@ type turn struct {
 
 func newTurn() *turn { return &turn{held: make(chan struct{}, 1)} }
 
-// take calls read with ctx, which then does not end with its caller, unless what is there is
-// fresh once it is the caller's turn.
+// take calls read unless what is there is fresh once it is the caller's turn. What
+// is read is for others too, so it does not end with its caller.
 func (t *turn) take(ctx context.Context, fresh func() bool, read func(context.Context) error) error {
 	before := t.ended.Load()
 	select {
@@ -33,7 +37,9 @@ func (t *turn) take(ctx context.Context, fresh func() bool, read func(context.Co
 		return t.err
 	}
 	defer t.ended.Add(1)
-	t.err = read(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readPatience)
+	defer cancel()
+	t.err = read(ctx)
 	return t.err
 }
 
