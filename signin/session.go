@@ -257,7 +257,7 @@ func (p *Pages) finish(v *visit, f *flow, t *idx.Tokens) *answer {
 		switch {
 		case f.Keep:
 			s.Kept = v.now.Add(p.opt.KeepFor).Unix()
-		case replaced && before.claims().Subject == s.claims().Subject && s.ID != "": // proven anew, and not asked again
+		case replaced && !before.over(v.now) && before.claims().Subject == s.claims().Subject && s.ID != "": // proven anew, and not asked again
 			s.Kept = before.Kept
 		}
 		err = v.put(sessionCookie, s, s.life(v.now))

@@ -193,7 +193,7 @@ func (s *Service) editApp(ctx context.Context, id string, edit func(*oauth.Clien
 		}
 		c.Version, c.UpdatedAt = old.Version+1, s.Now()
 		if ends {
-			c.EndedAt = c.UpdatedAt
+			c.End(c.UpdatedAt)
 		}
 		if err := c.Validate(); err != nil {
 			return causes(fieldsAt("app", err))

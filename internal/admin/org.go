@@ -230,7 +230,7 @@ func (p *plan) update(old oauth.Client, change func(*oauth.Client), now time.Tim
 	c.Version, c.UpdatedAt = old.Version+1, now
 	ends := c.Disabled && !old.Disabled || c.Public() != old.Public()
 	if ends {
-		c.EndedAt = now
+		c.End(now)
 	}
 	p.clients = append(p.clients, planned{client: c, ends: ends})
 	p.events = append(p.events, clientEvents(old, c)...)

@@ -155,7 +155,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		c.Now = c.Machine
 	}
 	a.now = c.Now
-	if a.tracing, err = newTracing(ctx, c.Traces, len(c.TrustedProxies) > 0, c.Logger); err != nil {
+	if a.tracing, err = newTracing(c.Traces, len(c.TrustedProxies) > 0, c.Logger); err != nil {
 		return nil, err
 	}
 	if a.tracing != nil {
@@ -288,7 +288,7 @@ func (a *App) Start() {
 	})
 	a.workers.Go(func() { a.policies.run(ctx) })
 	if a.clock != nil {
-		a.workers.Go(func() { a.clock.run(ctx, a.log) })
+		a.workers.Go(func() { a.clock.run(ctx, a.log, a.OAuth.ForgetRevocations) })
 	}
 	a.workers.Go(func() { a.purge(ctx) })
 	a.workers.Go(func() { a.Account.Run(ctx) })

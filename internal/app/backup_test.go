@@ -176,8 +176,15 @@ func restored(t *testing.T, database string) {
 		t.Fatal(err)
 	}
 	end := time.Now().Add(time.Hour)
+	leaving := signedIn.User
+	leaving.Version++
+	leaving.DeleteAt = end
+	giveBack := func(kind directory.TicketKind) directory.Ticket {
+		return directory.Ticket{ID: "tk" + string(kind), Kind: kind, UserID: leaving.ID, Version: 1, CreatedAt: time.Now(), ExpiresAt: end}
+	}
 	err = e.Store.InTx(ctx, store.Durable, func(tx store.Tx) error {
-		return errors.Join(tx.Enqueue(waiting),
+		return errors.Join(tx.Enqueue(waiting), tx.UpdateUser(leaving),
+			tx.InsertTicket(giveBack(directory.EmailUndo)), tx.InsertTicket(giveBack(directory.DeletionUndo)),
 			tx.InsertSession(session.Session{ID: "ses", UserID: signedIn.ID, Version: 1, CreatedAt: time.Now(), IdleUntil: end, ExpiresAt: end}),
 			tx.InsertRefreshFamily(oauth.RefreshFamily{ID: "family", Grant: "grant", UserID: signedIn.ID, IdleUntil: end, ExpiresAt: end}))
 	})
@@ -230,6 +237,18 @@ func restored(t *testing.T, database string) {
 	ada, err := r.Store.AccountByAddress(ctx, "ada@example.com")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, kind := range []directory.TicketKind{directory.EmailUndo, directory.DeletionUndo} {
+		k, err := r.Store.Ticket(ctx, "tk"+string(kind))
+		if err != nil || !k.SpentAt.IsZero() {
+			t.Errorf("what gives something back: %+v, %v", k, err)
+		}
+		if kind == directory.DeletionUndo && k.ExpiresAt.Before(ada.DeleteAt) {
+			t.Errorf("an account that goes at %v can be kept until %v", ada.DeleteAt, k.ExpiresAt)
+		}
+	}
+	if ada.DeleteAt.Before(time.Now().Add(6 * 24 * time.Hour)) {
+		t.Errorf("an account whose owner may have kept it goes at %v", ada.DeleteAt)
 	}
 	signIns := func(e *engine) int {
 		families, err := e.Store.RefreshFamilies(ctx, ada.ID)
@@ -345,6 +364,24 @@ func TestREL_R25_RestoreRefuses(t *testing.T) {
 		changed[at] ^= 1 << (i % 8)
 		refused(fmt.Sprintf("byte %d changed", at), changed, nil, "--from")
 		refused(fmt.Sprintf("cut off at %d", at), good[:at], nil, "--from")
+	}
+	for _, suffix := range []string{"-wal", "-journal"} { // of a database that was moved away alone
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "stile.db"+suffix), []byte("frames"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := app.Restore(t.Context(), config.Restore{From: file, To: config.Place("sqlite:" + dir)}, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "of another database") {
+			t.Errorf("beside stile.db%s: %v", suffix, err)
+		}
+	}
+	names := filepath.Join(t.TempDir(), "erased")
+	if err := os.WriteFile(names, []byte("00uVXsz19zEvGWblzX85iKi47\nada@example.com\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err = app.Restore(t.Context(), config.Restore{From: file, To: config.Place("sqlite:" + t.TempDir()), Erased: names}, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "line 2 is not the id of a user") || strings.Contains(err.Error(), "ada@") {
+		t.Errorf("an address to leave out: %v", err)
 	}
 	refused("more behind it", append(bytes.Clone(good), 0), nil, "changed or cut off")
 	refused("nothing", nil, nil, "not a backup")

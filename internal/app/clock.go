@@ -31,7 +31,12 @@ const (
 	// compareEvery is how often the two are compared.
 	compareEvery = 30 * time.Second
 	// compareWithin is how long the answer may take: half of it is how wrong the clock can be.
-	compareWithin = time.Second
+	compareWithin = 200 * time.Millisecond
+	// watchEvery is how often this machine's two clocks are held against each other:
+	// the monotonic one stands still while a machine is suspended.
+	watchEvery = time.Second
+	// jump is what is more than clocks drift apart between two looks.
+	jump = time.Second
 	// tellOffset is what an operator should know of.
 	tellOffset = 5 * time.Second
 )
@@ -75,10 +80,17 @@ func (c *clock) compare(ctx context.Context, within time.Duration) error {
 	return nil
 }
 
-// run compares the clocks now and then until ctx ends. Where that fails, the
+// suspended is how much longer the time between two moments was by the clock on
+// the wall than by the monotonic one.
+func suspended(from, to time.Time) time.Duration {
+	return (to.Round(0).Sub(from.Round(0)) - to.Sub(from)).Abs()
+}
+
+// run compares the clocks now and then until ctx ends, and calls jumped when that
+// has moved the time. Where that fails, the
 // machine's own clock goes on from where it was.
-func (c *clock) run(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(compareEvery)
+func (c *clock) run(ctx context.Context, log *slog.Logger, jumped func()) {
+	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -86,8 +98,14 @@ func (c *clock) run(ctx context.Context, log *slog.Logger) {
 			return
 		case <-tick.C:
 		}
+		if m, here := c.mark.Load(), c.machine(); here.Sub(m.here) < compareEvery && suspended(m.here, here) < jump {
+			continue
+		}
+		before := c.Now()
 		if err := c.compare(ctx, compareWithin); err != nil && ctx.Err() == nil {
 			log.Warn("the clock was not compared with the database's", "err", err)
+		} else if err == nil && c.Now().Sub(before).Abs() > jump {
+			jumped()
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (a *App) Ready(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := a.now(); s.at.IsZero() || now.Sub(s.at) >= readyAge {
+	if age := a.now().Sub(s.at); s.at.IsZero() || age < 0 || age >= readyAge { // a clock may be set back
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyPatience)
 		defer cancel()
 		_, err := a.Store.Setting(ctx, keySetting)

@@ -12,11 +12,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
 	"filippo.io/age"
 
+	"github.com/stile-id/stile/internal/account"
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/directory"
@@ -65,7 +67,11 @@ func Restore(ctx context.Context, c config.Restore, out io.Writer) (err error) {
 	sums, err := file.Restore(ctx, to)
 	var gone []string
 	if err == nil {
-		gone, err = void(ctx, to, time.Now(), erased, !c.KeepSignIns)
+		at := time.Now()
+		if at.Before(file.At) { // what was issued before must not be later
+			at = file.At
+		}
+		gone, err = void(ctx, to, at, erased, !c.KeepSignIns)
 	}
 	if err == nil {
 		err = to.Commit(ctx)
@@ -79,6 +85,7 @@ func Restore(ctx context.Context, c config.Restore, out io.Writer) (err error) {
 	if !c.KeepSignIns {
 		fmt.Fprintln(out, "Everybody is signed out.")
 	}
+	fmt.Fprintln(out, "Whoever was disabled and whatever was changed since then is as it was; look at the audit log of the old database.")
 	if len(erased) > 0 {
 		fmt.Fprintf(out, "Of %s to leave out, %d were in the backup.\n", count(int64(len(erased)), "user"), len(gone))
 	}
@@ -160,6 +167,9 @@ func void(ctx context.Context, to *transfer.Target, at time.Time, erased []strin
 	if err := to.VoidUnderWay(ctx, at); err != nil {
 		return nil, err
 	}
+	if err := to.PutOffDeletions(ctx, at.Add(account.DeletionWait)); err != nil {
+		return nil, err
+	}
 	if signIns {
 		if err := to.VoidSignIns(ctx, at); err != nil {
 			return nil, err
@@ -182,6 +192,8 @@ func void(ctx context.Context, to *transfer.Target, at time.Time, erased []strin
 // deleted is the type of the event that tells of a deletion.
 const deleted = "user.lifecycle.delete.completed"
 
+var userID = regexp.MustCompile(`^00u[0-9A-Za-z]{16,40}$`)
+
 // readErased reads ids of users, one a line, or events as stile audit tail
 // prints them with --json, of which the deletions count.
 func readErased(name string) (ids []string, err error) {
@@ -203,9 +215,13 @@ func readErased(name string) (ids []string, err error) {
 				line = e.Target
 			}
 		}
-		if line != "" && !strings.HasPrefix(line, "#") {
-			ids = append(ids, line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
 		}
+		if !userID.MatchString(line) {
+			return nil, fmt.Errorf("line %d is not the id of a user, as 00uVXsz19zEvGWblzX85iKi47", i+1)
+		}
+		ids = append(ids, line)
 	}
 	return ids, nil
 }

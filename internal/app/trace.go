@@ -4,12 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
@@ -33,11 +33,11 @@ type tracing struct {
 // newTracing sends to an endpoint of OTLP over HTTP. Which spans are kept and with
 // which headers they go, the variables of OpenTelemetry say: OTEL_TRACES_SAMPLER,
 // OTEL_EXPORTER_OTLP_HEADERS.
-func newTracing(ctx context.Context, endpoint string, proxied bool, log *slog.Logger) (*tracing, error) {
+func newTracing(endpoint string, proxied bool, log *slog.Logger) (*tracing, error) {
 	if endpoint == "" {
 		return nil, nil
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint+"/v1/traces"))
+	exporter, err := newOTLP(endpoint, os.Getenv("OTEL_EXPORTER_OTLP_HEADERS"))
 	if err != nil {
 		return nil, err
 	}

@@ -185,7 +185,9 @@ func (b *body) fill(r io.Reader) {
 // giveBack forgets what was read, which may be a secret.
 func (b *body) giveBack() {
 	clear(b.bytes)
-	bodies.Put(b)
+	if cap(b.bytes) <= 8<<10 { // a rare large one must not stay
+		bodies.Put(b)
+	}
 }
 
 // Read implements [io.Reader].

@@ -142,7 +142,11 @@ func (g *gate) leave(c Class, at time.Time) {
 // floor inside are never too many, so what they take is not the gate's to change.
 func (g *gate) judge() {
 	if g.most <= g.floor {
-		g.usual = g.quickest
+		if rise := g.quickest - g.usual; g.usual > 0 && rise > 0 {
+			g.usual += rise / 8 // the only one of an interval may have been a slow one
+		} else {
+			g.usual = g.quickest
+		}
 	}
 	switch {
 	case g.quickest > g.usual+target:

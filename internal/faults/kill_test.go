@@ -38,7 +38,8 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	folder = dir
 	binary := filepath.Join(dir, "stile")
-	out, err := exec.Command("go", "build", "-o", binary, "github.com/stile-id/stile/cmd/stile").CombinedOutput()
+	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", binary, // as make build does
+		"github.com/stile-id/stile/cmd/stile").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}

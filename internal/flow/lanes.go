@@ -302,11 +302,16 @@ type pause struct {
 	count int // wrong answers in a row
 }
 
+const tellPatience = 5 * time.Second
+
 // tellOfPause writes to somebody at whose account so many wrong guesses were made
 // that answers are not looked at for a while (UX M11), at most once a day. Where
 // there is no account a message that reaches nobody stands for it, or the work
 // would tell (SEC S-42).
 func (t *Turn) tellOfPause(ctx context.Context) {
+	// Whoever hangs up at the right moment must not keep it from being told.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tellPatience)
+	defer cancel()
 	p := t.pause
 	out := Outgoing{
 		Mail: authenticator.Mail{

@@ -39,31 +39,31 @@ func NewRelays(now func() time.Time, log *slog.Logger, relays ...*SMTP) *Relays 
 // Send is SMTP's, by the first relay that can be used. What a relay says of the
 // letter itself, or of its recipient, holds: another one is not asked.
 func (r *Relays) Send(ctx context.Context, l *Letter) error {
-	return r.first(ctx, func(s *SMTP) error { return s.Send(ctx, l) })
+	return r.first(ctx, func(ctx context.Context, s *SMTP) error { return s.Send(ctx, l) })
 }
 
 // Try is SMTP's, of the relay that a letter would go to.
 func (r *Relays) Try(ctx context.Context) error {
-	return r.first(ctx, func(s *SMTP) error { return s.Try(ctx) })
+	return r.first(ctx, func(ctx context.Context, s *SMTP) error { return s.Try(ctx) })
 }
 
-func (r *Relays) first(ctx context.Context, act func(*SMTP) error) error {
+func (r *Relays) first(ctx context.Context, act func(context.Context, *SMTP) error) error {
 	if len(r.list) == 1 { // the outbox has a breaker for all that it delivers
-		return act(r.list[0].SMTP)
+		return act(ctx, r.list[0].SMTP)
 	}
 	var failed error = &outbox.Temporary{Class: "unavailable", Unavailable: true}
-	for _, relay := range r.list {
+	for i, relay := range r.list {
 		allowed, _ := relay.breaker.Allow(r.now())
 		if !allowed {
 			continue
 		}
-		err := act(relay.SMTP)
-		if err != nil && ctx.Err() != nil {
+		err := r.within(ctx, len(r.list)-1-i, func(ctx context.Context) error { return act(ctx, relay.SMTP) })
+		if err != nil && errors.Is(ctx.Err(), context.Canceled) { // the outbox stops
 			relay.breaker.Abandon()
 			return err
 		}
 		var t *outbox.Temporary
-		down := errors.As(err, &t) && t.Unavailable
+		down := errors.As(err, &t) && t.Unavailable || errors.Is(err, context.DeadlineExceeded)
 		switch opened, closed := relay.breaker.Record(r.now(), !down); {
 		case opened:
 			r.log.Error("mail: a relay fails, the next one is asked", "relay", relay.String(), "error", err)
@@ -76,6 +76,17 @@ func (r *Relays) first(ctx context.Context, act func(*SMTP) error) error {
 		failed = err
 	}
 	return failed
+}
+
+// within gives a relay that others come after a part of the time that is left: one
+// that accepts and stalls must leave them some.
+func (r *Relays) within(ctx context.Context, others int, act func(context.Context) error) error {
+	if end, ok := ctx.Deadline(); ok && others > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/time.Duration(others+1))
+		defer cancel()
+	}
+	return act(ctx)
 }
 
 // Close ends idle connections; letters under way are not disturbed.

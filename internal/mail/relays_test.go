@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"testing"
@@ -77,4 +78,17 @@ func TestREL_R08_TwoRelays(t *testing.T) {
 		wantClass(t, send(), "421", false, true)
 	}
 	wantClass(t, send(), "unavailable", false, true)
+}
+
+// A relay that accepts and stalls leaves the next one time enough, and counts as failed.
+func TestREL_R08_StalledRelay(t *testing.T) {
+	second := &relay{}
+	r := NewRelays(time.Now, slog.New(slog.DiscardHandler),
+		dialer(t, "smtp://"+script(t, "…")), dialer(t, "smtp://"+serve(t, second, cleartext)))
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	wantClass(t, r.Send(ctx, letter(t)), "", false, false)
+	if got := len(second.received()); got != 1 {
+		t.Errorf("the second relay has %d letters", got)
+	}
 }

@@ -192,7 +192,7 @@ func (s *Server) UpdateClient(ctx context.Context, c Client) error {
 	switch {
 	case i < 0 || all[i].Disabled == c.Disabled:
 	case c.Disabled:
-		c.EndedAt = s.now()
+		c.End(s.now())
 		types = append(types, "application.lifecycle.deactivate")
 	default:
 		types = append(types, "application.lifecycle.activate")

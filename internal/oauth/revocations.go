@@ -18,6 +18,8 @@ const (
 	// revocationsOverlap is read again each time: a row's time is taken before its
 	// transaction commits, on a clock that may differ a little.
 	revocationsOverlap = 30 * time.Second
+	// revocationsWhole is how often all are read, whatever times they have.
+	revocationsWhole = time.Minute
 	// clockSkew is how far the clocks of two nodes may be apart.
 	clockSkew = time.Minute
 )
@@ -30,10 +32,11 @@ type revocations struct {
 	now       func() time.Time
 	tokenLife time.Duration // of the longest-lived token
 
-	turn *turn // to load
-	mu   sync.RWMutex
-	void map[string]Revocation
-	at   time.Time // of the last read
+	turn  *turn // to load
+	mu    sync.RWMutex
+	void  map[string]Revocation
+	at    time.Time // of the last read
+	whole time.Time // of the last one of all rows
 }
 
 // has reports whether any of ids is void: grants, tokens, sessions.
@@ -101,7 +104,8 @@ func (r *revocations) read(ctx context.Context) error {
 	now := r.now()
 	r.mu.RLock()
 	since := r.at.Add(-revocationsOverlap)
-	if r.at.IsZero() || r.at.After(now) {
+	all := r.at.IsZero() || r.at.After(now) || now.Sub(r.whole) >= revocationsWhole
+	if all {
 		since = now.Add(-r.tokenLife - clockSkew)
 	}
 	r.mu.RUnlock()
@@ -114,7 +118,18 @@ func (r *revocations) read(ctx context.Context) error {
 	defer r.mu.Unlock()
 	maps.DeleteFunc(r.void, func(_ string, row Revocation) bool { return now.After(row.ExpiresAt) })
 	r.at = now
+	if all {
+		r.whole = now
+	}
 	return nil
+}
+
+// ForgetRevocations has all of them read again: after a clock was set, rows may be
+// there with times that no later read looks for.
+func (s *Server) ForgetRevocations() {
+	s.revocations.mu.Lock()
+	defer s.revocations.mu.Unlock()
+	s.revocations.at = time.Time{}
 }
 
 // add keeps the latest of an id's revocations: a read may have begun before the

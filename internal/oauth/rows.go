@@ -41,6 +41,10 @@ type Client struct {
 // Public reports whether the client has no secret to keep (RFC 6749 §2.1).
 func (c *Client) Public() bool { return len(c.Secrets) == 0 }
 
+// End ends all that the client has. Nodes may go by what the client was before for
+// registryAge, so what is given in that time ends too.
+func (c *Client) End(now time.Time) { c.EndedAt = now.Add(registryAge) }
+
 // ended reports whether a token that was issued then is of no use any more: it
 // came before the client ended what it had, or of another one with this id.
 func (c *Client) ended(issuedAt int64) bool {

@@ -245,6 +245,45 @@ func TestSEC_S104_ClientEnded(t *testing.T) {
 	}
 }
 
+// A node goes by what a client was before for a second, and so does whoever stole
+// its secret: what it gives them in that time ends too.
+func TestSEC_S104_ClientEndedUnseen(t *testing.T) {
+	e := newEnv(t)
+	n := e.second()
+	n.redeem() // it has read its clients
+	e.switchClient()
+	e.switchClient()
+	e.clock.Move(registryAge - time.Millisecond)
+	tokens := n.redeem(scopes("openid", "offline_access"), func(i *Interaction) { i.BegunAt = e.clock.Now() })
+	e.clock.Move(revocationsAge)
+	if r := n.userinfo(tokens.text("access_token")); r.Status == http.StatusOK {
+		t.Error("the access token is good")
+	}
+	n.refused(t, tokens.text("refresh_token"))
+}
+
+// A revocation whose time is long ago when it is written, as by a node whose clock
+// was not set yet, is found all the same.
+func TestSEC_S104_REL_R15_RevokedInThePast(t *testing.T) {
+	for name, wait := range map[string]func(e *env){
+		"at once after the clock was set": func(e *env) { e.server.ForgetRevocations() },
+		"within a minute":                 func(e *env) { e.clock.Move(revocationsWhole) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			e.clock.Move(time.Hour)
+			tokens := e.redeem()
+			e.userinfo(tokens.text("access_token"))
+			late := e.server.Revocation(payload(t, tokens.text("access_token"))["jti"].(string), e.clock.Now().Add(-2*revocationsOverlap))
+			e.store.edit(func(r *memoryRows) { r.void[late.ID] = late })
+			wait(e)
+			if r := e.post(introspectPath, form("client_id", spaID, "token", tokens.text("access_token"))); r.Body["active"] == true {
+				t.Error("the token is active")
+			}
+		})
+	}
+}
+
 // An iat has whole seconds: what may have been issued before a sign-out is void,
 // and what is issued right after it is not.
 func TestSEC_S104_SignOutEverywhereInASecond(t *testing.T) {

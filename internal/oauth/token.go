@@ -91,7 +91,11 @@ func (c *call) token() error {
 	c.userID = i.user.ID
 	var response *tokenResponse
 	var failed error
-	if err := place.Do(c.r.Context(), func() { response, failed = c.mint(c.r.Context(), c.issuer, i) }); err != nil {
+	// What was consumed cannot be consumed again: to give up now would look like theft
+	// to whoever does as a refusal says, and asks once more.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.r.Context()), mintPatience)
+	defer cancel()
+	if err := place.Do(ctx, func() { response, failed = c.mint(ctx, c.issuer, i) }); err != nil {
 		return err
 	}
 	if failed != nil {
@@ -100,6 +104,8 @@ func (c *call) token() error {
 	edge.WriteJSON(c.w, http.StatusOK, response)
 	return nil
 }
+
+const mintPatience = 5 * time.Second
 
 // NewSigningPool bounds how many token responses are signed at a time, which RSA
 // makes the dearest thing but hashing (REL R-19). The queue is worth about a tenth

@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,12 +42,13 @@ func TestREL_R12_OneWaitForAll(t *testing.T) {
 // Whoever goes away ends neither the read nor the wait of the others.
 func TestTurnOutlivesItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turn, done := newTurn(), false
+		turn := newTurn()
+		var done atomic.Bool
 		ctx, cancel := context.WithCancel(t.Context())
 		take := func(ctx context.Context) error {
-			return turn.take(ctx, func() bool { return done }, func(ctx context.Context) error {
+			return turn.take(ctx, done.Load, func(ctx context.Context) error {
 				time.Sleep(time.Second)
-				done = true
+				done.Store(true)
 				return ctx.Err()
 			})
 		}
@@ -57,7 +59,7 @@ func TestTurnOutlivesItsCaller(t *testing.T) {
 		go func() { third <- take(t.Context()) }()
 		synctest.Wait()
 		cancel()
-		if err := <-second; !errors.Is(err, context.Canceled) || done {
+		if err := <-second; !errors.Is(err, context.Canceled) || done.Load() {
 			t.Errorf("who waits and goes away: %v", err)
 		}
 		if err := errors.Join(<-first, <-third); err != nil {

@@ -31,7 +31,7 @@ func (b *Breaker) Allow(now time.Time) (bool, time.Time) {
 	switch {
 	case !b.open():
 		return true, now
-	case now.Before(b.until):
+	case b.waits(now):
 		return false, b.until
 	case b.probing:
 		return false, now.Add(breakerProbe)
@@ -48,7 +48,7 @@ func (b *Breaker) due(now time.Time) (all, probe bool, next time.Time) {
 	switch {
 	case !b.open():
 		return true, false, now
-	case now.Before(b.until):
+	case b.waits(now):
 		return false, false, b.until
 	case b.probing:
 		return false, false, now.Add(breakerProbe)
@@ -82,3 +82,10 @@ func (b *Breaker) Abandon() {
 }
 
 func (b *Breaker) open() bool { return b.failures >= cmp.Or(b.After, breakerFailures) }
+
+// waits reports whether no probe is due. A clock that was set back makes one due:
+// the end of the wait would be far away.
+func (b *Breaker) waits(now time.Time) bool {
+	left := b.until.Sub(now)
+	return 0 < left && left <= breakerProbe
+}

@@ -111,9 +111,8 @@ func parse(url string) (*pgx.ConnConfig, error) {
 	if config.ValidateConnect == nil { // a standby is no place to write
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "stile"
-	}
+	// Nodes are known by how the name begins, whatever else an operator wants to see.
+	config.RuntimeParams["application_name"] = strings.TrimSpace("stile " + config.RuntimeParams["application_name"])
 	return config, nil
 }
 

@@ -33,7 +33,9 @@ func Snapshot(ctx context.Context, url string, alone bool) (*transfer.Snapshot, 
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	config.ValidateConnect = nil
+	if !alone && !strings.Contains(url, "target_session_attrs") {
+		config.ValidateConnect = nil
+	}
 	config.RuntimeParams["application_name"] = moving
 	db := stdlib.OpenDB(*config)
 	s, err := snapshot(ctx, db, alone)
@@ -56,7 +58,7 @@ func snapshot(ctx context.Context, db *sql.DB, alone bool) (_ *transfer.Snapshot
 	if alone {
 		nodes := 0
 		err := conn.QueryRowContext(ctx, `
-			SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'stile'`).Scan(&nodes)
+			SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'stile%' AND application_name <> '`+moving+`'`).Scan(&nodes)
 		if err == nil && nodes > 0 {
 			err = fmt.Errorf("the database is in use: %d connections of nodes are open", nodes)
 		}
@@ -135,8 +137,8 @@ func fill(ctx context.Context, config *pgx.ConnConfig, version int64, names []st
 		if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
 			return err
 		}
-		_, err := conn.ExecContext(ctx, "ANALYZE")
-		return err
+		_, _ = conn.ExecContext(ctx, "ANALYZE") // for speed; the rows are there
+		return nil
 	}
 	t, err := transfer.NewTarget(ctx, transfer.Filling{
 		Schema: version, Conn: conn, Catalog: catalog, Names: names, Dialect: dialect, Batch: 500, Commit: commit, Close: end,

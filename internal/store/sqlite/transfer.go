@@ -163,6 +163,9 @@ func Create(ctx context.Context, path string) (_ *transfer.Target, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
+	if err := flushed(filepath.Dir(filepath.Dir(path))); err != nil && !errors.Is(err, fs.ErrPermission) { // it may be new
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
 	held, err := lock(path)
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
@@ -177,6 +180,11 @@ func Create(ctx context.Context, path string) (_ *transfer.Target, err error) {
 func create(ctx context.Context, path string, held *os.File) (*transfer.Target, error) {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the target is not empty: there is a file %s", path)
+	}
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} { // SQLite would take what is in it for this database's
+		if _, err := os.Stat(path + suffix); !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is a file %s of another database: move it away too", path+suffix)
+		}
 	}
 	part := path + ".incomplete"
 	if err := remove(part); err != nil {
@@ -253,7 +261,10 @@ func publish(part, path string) error {
 	if err := os.Rename(part, path); err != nil {
 		return err
 	}
-	return flushed(filepath.Dir(path))
+	if err := flushed(filepath.Dir(path)); err != nil {
+		return errors.Join(err, os.Rename(path, part)) // else it would be there, and said not to be
+	}
+	return nil
 }
 
 func flushed(path string) error {

@@ -17,8 +17,9 @@ import (
 // used since, and mail was sent (SEC S-152, REL R-25).
 const (
 	voidTransactions = `DELETE FROM transactions`
-	voidTickets      = `UPDATE tickets SET spent_at = $1 WHERE spent_at = 0`
-	voidMail         = `
+	// The links that give something back to its owner stay: they let nobody in.
+	voidTickets = `UPDATE tickets SET spent_at = $1 WHERE spent_at = 0 AND kind NOT IN ('email-undo', 'deletion-undo')`
+	voidMail    = `
 	UPDATE outbox SET status = 'expired', payload = $1, last_error = 'restored', leased_until = 0
 	WHERE status IN ('queued', 'delayed')`
 )
@@ -29,6 +30,23 @@ var signIns = []string{
 	`UPDATE users SET signed_out_at = $1, kept = ''`,
 	`UPDATE sessions SET ended_at = $1 WHERE ended_at = 0`,
 	`UPDATE refresh_families SET revoked_at = $1 WHERE revoked_at = 0`,
+}
+
+// An account that was to go may have been kept since: it waits its time again, and
+// its link is good for as long.
+var keep = []string{
+	`UPDATE users SET delete_at = $1 WHERE delete_at > 0 AND delete_at < $1`,
+	`UPDATE tickets SET expires_at = $1 WHERE kind = 'deletion-undo' AND spent_at = 0 AND expires_at < $1`,
+}
+
+// PutOffDeletions lets no account go before a time.
+func (t *Target) PutOffDeletions(ctx context.Context, until time.Time) error {
+	for _, statement := range keep {
+		if _, err := t.f.Conn.ExecContext(ctx, statement, until.UnixMicro()); err != nil {
+			return fmt.Errorf("put deletions off: %w", err)
+		}
+	}
+	return nil
 }
 
 // VoidUnderWay ends transactions with their codes, links and tokens that were
