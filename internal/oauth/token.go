@@ -108,11 +108,11 @@ func (c *call) token() error {
 const mintPatience = 5 * time.Second
 
 // NewSigningPool bounds how many token responses are signed at a time, which RSA
-// makes the dearest thing but hashing (REL R-19). The queue is worth about a tenth
-// of a second.
+// makes the dearest thing but hashing (REL R-19). A place is held while the database
+// is asked too, so there are as many as the gate lets in of what ends flows.
 func NewSigningPool() *pool.Pool {
 	workers := runtime.GOMAXPROCS(0)
-	return pool.New(workers, 32*workers)
+	return pool.New(workers, 128*workers)
 }
 
 // mint signs the tokens of an issue.
