@@ -40,7 +40,7 @@ func TestREL_R15_TheDatabaseIsSet(t *testing.T) {
 		for _, off := range []time.Duration{40 * time.Second, -time.Hour} {
 			jumps.Store(0)
 			k.off.Store(int64(off))
-			time.Sleep(compareEvery + watchEvery)
+			time.Sleep(compareEvery + watchEvery) // by the bubble's clock
 			if d := c.Now().Sub(time.Now().Add(off)); d.Abs() > time.Millisecond || jumps.Load() != 1 {
 				t.Errorf("%v: %v off, %d jumps", off, d, jumps.Load())
 			}

@@ -36,7 +36,7 @@ func (m *machine) capacity() float64 { return processors / m.work.Seconds() }
 
 func (m *machine) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	m.processors <- struct{}{}
-	time.Sleep(m.work)
+	time.Sleep(m.work) // by the bubble's clock: it is the work
 	<-m.processors
 	w.WriteHeader(http.StatusOK)
 }
@@ -71,7 +71,7 @@ func (y *tally) String() string {
 func (y *tally) offer(wait *sync.WaitGroup, h http.Handler, rate float64, d time.Duration) {
 	every := time.Duration(float64(time.Second) / rate)
 	wait.Go(func() {
-		for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(every) {
+		for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(every) { // by the bubble's clock
 			wait.Go(func() { y.one(h) })
 		}
 	})
@@ -370,7 +370,7 @@ func journeys(steps []step, times float64, d time.Duration) (done, can float64) 
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	every := time.Duration(float64(time.Second) / (times * capacity))
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(every) {
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(every) { // by the bubble's clock
 		wait.Go(func() {
 			for _, h := range doors {
 				start, w := time.Now(), httptest.NewRecorder()
