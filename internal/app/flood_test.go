@@ -21,7 +21,6 @@ import (
 	"github.com/stile-id/stile/internal/app"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/load"
-	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/orgfile"
 	"github.com/stile-id/stile/internal/policy"
 )
@@ -36,14 +35,7 @@ func startBounded(t *testing.T, org string) *engine {
 	e := startNode(t, app.Config{
 		Dir: t.TempDir(), Limits: flow.DevelopmentLimits(), Bounded: true, Overlay: func(o *policy.Org) { *o = file.Org },
 	})
-	c, _, err := oauth.NewClient(oauth.Client{Name: "Acme", RedirectURIs: []string{"http://localhost:8080/cb"}}, false, time.Now())
-	if err == nil {
-		err = e.OAuth.AddClient(t.Context(), c)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.client = c.ID
+	e.register(t)
 	return e
 }
 
@@ -339,6 +331,22 @@ const (
 	exact = 5 * time.Millisecond // by which the generator may be late at p99
 )
 
+// finishes brings people who wait for their code to the end of their flows, one
+// after the other for so long.
+func (e *engine) finishes(t *testing.T, all []waiting) *load.Report {
+	return load.Offer(t.Context(), float64(len(all))/each.Seconds(), each, func(_ context.Context, n int) load.Outcome {
+		switch refused, err := e.finish(all[n]); {
+		case err == nil:
+			return load.Answered
+		case refused:
+			return load.Refused
+		default:
+			t.Error(err)
+			return load.Failed
+		}
+	})
+}
+
 // void ends a run of which nothing follows: whoever cannot send in time was not
 // given the machine that the figures are about (REL §4).
 func void(t *testing.T) {
@@ -407,17 +415,7 @@ func TestREL_R18_Long(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	starts := make(chan *load.Report)
 	go func() { starts <- load.Offer(ctx, 5*capacity, time.Hour, e.one(t, "flood")) }()
-	finishes := load.Offer(t.Context(), people/each.Seconds(), each, func(_ context.Context, n int) load.Outcome {
-		switch refused, err := e.finish(all[n]); {
-		case err == nil:
-			return load.Answered
-		case refused:
-			return load.Refused
-		default:
-			t.Error(err)
-			return load.Failed
-		}
-	})
+	finishes := e.finishes(t, all[:])
 	cancel()
 	flood := <-starts
 	flood.For = each
@@ -480,17 +478,7 @@ func TestREL_R19_Long(t *testing.T) {
 			}
 		})
 	}
-	finishes := load.Offer(t.Context(), people/each.Seconds(), each, func(_ context.Context, n int) load.Outcome {
-		switch refused, err := e.finish(all[n]); {
-		case err == nil:
-			return load.Answered
-		case refused:
-			return load.Refused
-		default:
-			t.Error(err)
-			return load.Failed
-		}
-	})
+	finishes := e.finishes(t, all[:])
 	cancel()
 	flood.Wait()
 	t.Logf("guesses: %d judged, %d refused, %d in flows that had had their tries", judged.Load(), refused.Load(), other.Load())

@@ -9,10 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stile-id/stile/internal/app"
-	"github.com/stile-id/stile/internal/oauth"
 )
 
 // spans takes traces as a collector does.
@@ -75,14 +73,7 @@ func TestREL_R30_Traces(t *testing.T) {
 	e := startNode(t, app.Config{
 		Dir: t.TempDir(), Limits: limits(), Traces: box.URL, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")},
 	})
-	c, _, err := oauth.NewClient(oauth.Client{Name: "Acme", RedirectURIs: []string{"http://localhost:8080/cb"}}, false, time.Now())
-	if err == nil {
-		err = e.OAuth.AddClient(t.Context(), c)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.client = c.ID
+	e.register(t)
 	if _, err := e.signUp(t.Context(), "ada@example.com"); err != nil {
 		t.Fatal(err)
 	}
