@@ -10,6 +10,7 @@ import (
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 )
 
 // How old a proof may be: for what somebody could take an account over by (SEC
@@ -68,21 +69,23 @@ func (c *change) need(ctx context.Context, age time.Duration, more ...string) er
 // the newest proof alone; where the browser has a session, that knows each one's,
 // so that an old password does not pass for a new one beside a new code.
 func (c *change) proofs(ctx context.Context, age time.Duration) ([]policy.Proof, error) {
-	newest := map[string]time.Time{}
-	session, err := c.session(ctx)
+	newest := map[string]session.Proof{}
+	known := false
+	of, err := c.session(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if session != "" {
-		s, err := c.a.Store.Session(ctx, session)
+	if of != "" {
+		s, err := c.a.Store.Session(ctx, of)
 		switch {
 		case problem.KindOf(err) == problem.NotFound:
 		case err != nil:
 			return nil, fmt.Errorf("account: session: %w", err)
 		case s.UserID == c.by.UserID:
+			known = true
 			for _, p := range s.Proofs {
-				if p.At.After(newest[p.Authenticator]) {
-					newest[p.Authenticator] = p.At
+				if p.At.After(newest[p.Authenticator].At) {
+					newest[p.Authenticator] = p
 				}
 			}
 		}
@@ -93,15 +96,18 @@ func (c *change) proofs(ctx context.Context, age time.Duration) ([]policy.Proof,
 		if !slices.Contains(c.by.AMR, info.AMR) {
 			continue
 		}
-		at := c.by.AuthTime
-		if p, ok := newest[key]; ok && p.Before(at) {
-			at = p
+		at, p := c.by.AuthTime, newest[key]
+		if known && p.At.IsZero() { // another authenticator of the same reference was shown
+			continue
+		}
+		if known && p.At.Before(at) {
+			at = p.At
 		}
 		if c.now.Sub(at) > age {
 			continue
 		}
 		proof := c.asProof(key)
-		proof.At = at
+		proof.At, proof.UserVerified = at, p.UserVerified
 		out = append(out, proof)
 	}
 	return out, nil

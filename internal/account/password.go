@@ -128,11 +128,12 @@ func (a *Accounts) ChangePassword(ctx context.Context, by Actor, current, passwo
 // verify looks at the current password, and counts a wrong one as a sign-in does.
 func (c *change) verify(ctx context.Context, old authenticator.Credential, current string) error {
 	password := c.a.authenticators[passwordKey]
-	prompt, err := password.BeginVerify(ctx, c.passwordSubject(), old)
+	subject := c.passwordSubject(old)
+	prompt, err := password.BeginVerify(ctx, subject)
 	if err != nil {
 		return err
 	}
-	_, err = password.FinishVerify(ctx, c.passwordSubject(), old, prompt, authenticator.Input{"passcode": current})
+	_, err = password.FinishVerify(ctx, subject, prompt, authenticator.Input{"passcode": current})
 	if err != nil && !errors.Is(err, authenticator.ErrWrong) && !errors.Is(err, authenticator.ErrEmpty) {
 		return err
 	}
@@ -160,11 +161,11 @@ func (a *Accounts) RemovePassword(ctx context.Context, by Actor) error {
 	})
 }
 
-func (c *change) passwordSubject() authenticator.Subject {
+func (c *change) passwordSubject(old authenticator.Credential) authenticator.Subject {
 	return authenticator.Subject{
 		UserID: c.account.ID, Address: c.account.Email, Login: c.account.Email, FirstName: c.account.FirstName,
 		LastName: c.account.LastName, Locale: c.account.Locale, Purpose: authenticator.SignIn, Enrolling: true,
-		Password: c.org.PasswordFor(c.account.Groups),
+		Password: c.org.PasswordFor(c.account.Groups), Enrolled: []authenticator.Credential{old},
 	}
 }
 
@@ -174,9 +175,10 @@ func (c *change) choose(ctx context.Context, old authenticator.Credential, passw
 	if !ok {
 		return authenticator.Credential{}, errors.New("account: the password authenticator cannot change one")
 	}
-	prompt, err := changer.BeginChange(ctx, c.passwordSubject(), old)
+	subject := c.passwordSubject(old)
+	prompt, err := changer.BeginChange(ctx, subject)
 	if err != nil {
 		return authenticator.Credential{}, err
 	}
-	return changer.FinishChange(ctx, c.passwordSubject(), old, prompt, authenticator.Input{"passcode": password})
+	return changer.FinishChange(ctx, subject, prompt, authenticator.Input{"passcode": password})
 }

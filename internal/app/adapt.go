@@ -129,11 +129,27 @@ func (f *flowClients) FlowClient(ctx context.Context, id string) (flow.Client, b
 		EmailCallback: c.EmailCallbackURI, SignUpURI: c.SignUpURI,
 		SignUp: policy.SignUp(c.SignUp), Enumeration: policy.Enumeration(c.Enumeration),
 		Access: c.AccessPolicy, Profile: c.ProfilePolicy, EndedAt: c.EndedAt,
+		Origins: origins(c, f.policies()),
 	}
 	if out.Name == "" {
 		out.Name = c.Name
 	}
 	return out, true, nil
+}
+
+// origins are those of an app's pages: where it redirects to, and those that the
+// organization lets call the engine (decision D12). The authenticator adds the engine's own.
+func origins(c oauth.Client, org *policy.Org) []string {
+	var out []string
+	for _, uri := range c.RedirectURIs {
+		u, err := url.Parse(uri)
+		if err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
+			out = append(out, u.Scheme+"://"+u.Host)
+		}
+	}
+	out = append(out, org.TrustedOrigins...)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // interactions is the flow engine as the OAuth core knows it.
@@ -203,6 +219,9 @@ const noAccountLife = 15 * time.Minute
 const noticeLife = 24 * time.Hour
 
 func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
+	if o.Text != nil || o.Wake != nil {
+		return outbox.Message{}, errors.New("app: nothing delivers texts or wakes devices")
+	}
 	msg := mail.Message{
 		Template: mail.Template(o.Mail.Template), To: o.Mail.To, FirstName: o.Mail.FirstName,
 		Code: o.Mail.Code, Link: o.Mail.Link, ExpiresAt: o.Mail.ExpiresAt,

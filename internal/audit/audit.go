@@ -34,6 +34,7 @@ const (
 	Failure = "FAILURE"
 
 	InvalidCredentials = "INVALID_CREDENTIALS" // a wrong answer
+	Denied             = "DENIED"              // by the owner of the device that was asked
 	LockedOut          = "LOCKED_OUT"          // the wrong answer that used up the last try
 
 	System = "system"

@@ -39,6 +39,11 @@ type Info struct {
 	Class policy.Class
 	// PhishingResistant says that a proof cannot be relayed by a page that looks like ours.
 	PhishingResistant bool
+	// Several says that a person may have more than one: keys, devices.
+	Several bool
+	// AfterProof says that only who has shown something else is asked for it, because
+	// the question tells of the account or costs money: a security question, a phone.
+	AfterProof bool
 }
 
 // Purpose is what a proof is for; a proof for one is none for another (SEC S-07).
@@ -73,30 +78,81 @@ type Subject struct {
 	Purpose     Purpose
 	Enrolling   bool
 	Password    policy.Password // the policy that is for them
+	Enrolled    []Credential    // theirs of this authenticator, oldest first; none for who has no account
+
+	App     string   // the name of the app that they are on their way to
+	Origins []string // "https://app.example", of pages that may ask for the app: WebAuthn's
+	Details Input    // what they said before it began, by the names of Wanted.Fields
+}
+
+// First is the oldest enrollment, empty for who has none.
+func (s Subject) First() Credential {
+	if len(s.Enrolled) == 0 {
+		return Credential{}
+	}
+	return s.Enrolled[0]
 }
 
 // A Prompt is an open question.
 type Prompt struct {
 	Method    Method
 	Sealed    []byte         // the authenticator's own, never shown; the engine keeps it sealed
-	Fields    []Field        // what to ask for, inside "credentials"
+	Fields    []Field        // what to ask for, inside "credentials"; none: it is answered elsewhere
+	Either    []Alternative  // sets of fields of which one is asked for, in place of Fields
 	Public    map[string]any // contextualData on the wire; plain JSON values
 	Settings  map[string]any // settings on the wire, for example the password complexity
 	ExpiresAt time.Time      // end of the newest thing issued; zero: as long as the transaction
+	Elsewhere bool           // a device answers it; who waits polls
 	Effects   []Effect       // to queue with the state
 }
 
 // A Field is one value to ask for.
 type Field struct {
-	Name   string // "passcode"
-	Label  string
-	Secret bool
+	Name     string // "passcode"
+	Label    string
+	Secret   bool
+	Required bool
+	Hidden   bool   // a program fills it in, as that of WebAuthn does
+	Value    string // that it has at first
+	Fixed    bool   // Value is sent back as it is
+	Choices  []Choice
 }
 
-// An Effect is something to carry out after the commit: a mail.
+// A Choice is one value that a field may have.
+type Choice struct{ Label, Value string }
+
+// An Alternative is a set of fields to fill in, of several.
+type Alternative struct {
+	Label  string
+	Fields []Field
+}
+
+// An Effect is something to carry out after the commit: one of these.
 type Effect struct {
 	Mail *Mail
+	Text *Text
+	Push *Push
 }
+
+// Text is a message to a phone. The engine adds app and language.
+type Text struct {
+	Method    Method // "sms", "voice"
+	To        string // E.164
+	Template  string // "code", "device-link"
+	Code      string // empty: nothing is right, and nobody is told
+	Link      string
+	ExpiresAt time.Time
+}
+
+// Push asks the subject's devices to approve. The engine adds app, browser, place and time.
+type Push struct {
+	Data      []byte // the authenticator's own JSON, sealed by the engine; its devices' API reads it
+	ExpiresAt time.Time
+	Wake      []Wake // devices that can be woken
+}
+
+// A Wake is where a device is woken: a subscription of the Push API (RFC 8030, 8291).
+type Wake struct{ Endpoint, P256dh, Auth string }
 
 // Mail is a message to one address. The engine adds app, origin, language and
 // validity to the template's data.
@@ -121,17 +177,52 @@ type Input map[string]string
 // A Credential is what an enrollment keeps. Data is the authenticator's own JSON;
 // the engine seals it. Profile is shown (masked) on the wire.
 type Credential struct {
+	ID      string `json:"-"` // of the enrollment; the engine's, empty for a new one
 	Data    []byte
 	Profile map[string]string
+	Name    string         `json:",omitempty"` // what its owner calls it: "MacBook"; empty: as the authenticator
+	Public  map[string]any `json:",omitempty"` // beside the profile on the wire, to whom the person is proven: a credentialId
+	// Unique is what no two enrollments may have, whoever's they are, such as the id
+	// of a key: a second one is refused as ErrTaken by the engine. Empty: nothing.
+	Unique []byte `json:"-"`
+}
+
+// A Proof is what a right answer shows.
+type Proof struct {
+	Credential   Credential // the one of Subject.Enrolled that it was given with, brought up to date
+	UserVerified bool       // the device knows its owner, by a finger or a PIN: that is a second class of evidence
 }
 
 // What FinishEnroll and FinishVerify return, beside faults. A *Rejected carries
-// the messages of a value that may not be used, such as a weak password.
+// the messages of a value that may not be used, such as a weak password, a *Wrong
+// those of a wrong answer of which more can be said.
 var (
 	ErrWrong = errors.New("authenticator: wrong answer")
 	// ErrEmpty is an answer without a value: nothing was tried.
 	ErrEmpty = errors.New("authenticator: empty answer")
+	// ErrDenied is the answer of a device whose owner wants nothing of it.
+	ErrDenied = errors.New("authenticator: denied on the device")
 )
+
+// Wrong is ErrWrong with a message of its own, whose Field is a name of Prompt.Fields or empty.
+type Wrong struct{ Message problem.Message }
+
+func (*Wrong) Error() string { return "authenticator: wrong answer, and why" }
+
+func (*Wrong) Unwrap() error { return ErrWrong }
+
+// Wanted is what BeginEnroll and BeginVerify return if they cannot begin before the
+// person has said more: by which method, to which number. The engine asks, and
+// begins again with the answers in Subject.Details.
+type Wanted struct {
+	Fields []Field
+	// Channel says that they belong to a way to enrol that was chosen among several
+	// (AUTH §3.2), and are asked for as such.
+	Channel bool
+	Public  map[string]any // contextualData meanwhile
+}
+
+func (*Wanted) Error() string { return "authenticator: more is wanted before it can begin" }
 
 // Rejected tells why a value may not be used; Messages have Field set to a
 // name of Prompt.Fields.
@@ -139,23 +230,25 @@ type Rejected struct{ Messages []problem.Message }
 
 func (*Rejected) Error() string { return "authenticator: value rejected" }
 
-// An Authenticator is one way to prove who someone is.
+// An Authenticator is one way to prove who someone is. BeginEnroll and BeginVerify
+// may return *Wanted, or *Rejected for what Subject.Details has.
 type Authenticator interface {
 	Info() Info
 	BeginEnroll(context.Context, Subject) (Prompt, error)
 	FinishEnroll(context.Context, Subject, Prompt, Input) (Credential, error)
-	BeginVerify(context.Context, Subject, Credential) (Prompt, error)
-	// FinishVerify returns the updated credential.
-	FinishVerify(context.Context, Subject, Credential, Prompt, Input) (Credential, error)
+	// BeginVerify asks for any of Subject.Enrolled. Without one the question is
+	// asked all the same, and no answer is right.
+	BeginVerify(context.Context, Subject) (Prompt, error)
+	FinishVerify(context.Context, Subject, Prompt, Input) (Proof, error)
 }
 
 // A Changer has a credential that its owner replaces by another, as a password
-// is. What FinishChange returns is written over the old one.
+// is. What FinishChange returns is written over the old one, Subject.First().
 type Changer interface {
-	BeginChange(context.Context, Subject, Credential) (Prompt, error)
+	BeginChange(context.Context, Subject) (Prompt, error)
 	// FinishChange refuses a value that policy forbids with *Rejected. Without an
-	// old credential (its Data is empty) it is FinishEnroll.
-	FinishChange(context.Context, Subject, Credential, Prompt, Input) (Credential, error)
+	// old credential it is FinishEnroll.
+	FinishChange(context.Context, Subject, Prompt, Input) (Credential, error)
 	// ChangedAt is when the credential was last chosen.
 	ChangedAt(Credential) time.Time
 }
@@ -164,6 +257,27 @@ type Changer interface {
 // an invitation that was mailed proves an address.
 type Voucher interface {
 	Vouch(Subject) (Credential, error)
+}
+
+// A Detailer can be told more in the same answer that chooses it: by which method, to
+// which number. Clients that cannot do that are asked by *Wanted.
+type Detailer interface {
+	Details(enrolling bool) []Field
+}
+
+// A Channeler can be enrolled in several ways, of which the person chooses one:
+// Subject.Details["channel"]. The first is that of who has not chosen.
+type Channeler interface {
+	Channels(Subject) []Choice
+}
+
+// A Discoverer can ask somebody who has not said who they are (WebAuthn L3 §1.2.1).
+// The question is made of Subject.Transaction, Challenge and Origins alone, is kept
+// nowhere, and comes back to FinishVerify as BeginDiscover makes it again.
+type Discoverer interface {
+	BeginDiscover(context.Context, Subject) (Prompt, error)
+	// Discover tells the user id that an answer names. Nothing is verified by that.
+	Discover(Input) (userID string, ok bool)
 }
 
 // A Resender can send its prompt again: the returned Prompt replaces the one

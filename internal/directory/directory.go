@@ -113,6 +113,7 @@ const (
 	EmailChange  TicketKind = "email-change"  // a new address that waits for its proof
 	EmailUndo    TicketKind = "email-undo"    // gives the old address back
 	DeletionUndo TicketKind = "deletion-undo" // keeps an account that is to go
+	Push         TicketKind = "push"          // asks the person's devices to approve a sign-in
 )
 
 // A Ticket is something that one user may do once, later, in another place: what

@@ -23,7 +23,10 @@ func (e *Engine) Introspect(ctx context.Context, h Handle, b Browser) (*View, er
 // question was answered elsewhere it shows where that has led (IDX §3.4), and after
 // the end it says so and hands out no code, because whoever answered has it. Where
 // nobody was asked anything it is refused, in the View.
-func (e *Engine) Poll(ctx context.Context, h Handle) (*View, error) {
+//
+// Where a device has answered, nobody has the code yet: then it is the waiting
+// browser's, and this is Introspect.
+func (e *Engine) Poll(ctx context.Context, h Handle, b Browser) (*View, error) {
 	if err := e.mayAsk(h); err != nil {
 		return nil, err
 	}
@@ -34,6 +37,9 @@ func (e *Engine) Poll(ctx context.Context, h Handle) (*View, error) {
 	stage := t.StageOf()
 	if t.tx.Subject == nil && stage != Terminal {
 		t.notOffered([]string{"poll"})
+	}
+	if stage == Success && t.tx.Code.IssuedAt.IsZero() {
+		return e.Introspect(ctx, h, b)
 	}
 	v := t.view(ctx)
 	if stage == Success {
@@ -132,13 +138,23 @@ func (e *Engine) turn(ctx context.Context, h Handle, b Browser, act func(context
 	if err := e.mayAsk(h); err != nil {
 		return nil, err
 	}
+	return e.turnAt(ctx, func(ctx context.Context) (*Turn, error) {
+		t, err := e.load(ctx, h)
+		if err == nil {
+			t.browser = b
+		}
+		return t, err
+	}, act)
+}
+
+func (e *Engine) turnAt(ctx context.Context, load func(context.Context) (*Turn, error), act func(context.Context, *Turn) error) (*View, error) {
 	var over overLimit
 	for round := range maxRaces {
-		t, err := e.load(ctx, h)
+		t, err := load(ctx)
 		if err != nil {
 			return nil, err
 		}
-		t.browser, t.over = b, over
+		t.over = over
 		if round == 0 { // it is one request, however many races it loses
 			if err := t.mayAsk(); err != nil {
 				return nil, err

@@ -58,10 +58,7 @@ func (t *Turn) passwords() bool {
 
 // asProof is what proving an authenticator now would show.
 func (t *Turn) asProof(key string) policy.Proof {
-	info := t.e.authenticators[key].Info()
-	return policy.Proof{
-		Authenticator: key, Type: info.Type, Class: info.Class, PhishingResistant: info.PhishingResistant, At: t.now,
-	}
+	return Proof{Authenticator: key, At: t.now}.seen(t.e.authenticators[key].Info())
 }
 
 // shown are the proofs of this transaction as policies see them.
@@ -71,11 +68,17 @@ func (t *Turn) shown() []policy.Proof {
 		if t.e.authenticators[p.Authenticator] == nil {
 			continue
 		}
-		shown := t.asProof(p.Authenticator)
-		shown.At = p.At
-		out = append(out, shown)
+		out = append(out, p.seen(t.e.authenticators[p.Authenticator].Info()))
 	}
 	return out
+}
+
+// seen is a proof as policies see it.
+func (p Proof) seen(info authenticator.Info) policy.Proof {
+	return policy.Proof{
+		Authenticator: p.Authenticator, Type: info.Type, Class: info.Class,
+		PhishingResistant: info.PhishingResistant, UserVerified: p.UserVerified, At: p.At,
+	}
 }
 
 // short reports whether the person is known, and what they have shown is not enough.
@@ -99,7 +102,7 @@ func (t *Turn) factors() []string {
 	}
 	var out []string
 	for _, key := range t.enrollment().Keys("") {
-		if t.enumeration() == policy.Disclose && t.account != nil && !t.enrolled(key) {
+		if t.e.authenticators[key].Info().AfterProof || t.enumeration() == policy.Disclose && t.account != nil && !t.enrolled(key) {
 			continue
 		}
 		if t.rule().Helps(t.asProof(key), nil) {
@@ -137,6 +140,15 @@ func (t *Turn) recoveryFactors() []string {
 		return nil // one is enough
 	}
 	return out
+}
+
+// adding: the person came to add a certain authenticator, and may.
+func (t *Turn) adding() bool {
+	key := t.tx.Request.Enroll
+	if key == "" || t.tx.Added || !t.tx.proven() || t.short() || !t.enrollment().Allows(key) || t.e.authenticators[key] == nil {
+		return false
+	}
+	return !t.enrolled(key) || t.e.authenticators[key].Info().Several
 }
 
 func (t *Turn) shows(key string) bool {
@@ -195,6 +207,9 @@ func (t *Turn) choices() []string {
 		return t.missing(policy.Required)
 	}
 	list := t.missing(policy.Required)
+	if len(list) == 0 && t.adding() {
+		return []string{t.tx.Request.Enroll}
+	}
 	if len(list) == 0 && t.short() {
 		for _, key := range t.missing("") {
 			if t.rule().Helps(t.asProof(key), t.shown()) {

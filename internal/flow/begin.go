@@ -198,7 +198,11 @@ func (t *Turn) vouchForEmail() error {
 	if !ok {
 		return errors.New("flow: the address cannot be enrolled")
 	}
-	c, err := v.Vouch(t.about(&Open{Authenticator: emailKey}))
+	about, err := t.about(&Open{Authenticator: emailKey})
+	if err != nil {
+		return err
+	}
+	c, err := v.Vouch(about)
 	if err != nil {
 		return err
 	}

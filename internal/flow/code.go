@@ -67,7 +67,7 @@ func (e *Engine) Finished(ctx context.Context, code string) (Result, error) {
 		Transaction: id, Request: tx.Request, UserID: tx.Subject.UserID, BegunAt: tx.CreatedAt,
 		Since: tx.since(), Redeemed: c.Redeemed,
 	}
-	var classes []policy.Class
+	var shown []policy.Proof
 	for _, p := range tx.Proofs {
 		if !slices.Contains(r.AMR, p.AMR) {
 			r.AMR = append(r.AMR, p.AMR)
@@ -75,11 +75,11 @@ func (e *Engine) Finished(ctx context.Context, code string) (Result, error) {
 		if p.At.After(r.AuthTime) {
 			r.AuthTime = p.At
 		}
-		if a := e.authenticators[p.Authenticator]; a != nil && !slices.Contains(classes, a.Info().Class) {
-			classes = append(classes, a.Info().Class)
+		if a := e.authenticators[p.Authenticator]; a != nil {
+			shown = append(shown, p.seen(a.Info()))
 		}
 	}
-	if len(classes) > 1 { // two kinds of evidence, never two of one (SEC S-57)
+	if len(policy.Classes(shown)) > 1 { // two kinds of evidence, never two of one (SEC S-57)
 		r.AMR = append(r.AMR, "mfa")
 	}
 	r.Session = tx.Session

@@ -61,7 +61,7 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 		}
 		t.account = &a
 	}
-	if o := tx.Open; o != nil && o.Enrolling && t.enrolled(o.Authenticator) && !t.openAuthenticator().Info().EnrollmentProves {
+	if o := tx.Open; o != nil && o.Enrolling && t.enrolled(o.Authenticator) && !t.openAuthenticator().Info().EnrollmentProves && !t.adding() {
 		tx.Open = nil // set up in another tab meanwhile: what is given here is not it
 	}
 	return t, nil
@@ -70,7 +70,7 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 // commit writes what the turn wants written, in one database transaction, and
 // hands over the mail that was queued in it.
 func (t *Turn) commit(ctx context.Context) (err error) {
-	if t.StageOf() == Success && t.codeEnded() {
+	if !t.elsewhere && t.StageOf() == Success && t.codeEnded() {
 		first := t.tx.Code.IssuedAt.IsZero()
 		t.tx.Code = Code{Serial: t.tx.Code.Serial + 1, IssuedAt: t.now}
 		t.move()

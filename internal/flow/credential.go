@@ -29,5 +29,6 @@ func (e *Engine) OpenCredential(en directory.Enrollment) (authenticator.Credenti
 	if err != nil {
 		return c, fmt.Errorf("flow: enrollment %s: %w", en.ID, err)
 	}
+	c.ID = en.ID
 	return c, nil
 }

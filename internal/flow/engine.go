@@ -35,6 +35,7 @@ type Store interface {
 	Session(ctx context.Context, id string) (session.Session, error)
 	Sessions(ctx context.Context, userID string) ([]session.Session, error)
 	Ticket(ctx context.Context, id string) (directory.Ticket, error)
+	Tickets(ctx context.Context, userID string, kind directory.TicketKind) ([]directory.Ticket, error)
 	Device(ctx context.Context, userID, id string) (session.Device, error)
 	Counter(ctx context.Context, key string) (limit.Counter, error)
 	InTx(ctx context.Context, durable bool, fn func(Tx) error) error
@@ -49,6 +50,7 @@ type Tx interface {
 	InsertEnrollment(directory.Enrollment) error
 	UpdateEnrollment(directory.Enrollment) error
 	DeleteEnrollment(id string) error
+	InsertTicket(directory.Ticket) error
 	SpendTicket(id string, at time.Time) error
 	InsertSession(session.Session) error
 	UpdateSession(session.Session) error
@@ -76,6 +78,7 @@ type Client struct {
 	Enumeration policy.Enumeration // empty: the organisation's
 	Access      string             // name of its access policy; empty: the default
 	Profile     string             // name of its profile enrollment policy; empty: the default
+	Origins     []string           // of its pages: where it redirects to, and those that it may call from
 	EndedAt     time.Time          // what it had begun until then is void (SEC S-104); zero: nothing
 }
 
@@ -84,9 +87,11 @@ type Clients interface {
 	FlowClient(ctx context.Context, id string) (c Client, ok bool, err error)
 }
 
-// Outgoing is a mail with what the engine knows of its circumstances.
+// Outgoing is a mail, a text to a phone or a wake-up of a device, with what the engine knows of its circumstances.
 type Outgoing struct {
 	Mail    authenticator.Mail
+	Text    *authenticator.Text // nil: it is a mail
+	Wake    *authenticator.Wake // nil: it is no wake-up of a device
 	Client  Client
 	Request Request
 	SignUp  bool // whether the app lets people sign up

@@ -53,7 +53,7 @@ func (c coder) BeginEnroll(_ context.Context, s authenticator.Subject) (authenti
 	return c.prompt(s, codes{})
 }
 
-func (c coder) BeginVerify(_ context.Context, s authenticator.Subject, _ authenticator.Credential) (authenticator.Prompt, error) {
+func (c coder) BeginVerify(_ context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
 	return c.prompt(s, codes{})
 }
 
@@ -66,10 +66,12 @@ func (c coder) Resend(_ context.Context, s authenticator.Subject, p authenticato
 }
 
 func (c coder) FinishEnroll(ctx context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
-	return c.FinishVerify(ctx, s, authenticator.Credential{Profile: map[string]string{"email": s.Address}}, p, in)
+	_, err := c.FinishVerify(ctx, s, p, in)
+	return authenticator.Credential{Profile: map[string]string{"email": s.Address}}, err
 }
 
-func (c coder) FinishVerify(_ context.Context, s authenticator.Subject, cr authenticator.Credential, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+func (c coder) FinishVerify(_ context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Proof, error) {
+	cr := authenticator.Proof{Credential: s.First()}
 	if in["passcode"] == "" {
 		return cr, authenticator.ErrEmpty
 	}
@@ -111,11 +113,11 @@ func (c secret) BeginEnroll(context.Context, authenticator.Subject) (authenticat
 	}, nil
 }
 
-func (c secret) BeginVerify(ctx context.Context, s authenticator.Subject, _ authenticator.Credential) (authenticator.Prompt, error) {
+func (c secret) BeginVerify(ctx context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
 	return c.BeginEnroll(ctx, s)
 }
 
-func (c secret) BeginChange(ctx context.Context, s authenticator.Subject, _ authenticator.Credential) (authenticator.Prompt, error) {
+func (c secret) BeginChange(ctx context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
 	return c.BeginEnroll(ctx, s)
 }
 
@@ -129,16 +131,17 @@ func (c secret) FinishEnroll(_ context.Context, _ authenticator.Subject, _ authe
 	return authenticator.Credential{Data: data}, err
 }
 
-func (c secret) FinishChange(ctx context.Context, s authenticator.Subject, _ authenticator.Credential, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+func (c secret) FinishChange(ctx context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
 	return c.FinishEnroll(ctx, s, p, in)
 }
 
-func (c secret) FinishVerify(_ context.Context, s authenticator.Subject, cr authenticator.Credential, _ authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+func (c secret) FinishVerify(_ context.Context, s authenticator.Subject, _ authenticator.Prompt, in authenticator.Input) (authenticator.Proof, error) {
+	cr := authenticator.Proof{Credential: s.First()}
 	if in["passcode"] == "" {
 		return cr, authenticator.ErrEmpty
 	}
 	var kept secretData
-	if len(cr.Data) == 0 || s.Purpose == authenticator.SignInUnknown || json.Unmarshal(cr.Data, &kept) != nil || kept.Secret != in["passcode"] {
+	if len(s.First().Data) == 0 || s.Purpose == authenticator.SignInUnknown || json.Unmarshal(s.First().Data, &kept) != nil || kept.Secret != in["passcode"] {
 		return cr, authenticator.ErrWrong
 	}
 	return cr, nil

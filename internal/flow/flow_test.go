@@ -438,7 +438,7 @@ func TestInteractionCode(t *testing.T) {
 	if err != nil || again.Code == "" || again.Code == first {
 		t.Fatalf("no fresh code: %v %v", again, err)
 	}
-	poll, err := r.Poll(ctx, v.handle)
+	poll, err := r.Poll(ctx, v.handle, Browser{})
 	if err != nil || key(poll) != "idx.transferred.to.new.tab" || poll.Code != "" || len(poll.Offers) != 0 {
 		t.Fatalf("IDX_C62: %+v %v", poll, err)
 	}

@@ -16,15 +16,21 @@ type Field struct {
 	Secret               bool
 	MinLength, MaxLength int
 	Value                string
+	Fixed                bool // Value is sent back as it is
+	Hidden               bool // a program fills it in
 	Fields               []Field
+	Nested               bool // Fields are one level deeper, as a choice that is made already
 	Options              []Option
-	Values               []string // that may be chosen
+	Choices              []authenticator.Choice
+	Either               []Field           // objects of which one is filled in
+	Given                map[string]string // an object that is sent back as it is
 }
 
 // An Option is an authenticator to choose, by enrollment where Enrolled is set.
 type Option struct {
 	Info     authenticator.Info
 	Enrolled bool
+	Details  []Field // that may be said with the choice
 }
 
 // A Form makes the fields of an offer, beside the state handle.
@@ -70,17 +76,26 @@ func changeForm(*Turn) []Field {
 }
 
 func promptForm(t *Turn) []Field {
-	object := Field{Name: "credentials", Type: "object", Required: true}
-	for _, f := range t.tx.Open.Prompt.Fields {
-		object.Fields = append(object.Fields, Field{Name: f.Name, Label: f.Label, Secret: f.Secret})
+	p := t.tx.Open.Prompt
+	object := Field{Name: "credentials", Type: "object", Required: true, Fields: asked(p.Fields)}
+	for _, a := range p.Either {
+		object.Either = append(object.Either, Field{Label: a.Label, Fields: asked(a.Fields)})
 	}
 	return []Field{object}
+}
+
+// againForm asks the devices once more, in the way that was chosen.
+func againForm(t *Turn) []Field {
+	o := t.tx.Open
+	return []Field{{Name: "authenticator", Required: true, Fixed: true, Hidden: true, Given: map[string]string{
+		"id": t.openAuthenticator().Info().ID, "methodType": o.Details["methodType"],
+	}}}
 }
 
 func enrollChoices(t *Turn) []Field {
 	choice := Field{Name: "authenticator", Type: "object"}
 	for _, key := range t.choices() {
-		choice.Options = append(choice.Options, Option{Info: t.e.authenticators[key].Info()})
+		choice.Options = append(choice.Options, t.option(key, false))
 	}
 	return []Field{choice}
 }
@@ -88,7 +103,16 @@ func enrollChoices(t *Turn) []Field {
 func factorChoices(t *Turn) []Field {
 	choice := Field{Name: "authenticator", Type: "object"}
 	for _, key := range t.factors() {
-		choice.Options = append(choice.Options, Option{Info: t.e.authenticators[key].Info(), Enrolled: true})
+		choice.Options = append(choice.Options, t.option(key, true))
 	}
 	return []Field{choice}
+}
+
+func (t *Turn) option(key string, enrolled bool) Option {
+	a := t.e.authenticators[key]
+	o := Option{Info: a.Info(), Enrolled: enrolled}
+	if d, ok := a.(authenticator.Detailer); ok {
+		o.Details = asked(d.Details(!enrolled))
+	}
+	return o
 }

@@ -21,10 +21,12 @@ var (
 	// transaction belongs to another tab now.
 	Finished = Guard{"finished", func(t *Turn) bool { return t.tx.Ended != nil || t.tx.Code.Redeemed }}
 
-	ProfileOpen    = Guard{"profile open", func(t *Turn) bool { return t.tx.ProfileOpen }}
-	NoSubject      = Guard{"no subject", func(t *Turn) bool { return t.tx.Subject == nil }}
-	EnrollmentOpen = Guard{"enrollment open", func(t *Turn) bool { return t.tx.Open != nil && t.tx.Open.Enrolling }}
-	ChallengeOpen  = Guard{"challenge open", func(t *Turn) bool { return t.tx.Open != nil && !t.tx.Open.Enrolling }}
+	ProfileOpen       = Guard{"profile open", func(t *Turn) bool { return t.tx.ProfileOpen }}
+	NoSubject         = Guard{"no subject", func(t *Turn) bool { return t.tx.Subject == nil }}
+	EnrollmentWanting = Guard{"enrollment wanting", func(t *Turn) bool { return EnrollmentOpen.Test(t) && t.tx.Open.Wanted != nil }}
+	ChallengeWanting  = Guard{"challenge wanting", func(t *Turn) bool { return ChallengeOpen.Test(t) && t.tx.Open.Wanted != nil }}
+	EnrollmentOpen    = Guard{"enrollment open", func(t *Turn) bool { return t.tx.Open != nil && t.tx.Open.Enrolling }}
+	ChallengeOpen     = Guard{"challenge open", func(t *Turn) bool { return t.tx.Open != nil && !t.tx.Open.Enrolling }}
 
 	// Unproven: the subject is not someone whom this transaction is making, and
 	// nothing has been proven. Above every enrollment rule it keeps whoever types
@@ -42,6 +44,9 @@ var (
 	// AssuranceEnrollable: more proof is asked for than the person has ways to give.
 	AssuranceEnrollable = Guard{"assurance enrollable", func(t *Turn) bool { return t.short() && len(t.choices()) > 0 }}
 	AssuranceShort      = Guard{"assurance short", (*Turn).short}
+
+	// Adding: somebody who is signed in came to add a certain authenticator.
+	Adding = Guard{"adding", (*Turn).adding}
 
 	// OptionalLeft holds only in the transaction that made the user (decision D26).
 	OptionalLeft = Guard{"optional left", func(t *Turn) bool {
@@ -91,9 +96,32 @@ var (
 
 	CanResend = Guard{"can resend", func(t *Turn) bool {
 		_, ok := t.openAuthenticator().(authenticator.Resender)
-		return ok
+		return ok && !t.tx.Open.Prompt.Elsewhere
 	}}
-	CanPoll = Guard{"can poll", func(t *Turn) bool {
+	// Asked: there is something to fill in.
+	Asked = Guard{"asked", func(t *Turn) bool {
+		p := t.tx.Open.Prompt
+		return len(p.Fields)+len(p.Either) > 0
+	}}
+	// Elsewhere: a device is to answer, and may still. AgainElsewhere: it has not, or has denied.
+	Elsewhere      = Guard{"elsewhere", func(t *Turn) bool { return t.tx.Open.Prompt.Elsewhere && !t.refusedElsewhere() }}
+	AgainElsewhere = Guard{"again elsewhere", func(t *Turn) bool { return t.tx.Open.Prompt.Elsewhere && t.refusedElsewhere() }}
+
+	// WantsChannel: what is wanted belongs to a way to enrol that was chosen among several.
+	WantsChannel = Guard{"wants channel", func(t *Turn) bool { return t.tx.Open.Wanted.Channel }}
+	WantsDetails = Guard{"wants details", func(t *Turn) bool { return !t.tx.Open.Wanted.Channel }}
+	HasChannels  = Guard{"has channels", func(t *Turn) bool {
+		c, ok := t.openAuthenticator().(authenticator.Channeler)
+		if !ok {
+			return false
+		}
+		about, err := t.about(t.tx.Open)
+		return err == nil && len(c.Channels(about)) > 1
+	}}
+
+	// Discovering: whoever is there may be asked for a credential that says who they are.
+	Discovering = Guard{"discovering", func(t *Turn) bool { _, ok := t.discoverer(); return ok }}
+	CanPoll     = Guard{"can poll", func(t *Turn) bool {
 		_, ok := t.openAuthenticator().(authenticator.Linker)
 		return ok
 	}}

@@ -24,10 +24,11 @@ type overLimit struct {
 	paused bool          // answers are not looked at
 	wait   time.Duration // nothing may be sent before
 	source time.Duration // this source is not heard before
+	taken  bool          // what is to be enrolled is somebody's already
 }
 
 func (o overLimit) Error() string {
-	return fmt.Sprintf("flow: over a limit (paused %v, wait %v, source %v)", o.paused, o.wait, o.source)
+	return fmt.Sprintf("flow: over a limit (paused %v, wait %v, source %v, taken %v)", o.paused, o.wait, o.source, o.taken)
 }
 
 // isOver returns the limit that a commit ran into.
@@ -246,6 +247,42 @@ func (t *Turn) address() (netip.Addr, bool) {
 	return ip, err == nil && (!t.client.Confidential || t.tx.Request.Forwarded)
 }
 
+// countSent notes that something goes to the subject.
+func (t *Turn) countSent(ctx context.Context, ef authenticator.Effect) error {
+	if ef.Text != nil {
+		t.countText(*ef.Text)
+		return nil
+	}
+	return t.countSend(ctx)
+}
+
+// countText notes that a text goes to a number: so many to each within an hour,
+// whoever asks for them, and so many to all within a day, for they cost money (SEC S-53).
+func (t *Turn) countText(text authenticator.Text) {
+	rules, now := t.e.limits.Rules, t.now
+	number := t.e.keys.MAC("flow/texted", text.To)
+	t.spend(limit.Key("text", macEncoding.EncodeToString(number[:16])), rules.NumberTexts, now)
+	t.spend(limit.Key("texts"), rules.Texts, now)
+}
+
+// spend counts something that is sent, with the turn that sends it.
+func (t *Turn) spend(key string, rule limit.Volume, now time.Time) {
+	if rule.Off() {
+		return
+	}
+	t.counts = append(t.counts, func(tx Tx) error {
+		c, err := tx.Counter(key)
+		if err != nil {
+			return err
+		}
+		next, wait, ok := rule.Spend(c, now)
+		if !ok {
+			return overLimit{wait: wait}
+		}
+		return tx.PutCounter(next)
+	})
+}
+
 // countSend notes that a code goes to the subject's address (SEC S-11).
 func (t *Turn) countSend(ctx context.Context) error {
 	rules := t.e.limits.Rules
@@ -257,18 +294,7 @@ func (t *Turn) countSend(ctx context.Context) error {
 		return err
 	}
 	folded := t.e.keys.MAC("flow/mailed", limit.FoldAddress(t.tx.Subject.Canonical))
-	key, now := limit.Key("mail", macEncoding.EncodeToString(folded[:16]), string(lane)), t.now
-	t.counts = append(t.counts, func(tx Tx) error {
-		c, err := tx.Counter(key)
-		if err != nil {
-			return err
-		}
-		next, wait, ok := rules.AddressMails.Spend(c, now)
-		if !ok {
-			return overLimit{wait: wait}
-		}
-		return tx.PutCounter(next)
-	})
+	t.spend(limit.Key("mail", macEncoding.EncodeToString(folded[:16]), string(lane)), rules.AddressMails, t.now)
 	return nil
 }
 

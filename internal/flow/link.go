@@ -102,7 +102,11 @@ func (e *Engine) Link(ctx context.Context, token, transaction string) (Link, err
 			}
 			return l, nil
 		}
-		code, expires, ok := linker.Link(t.about(o), o.Prompt, token)
+		about, err := t.about(o)
+		if err != nil {
+			return Link{}, err
+		}
+		code, expires, ok := linker.Link(about, o.Prompt, token)
 		switch {
 		case !ok || t.dead():
 			return l, nil
@@ -116,7 +120,7 @@ func (e *Engine) Link(ctx context.Context, token, transaction string) (Link, err
 			return Link{}, err
 		}
 		if paused { // a code would not be looked at, and who opened the link has not guessed
-			l.Code = linker.LinkAnswer(t.about(o), o.Prompt, token)
+			l.Code = linker.LinkAnswer(about, o.Prompt, token)
 		}
 		return l, nil
 	}

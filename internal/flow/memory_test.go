@@ -212,6 +212,18 @@ func (m *memory) Ticket(_ context.Context, id string) (directory.Ticket, error) 
 	return t, nil
 }
 
+func (m *memory) Tickets(_ context.Context, userID string, kind directory.TicketKind) ([]directory.Ticket, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []directory.Ticket
+	for _, t := range m.tickets {
+		if t.UserID == userID && t.Kind == kind {
+			out = append(out, t)
+		}
+	}
+	return out, nil
+}
+
 func (m *memory) Device(_ context.Context, userID, id string) (session.Device, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -250,6 +262,10 @@ func (w *memoryTx) EndSession(id string, at time.Time) error {
 			w.m.sessions[id] = s
 		}
 	})
+}
+
+func (w *memoryTx) InsertTicket(t directory.Ticket) error {
+	return w.later(func() { w.m.tickets[t.ID] = t })
 }
 
 func (w *memoryTx) SpendTicket(id string, at time.Time) error {

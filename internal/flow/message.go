@@ -82,6 +82,23 @@ func suspended() problem.Message { // E09
 		"This factor is suspended for your account due to too many failed attempts")
 }
 
+func unknownKey() problem.Message { // AUTH §4.2
+	return mistake("authfactor.webauthn.error.assertion_validation_failure",
+		"None of the WebAuthn authenticators the user has enrolled for was able to validate the assertion")
+}
+
+func notEnrolled() problem.Message { // AUTH §4.2
+	return mistake("oie.authenticator.enroll.error.fail", "Unable to enroll authenticator. Try again.")
+}
+
+func pushDenied() problem.Message { // AUTH §3.4
+	return mistake("api.authn.poll.error.push_rejected", "You have chosen to reject this login.")
+}
+
+func pushExpired() problem.Message { // AUTH §3.4
+	return mistake("core.system.transaction_resource_not_found", "Verification timed out. Please try again")
+}
+
 func tooMany() problem.Message { return mistake("tooManyRequests", "Too many requests") } // E10
 
 func notOffered() problem.Message { // E25

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
@@ -60,7 +61,7 @@ func attributeFields(asked []policy.Attribute) []Field {
 			f.Type = "boolean"
 		}
 		for _, v := range a.Enum {
-			f.Values = append(f.Values, v)
+			f.Choices = append(f.Choices, authenticator.Choice{Label: v, Value: v})
 		}
 		out = append(out, f)
 	}

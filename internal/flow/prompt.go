@@ -34,31 +34,60 @@ func DevelopmentLimits() Limits {
 
 // open asks a new question in place of the one in hand. Where asking it sends
 // something, that may be too early or once too often: then nothing changes.
-func (t *Turn) open(ctx context.Context, key string, enrolling bool, purpose authenticator.Purpose) error {
-	a := t.e.authenticators[key]
-	if _, sends := a.(authenticator.Resender); sends && t.tooSoon(key) {
+func (t *Turn) open(ctx context.Context, o *Open) error {
+	a := t.e.authenticators[o.Authenticator]
+	if _, sends := a.(authenticator.Resender); sends && t.tooSoon(o.Authenticator) {
 		return nil
 	}
-	o := &Open{ID: directory.NewID("ch"), Authenticator: key, Enrolling: enrolling, Purpose: purpose}
-	var err error
-	if enrolling {
-		o.Prompt, err = a.BeginEnroll(ctx, t.about(o))
-	} else {
-		c, en, cerr := t.credential(o)
-		if cerr != nil {
-			return cerr
-		}
-		if en != nil {
-			o.Enrollment = en.ID
-		}
-		o.Prompt, err = a.BeginVerify(ctx, t.about(o), c)
-	}
-	if err != nil {
-		return err
+	o.ID = directory.NewID("ch")
+	if err := t.begins(ctx, o); err != nil {
+		return t.failedToBegin(ctx, o, err)
 	}
 	t.tx.Open = o
 	t.move()
 	return t.issue(ctx, o)
+}
+
+// begins makes the prompt of o, or what must be said before there is one.
+func (t *Turn) begins(ctx context.Context, o *Open) (err error) {
+	a, about := t.e.authenticators[o.Authenticator], authenticator.Subject{}
+	if about, err = t.about(o); err != nil {
+		return err
+	}
+	if o.Enrolling {
+		o.Prompt, err = a.BeginEnroll(ctx, about)
+	} else {
+		o.Prompt, err = a.BeginVerify(ctx, about)
+	}
+	o.Wanted = nil
+	if errors.As(err, &o.Wanted) {
+		o.Prompt, err = authenticator.Prompt{Public: o.Wanted.Public}, nil
+	}
+	return err
+}
+
+// failedToBegin tells what is wrong with the details that were given, and asks for
+// them: with those that the page has, nothing that was typed is lost.
+func (t *Turn) failedToBegin(ctx context.Context, o *Open, err error) error {
+	var rejected *authenticator.Rejected
+	if !errors.As(err, &rejected) {
+		return err
+	}
+	field := "authenticator."
+	if have := t.tx.Open; have == nil || have.Wanted == nil || have.Authenticator != o.Authenticator {
+		o.Details = nil
+		if err := t.begins(ctx, o); err != nil {
+			return err
+		}
+		t.tx.Open = o
+		t.move()
+	} else if have.Wanted.Channel {
+		field = ""
+	}
+	for _, m := range rejected.Messages {
+		t.refuse(problem.Invalid, m.On(field+m.Field))
+	}
+	return nil
 }
 
 // tooSoon refuses to send to the subject's address before the wait is over, or
@@ -93,18 +122,24 @@ func (t *Turn) recipient(key string) []byte {
 // issue queues what the prompt wants sent, in the transaction of its state.
 func (t *Turn) issue(ctx context.Context, o *Open) error {
 	for _, ef := range o.Prompt.Effects {
-		if ef.Mail == nil {
+		if ef.Push != nil {
+			if err := t.push(ctx, o, *ef.Push); err != nil {
+				return err
+			}
 			continue
 		}
 		out := Outgoing{
-			Mail: *ef.Mail, Client: t.client, Request: t.tx.Request, SignUp: t.signUpOpen(), At: t.now,
+			Text: ef.Text, Client: t.client, Request: t.tx.Request, SignUp: t.signUpOpen(), At: t.now,
 			sent: func(id string) { o.Message = id },
+		}
+		if ef.Mail != nil {
+			out.Mail = *ef.Mail
 		}
 		if every := t.e.limits.NoAccount; every > 0 && o.Purpose == authenticator.SignInUnknown {
 			mac := t.e.keys.MAC("flow/no account", t.tx.Subject.Canonical)
 			out.Once, out.KeepUntil = "once"+directory.IDFrom(mac[:]), t.now.Add(every)
 		}
-		if err := t.countSend(ctx); err != nil {
+		if err := t.countSent(ctx, ef); err != nil {
 			return err
 		}
 		t.mails = append(t.mails, out)
@@ -131,12 +166,16 @@ func (t *Turn) reselect(ctx context.Context) error {
 func resend(ctx context.Context, t *Turn, _ Input) error {
 	o := t.tx.Open
 	if t.dead() {
-		return t.open(ctx, o.Authenticator, o.Enrolling, o.Purpose)
+		return t.open(ctx, o.again())
 	}
 	if t.tooSoon(o.Authenticator) {
 		return nil
 	}
-	p, err := t.openAuthenticator().(authenticator.Resender).Resend(ctx, t.about(o), o.Prompt)
+	about, err := t.about(o)
+	if err != nil {
+		return err
+	}
+	p, err := t.openAuthenticator().(authenticator.Resender).Resend(ctx, about, o.Prompt)
 	if err != nil {
 		return err
 	}
@@ -166,6 +205,7 @@ func (t *Turn) dead() bool { return t.tx.Open.Tries >= t.e.limits.Rules.CodeTrie
 // in parallel each takes its place in the count or is evaluated anew (SEC S-03).
 func (t *Turn) failed(err error) error {
 	var rejected *authenticator.Rejected
+	var wrong *authenticator.Wrong
 	switch {
 	case errors.As(err, &rejected):
 		for _, m := range rejected.Messages {
@@ -173,8 +213,17 @@ func (t *Turn) failed(err error) error {
 		}
 		return nil
 	case errors.Is(err, authenticator.ErrEmpty):
-		t.refuse(problem.Invalid, blank("credentials.passcode"))
+		t.refuse(problem.Invalid, blank("credentials."+t.firstField()))
 		return nil
+	case errors.Is(err, authenticator.ErrDenied):
+		t.denied(t.tx.Open)
+		return nil
+	case errors.As(err, &wrong):
+		m := wrong.Message
+		if m.Field != "" {
+			m = m.On("credentials." + m.Field)
+		}
+		return t.wrong(t.tx.Open, m)
 	case !errors.Is(err, authenticator.ErrWrong):
 		return err
 	}
@@ -182,6 +231,16 @@ func (t *Turn) failed(err error) error {
 		return t.wrong(t.tx.Open, wrongPassword())
 	}
 	return t.wrong(t.tx.Open, wrongCode())
+}
+
+// firstField is where a message about a missing answer goes.
+func (t *Turn) firstField() string {
+	for _, f := range t.tx.Open.Prompt.Fields {
+		if !f.Fixed {
+			return f.Name
+		}
+	}
+	return "passcode"
 }
 
 // wrong counts a wrong answer to o, in the transaction and in the lanes of the
@@ -214,9 +273,9 @@ func (t *Turn) deadMessage() problem.Message {
 const proof = "user.authentication.auth_via_mfa"
 
 // proved notes that the open question was answered.
-func (t *Turn) proved(o *Open) {
+func (t *Turn) proved(o *Open, userVerified bool) {
 	t.tx.Proofs = append(t.tx.Proofs, Proof{
-		Authenticator: o.Authenticator, AMR: t.e.authenticators[o.Authenticator].Info().AMR, At: t.now,
+		Authenticator: o.Authenticator, AMR: t.e.authenticators[o.Authenticator].Info().AMR, At: t.now, UserVerified: userVerified,
 	})
 	t.record(audit.Event{Type: proof, Outcome: audit.Success, Authenticator: o.Authenticator})
 }

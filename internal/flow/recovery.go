@@ -51,11 +51,11 @@ func (t *Turn) change(ctx context.Context) (*Open, authenticator.Changer, error)
 		return nil, nil, errors.New("flow: there are no passwords to change")
 	}
 	o := &Open{ID: t.tx.ID, Authenticator: passwordKey, Enrolling: true, Purpose: t.purpose()}
-	c, _, err := t.credential(o)
+	about, err := t.about(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	o.Prompt, err = changer.BeginChange(ctx, t.about(o), c)
+	o.Prompt, err = changer.BeginChange(ctx, about)
 	return o, changer, err
 }
 
@@ -66,11 +66,11 @@ func changePassword(ctx context.Context, t *Turn, in Input) error {
 	if err != nil {
 		return err
 	}
-	c, en, err := t.credential(o)
+	about, err := t.about(o)
 	if err != nil {
 		return err
 	}
-	updated, err := changer.FinishChange(ctx, t.about(o), c, o.Prompt, credentials(in))
+	updated, err := changer.FinishChange(ctx, about, o.Prompt, credentials(in))
 	if err != nil {
 		return t.failed(err)
 	}
@@ -78,8 +78,11 @@ func changePassword(ctx context.Context, t *Turn, in Input) error {
 	if t.tx.Recovering {
 		kind = "user.account.reset_password"
 	}
-	if en != nil {
-		t.changeEnrollment(*en, updated)
+	if len(about.Enrolled) > 0 {
+		updated.ID = about.First().ID
+		if err := t.changeEnrollment(updated); err != nil {
+			return err
+		}
 	} else {
 		template = "method-added"
 		if err := t.enroll(passwordKey, updated); err != nil {
@@ -96,7 +99,7 @@ func changePassword(ctx context.Context, t *Turn, in Input) error {
 		t.unpause(passwordKey) // what was guessed at is gone (SEC S-49)
 		t.tx.Reset = true
 		if !t.shows(passwordKey) {
-			t.proved(o) // who has just chosen it knows it
+			t.proved(o, false) // who has just chosen it knows it
 		}
 		if t.org.PasswordFor(t.groups()).NoSignIn {
 			t.end(problem.None, recoveryCompleted())
@@ -154,7 +157,7 @@ func unlock(ctx context.Context, t *Turn, in Input) error {
 		return err
 	}
 	t.tx.Subject = subject
-	return t.begin(ctx, subject, emailKey, false, t.purpose())
+	return t.begin(ctx, subject, &Open{Authenticator: emailKey, Purpose: t.purpose()})
 }
 
 // unlocked ends the pause of the password of who has just proven themselves for that.

@@ -66,7 +66,7 @@ func (t *Turn) identified(ctx context.Context, s *Subject) error {
 		factors = []string{emailKey}
 		fallthrough
 	case len(factors) == 1:
-		return t.begin(ctx, s, factors[0], false, t.purpose())
+		return t.begin(ctx, s, &Open{Authenticator: factors[0], Purpose: t.purpose()})
 	}
 	t.move()
 	return nil
@@ -87,9 +87,9 @@ func (t *Turn) purpose() authenticator.Purpose {
 
 // begin makes someone the subject and asks for a proof; if what that sends may
 // not be sent yet, there is no subject still.
-func (t *Turn) begin(ctx context.Context, s *Subject, key string, enrolling bool, purpose authenticator.Purpose) error {
+func (t *Turn) begin(ctx context.Context, s *Subject, o *Open) error {
 	t.tx.Subject = s
-	if err := t.open(ctx, key, enrolling, purpose); err != nil {
+	if err := t.open(ctx, o); err != nil {
 		return err
 	}
 	if t.tx.Open == nil {
@@ -134,7 +134,8 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 		t.refuse(problem.Invalid, blank("authenticator"))
 		return nil
 	}
-	if o := t.tx.Open; o != nil && o.Authenticator == key && !(t.dead() && !o.Sent) {
+	details := detailsOf(in)
+	if o := t.tx.Open; o != nil && o.Authenticator == key && o.Wanted == nil && !o.changes(details) && !t.refusedElsewhere() && !(t.dead() && !o.Sent) {
 		return t.reselect(ctx)
 	}
 	last := t.tx.Open
@@ -143,11 +144,11 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 		t.tx.Open, t.tx.Aside = t.tx.Aside, nil
 		t.move()
 	default:
-		if err := t.open(ctx, key, false, t.purpose()); err != nil || t.kind != problem.None {
+		if err := t.open(ctx, &Open{Authenticator: key, Purpose: t.purpose(), Details: details}); err != nil || t.kind != problem.None {
 			return err
 		}
 	}
-	if last != nil && last.Sent {
+	if last != nil && last.Sent && last.Authenticator != key {
 		t.tx.Aside = last
 	}
 	return nil
@@ -190,21 +191,24 @@ func answerChallenge(ctx context.Context, t *Turn, in Input) error {
 
 // verify checks the answer to o, and notes the proof. The error is the authenticator's.
 func (t *Turn) verify(ctx context.Context, o *Open, answer authenticator.Input) error {
-	c, en, err := t.credential(o)
+	about, err := t.about(o)
 	if err != nil {
 		return err
 	}
-	updated, err := t.e.authenticators[o.Authenticator].FinishVerify(ctx, t.about(o), c, o.Prompt, answer)
+	shown, err := t.e.authenticators[o.Authenticator].FinishVerify(ctx, about, o.Prompt, answer)
 	if err := t.judged(ctx, o, answer, err); err != nil {
 		return err
 	}
-	if t.tx.Subject.Kind != KindKnown || en == nil {
+	i := slices.IndexFunc(about.Enrolled, func(c authenticator.Credential) bool { return c.ID == shown.Credential.ID })
+	if t.tx.Subject.Kind != KindKnown || i < 0 {
 		return errors.New("flow: a proof was accepted for nobody")
 	}
-	if string(updated.Data) != string(c.Data) {
-		t.changeEnrollment(*en, updated)
+	if string(shown.Credential.Data) != string(about.Enrolled[i].Data) {
+		if err := t.changeEnrollment(shown.Credential); err != nil {
+			return err
+		}
 	}
-	t.proved(o)
+	t.proved(o, shown.UserVerified)
 	return nil
 }
 
@@ -225,7 +229,11 @@ func (t *Turn) judged(ctx context.Context, o *Open, answer authenticator.Input, 
 // answersLink reports whether the answer is one that only a mailed link gives.
 func (t *Turn) answersLink(o *Open, answer authenticator.Input) bool {
 	l, ok := t.e.authenticators[o.Authenticator].(authenticator.Linker)
-	return ok && l.IsLinkAnswer(t.about(o), o.Prompt, answer)
+	if !ok {
+		return false
+	}
+	about, err := t.about(o)
+	return err == nil && l.IsLinkAnswer(about, o.Prompt, answer)
 }
 
 func empty(in authenticator.Input) bool {
@@ -237,30 +245,38 @@ func empty(in authenticator.Input) bool {
 	return true
 }
 
-// credential opens the enrollment that is challenged; for a subject without one
-// it is empty, and every answer is wrong.
-func (t *Turn) credential(o *Open) (authenticator.Credential, *directory.Enrollment, error) {
+// credentials opens the enrollments of an authenticator, oldest first; for a
+// subject without one every answer is wrong.
+func (t *Turn) credentials(key string) ([]authenticator.Credential, error) {
 	if t.account == nil {
-		return authenticator.Credential{}, nil, nil
+		return nil, nil
 	}
-	en, ok := t.account.Enrolled(o.Authenticator)
-	if !ok {
-		return authenticator.Credential{}, nil, nil
+	var out []authenticator.Credential
+	for _, en := range t.account.Enrollments {
+		if en.Authenticator != key {
+			continue
+		}
+		c, err := t.e.OpenCredential(en)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, c)
 	}
-	c, err := t.e.OpenCredential(en)
-	return c, &en, err
+	return out, nil
 }
 
-// changeEnrollment writes a credential over the one of an enrollment.
-func (t *Turn) changeEnrollment(en directory.Enrollment, c authenticator.Credential) {
+// changeEnrollment writes a credential over the one that its enrollment has.
+func (t *Turn) changeEnrollment(c authenticator.Credential) error {
+	i := slices.IndexFunc(t.account.Enrollments, func(en directory.Enrollment) bool { return en.ID == c.ID })
+	if i < 0 {
+		return errors.New("flow: a changed credential has no enrollment")
+	}
+	en := &t.account.Enrollments[i]
 	en.Version++
 	en.Credential, en.LastUsedAt = t.e.SealCredential(en.ID, c), t.now
-	for i := range t.account.Enrollments {
-		if t.account.Enrollments[i].ID == en.ID {
-			t.account.Enrollments[i] = en
-		}
-	}
-	t.writes = append(t.writes, func(tx Tx) error { return tx.UpdateEnrollment(en) })
+	row := *en
+	t.writes = append(t.writes, func(tx Tx) error { return tx.UpdateEnrollment(row) })
+	return nil
 }
 
 // cancel forgets the person and kills what was issued to them; the interaction

@@ -60,7 +60,7 @@ func enrollProfile(ctx context.Context, t *Turn, in Input) error {
 		subject.Kind, subject.UserID, purpose = KindKnown, account.ID, authenticator.SignUpKnown
 		t.account = account
 	}
-	return t.begin(ctx, subject, emailKey, true, purpose)
+	return t.begin(ctx, subject, &Open{Authenticator: emailKey, Enrolling: true, Purpose: purpose})
 }
 
 func name(in Input, label, field string) (string, []problem.Message) {
@@ -124,6 +124,17 @@ func (t *Turn) prove(ctx context.Context, c authenticator.Credential) error {
 	return t.enroll(t.tx.Open.Authenticator, c)
 }
 
+// enrollmentID is random or, for what only one person may have, made of that: then
+// the database refuses it a second time.
+func (e *Engine) enrollmentID(key string, c authenticator.Credential) string {
+	prefix := e.authenticators[key].Info().EnrollmentPrefix
+	if len(c.Unique) == 0 {
+		return directory.NewID(prefix)
+	}
+	mac := e.keys.MAC("flow/unique credential", key, string(c.Unique))
+	return prefix + directory.IDFrom(mac[:])
+}
+
 // enroll adds an authenticator to the subject's account.
 func (t *Turn) enroll(key string, c authenticator.Credential) error {
 	if t.tx.Activating {
@@ -132,15 +143,25 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 		}
 	}
 	en := directory.Enrollment{
-		ID:     directory.NewID(t.e.authenticators[key].Info().EnrollmentPrefix),
+		ID:     t.e.enrollmentID(key, c),
 		UserID: t.account.ID, Version: 1, Authenticator: key, CreatedAt: t.now, LastUsedAt: t.now,
 	}
 	en.Credential = t.e.SealCredential(en.ID, c)
+	if t.over.taken && len(c.Unique) > 0 {
+		t.refuse(problem.Invalid, notEnrolled())
+		return nil
+	}
 	if key == passwordKey {
 		t.tx.Changed = true
 	}
 	t.account.Enrollments = append(t.account.Enrollments, en)
-	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertEnrollment(en) })
+	t.writes = append(t.writes, func(tx Tx) error {
+		err := tx.InsertEnrollment(en)
+		if problem.KindOf(err) == problem.Conflict && len(c.Unique) > 0 {
+			return overLimit{taken: true}
+		}
+		return err
+	})
 	t.durable = true
 	t.record(audit.Event{Type: "user.mfa.factor.activate", Outcome: audit.Success, Authenticator: key})
 	t.move()
@@ -154,10 +175,11 @@ func chooseEnrollment(ctx context.Context, t *Turn, in Input) error {
 		t.refuse(problem.Invalid, blank("authenticator"))
 		return nil
 	}
-	if t.tx.Open != nil && t.tx.Open.Authenticator == key {
+	o, details := t.tx.Open, detailsOf(in)
+	if o != nil && o.Authenticator == key && o.Wanted == nil && !o.changes(details) && !t.refusedElsewhere() {
 		return t.reselect(ctx)
 	}
-	return t.open(ctx, key, true, authenticator.SignUp)
+	return t.open(ctx, &Open{Authenticator: key, Enrolling: true, Purpose: authenticator.SignUp, Details: details})
 }
 
 // chosen finds the authenticator that the answer names by id. Clients may leave
@@ -179,7 +201,11 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 		return nil
 	}
 	answer := credentials(in)
-	c, err := t.openAuthenticator().FinishEnroll(ctx, t.about(o), o.Prompt, answer)
+	about, err := t.about(o)
+	if err != nil {
+		return err
+	}
+	c, err := t.openAuthenticator().FinishEnroll(ctx, about, o.Prompt, answer)
 	if t.openAuthenticator().Info().EnrollmentProves && !t.tx.proven() {
 		// A guess at an address, whoever has it or will: the same lanes as at sign-in.
 		err = t.judged(ctx, o, answer, err)
@@ -195,15 +221,16 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 		return errors.New("flow: an enrollment was accepted for nobody")
 	case t.account == nil:
 		err = t.prove(ctx, c)
-	case !t.enrolled(o.Authenticator):
+	case !t.enrolled(o.Authenticator), t.openAuthenticator().Info().Several:
 		err = t.enroll(o.Authenticator, c)
 	}
 	if err != nil || t.tx.Ended != nil || t.kind != problem.None {
 		return err
 	}
 	if proves || short {
-		t.proved(o)
+		t.proved(o, false)
 	}
+	t.added(o)
 	t.tx.Open = nil
 	t.durable = true
 	t.move()
@@ -212,7 +239,7 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 
 func skipOptional(_ context.Context, t *Turn, _ Input) error {
 	t.tx.Open = nil
-	t.tx.Skipped = true
+	t.tx.Skipped, t.tx.Added = true, true
 	t.move()
 	return nil
 }

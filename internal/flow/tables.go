@@ -17,6 +17,8 @@ const (
 	Reenroll      Stage = "reenroll"
 	ReenrollSoon  Stage = "reenroll-soon"
 	ChooseEnroll  Stage = "choose-enroll"
+	EnrollData    Stage = "enroll-data"
+	ChallengeData Stage = "challenge-data"
 	ProfileUpdate Stage = "profile-update"
 	Success       Stage = "success"
 )
@@ -40,7 +42,9 @@ var Route = []Rule{
 	{UnlockOpen, UnlockAccount},
 	{RecoveryOfNobody, Recover},
 	{NoSubject, Identify},
+	{EnrollmentWanting, EnrollData},
 	{EnrollmentOpen, Enroll},
+	{ChallengeWanting, ChallengeData},
 	{ChallengeOpen, Challenge},
 	{Unproven, ChooseFactor}, // must stay above every rule that enrols or changes
 	{Denied, Terminal},
@@ -52,6 +56,7 @@ var Route = []Rule{
 	{RequiredMissing, ChooseEnroll},
 	{AssuranceEnrollable, ChooseEnroll},
 	{AssuranceShort, Terminal},
+	{Adding, ChooseEnroll},
 	{OptionalLeft, ChooseEnroll},
 	{ProfileIncomplete, ProfileUpdate},
 	{Always, Success},
@@ -71,6 +76,7 @@ var Offers = map[Stage][]Offer{
 	Terminal: {},
 	Identify: {
 		{"identify", Always, identifyForm, identify},
+		{"challenge-webauthn-autofillui-authenticator", Discovering, discoverForm, discovered},
 		{"select-enroll-profile", SignUpOpen, noForm, beginSignUp},
 		{"unlock-account", UnlockAllowed, noForm, beginUnlock},
 		{"recover", RecoveryAllowed, noForm, recoverPassword},
@@ -91,8 +97,23 @@ var Offers = map[Stage][]Offer{
 		{"select-identify", Always, noForm, backToSignIn},
 		{"cancel", Always, noForm, cancel},
 	},
+	EnrollData: {
+		{"authenticator-enrollment-data", WantsDetails, wantedForm, chooseEnrollment},
+		{"enrollment-channel-data", WantsChannel, channelForm, giveChannel},
+		{"select-enrollment-channel", HasChannels, channelChoices, chooseEnrollment},
+		{"select-authenticator-enroll", Always, enrollChoices, chooseEnrollment},
+		{"skip", NothingRequired, noForm, skipOptional},
+		{"cancel", Always, noForm, cancel},
+	},
+	ChallengeData: {
+		{"authenticator-verification-data", Always, wantedForm, chooseFactor},
+		{"select-authenticator-authenticate", Always, factorChoices, chooseFactor},
+		{"cancel", Always, noForm, cancel},
+	},
 	Enroll: {
-		{"enroll-authenticator", Always, promptForm, answerEnrollment},
+		{"enroll-authenticator", Asked, promptForm, answerEnrollment},
+		{"enroll-poll", Elsewhere, noForm, look},
+		{"select-enrollment-channel", HasChannels, channelChoices, chooseEnrollment},
 		{"select-authenticator-enroll", Always, enrollChoices, chooseEnrollment},
 		{"skip", NothingRequired, noForm, skipOptional},
 		{"resend", CanResend, noForm, resend},
@@ -100,7 +121,9 @@ var Offers = map[Stage][]Offer{
 		{"cancel", Always, noForm, cancel},
 	},
 	Challenge: {
-		{"challenge-authenticator", Always, promptForm, answerChallenge},
+		{"challenge-authenticator", Asked, promptForm, answerChallenge},
+		{"challenge-poll", Elsewhere, noForm, look},
+		{"resend-push", AgainElsewhere, againForm, chooseFactor},
 		{"select-authenticator-authenticate", Always, factorChoices, chooseFactor},
 		{"recover", PasswordAsked, noForm, recoverPassword},
 		{"resend", CanResend, noForm, resend},
@@ -143,7 +166,7 @@ var Offers = map[Stage][]Offer{
 
 // repeatable answers may be given again with the same body and mean it: a
 // repetition is taken for a lost answer only if both were under way at once.
-var repeatable = map[string]bool{"resend": true, "poll": true, "cancel": true}
+var repeatable = map[string]bool{"resend": true, "resend-push": true, "poll": true, "enroll-poll": true, "challenge-poll": true, "cancel": true}
 
 // Place is where an offer stands in the document.
 type Place int

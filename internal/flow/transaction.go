@@ -35,6 +35,7 @@ type Transaction struct {
 	Unlocking  bool `json:"unlocking,omitempty"`  // a pause of the password is to end
 	Unlocked   bool `json:"unlocked,omitempty"`   // and has
 
+	Added          bool   `json:"added,omitempty"` // Request.Enroll was added, or declined
 	ProfileSkipped bool   `json:"profileSkipped,omitempty"`
 	Remember       bool   `json:"remember,omitempty"` // the person asked to be kept signed in
 	Ticket         string `json:"ticket,omitempty"`   // that began it, to be spent
@@ -62,6 +63,7 @@ type Request struct {
 	ACR           string   `json:"acr,omitempty"`
 	Device        string   `json:"device,omitempty"` // hash of the browser's device token
 	LoginHint     string   `json:"loginHint,omitempty"`
+	Enroll        string   `json:"enroll,omitempty"`    // key of an authenticator to add, for somebody who is signed in
 	IP            string   `json:"ip,omitempty"`        // of the person, as far as it is known
 	Forwarded     bool     `json:"forwarded,omitempty"` // by a client that proved its secret
 	UserAgent     string   `json:"userAgent,omitempty"` // idem
@@ -103,13 +105,17 @@ type Subject struct {
 type Open struct {
 	ID            string                `json:"id"` // random; binds codes and links
 	Authenticator string                `json:"authenticator"`
-	Enrollment    string                `json:"enrollment,omitempty"` // the one that is challenged
 	Enrolling     bool                  `json:"enrolling,omitempty"`
 	Purpose       authenticator.Purpose `json:"purpose"`
 	Prompt        authenticator.Prompt  `json:"prompt"`
 	Tries         int                   `json:"tries,omitempty"`   // wrong answers, over all codes of the challenge (decision D5)
 	Sent          bool                  `json:"sent,omitempty"`    // something was mailed for it
 	Message       string                `json:"message,omitempty"` // outbox id of the newest message
+	// Wanted is what must be said before it can be asked; Details what was said.
+	Wanted  *authenticator.Wanted `json:"wanted,omitempty"`
+	Details authenticator.Input   `json:"details,omitempty"`
+	Denied  bool                  `json:"denied,omitempty"` // on the device that it was put to
+	Push    string                `json:"push,omitempty"`   // id of the ticket that devices find it by
 }
 
 // Guesses is what a transaction has used up of its limits. Going back with
@@ -119,6 +125,8 @@ type Guesses struct {
 	Sends  int       `json:"sends,omitempty"` // messages, to whatever address
 	SentAt time.Time `json:"sentAt,omitzero"`
 	SentTo []byte    `json:"sentTo,omitempty"` // MAC of the newest message's way and address
+	// Discovered counts answers to the question that is put to whoever is there: each is answered once (SEC S-51).
+	Discovered int `json:"discovered,omitempty"`
 }
 
 // A Proof is one thing that the person has shown in this transaction.
@@ -126,6 +134,7 @@ type Proof struct {
 	Authenticator string    `json:"authenticator"`
 	AMR           string    `json:"amr"`
 	At            time.Time `json:"at"`
+	UserVerified  bool      `json:"userVerified,omitempty"` // the device knew its owner
 }
 
 // Ended is an end that is not success.

@@ -32,6 +32,9 @@ type Turn struct {
 	network     string // that it counts for; empty: none
 	pause       *pause // that it began
 
+	discover  map[string]any // what is public of the question to whoever is there
+	elsewhere bool           // the answer comes from a device: what follows from it is for who waits
+
 	moved   bool // the transaction changed
 	durable bool // the change must survive the machine (decision D13)
 	writes  []func(Tx) error
@@ -113,10 +116,11 @@ func (t *Turn) openAuthenticator() authenticator.Authenticator {
 	return t.e.authenticators[t.tx.Open.Authenticator]
 }
 
-// about is the subject as authenticators see it.
-func (t *Turn) about(o *Open) authenticator.Subject {
+// about is the subject as authenticators see it. The error is a credential that cannot be read.
+func (t *Turn) about(o *Open) (authenticator.Subject, error) {
 	s := t.tx.Subject
 	out := authenticator.Subject{
+		App: t.client.Name, Origins: t.client.Origins, Details: o.Details,
 		Transaction: t.tx.ID, Challenge: o.ID, UserID: s.ID, Login: s.Login, Address: s.Login,
 		FirstName: s.FirstName, LastName: s.LastName, Locale: s.Locale,
 		Purpose: o.Purpose, Enrolling: o.Enrolling, Password: t.org.PasswordFor(t.groups()),
@@ -128,5 +132,7 @@ func (t *Turn) about(o *Open) authenticator.Subject {
 	if a, err := directory.ParseAddress(out.Address); err == nil {
 		out.Address = a.Mailbox()
 	}
-	return out
+	var err error
+	out.Enrolled, err = t.credentials(o.Authenticator)
+	return out, err
 }

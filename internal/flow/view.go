@@ -29,6 +29,8 @@ type View struct {
 
 	// Recovery is the authenticator that is being recovered; nil: none.
 	Recovery *Current
+	// Discover is public of the question to whoever is there; nil: it is not asked.
+	Discover map[string]any
 	// Cookie is the session to give to the browser, until CookieEnds; zero: as
 	// long as the browser runs.
 	Cookie     string
@@ -58,6 +60,8 @@ type Current struct {
 	Role         Role
 	EnrollmentID string
 	Profile      map[string]string
+	Public       map[string]any       // of the enrollment, beside its profile
+	Method       authenticator.Method // that was chosen; empty: none was
 	Settings     map[string]any
 	Context      map[string]any
 	Sent         *Sent // nil: nothing was sent for it
@@ -75,7 +79,9 @@ type Sent struct {
 type EnrollmentView struct {
 	ID      string
 	Info    authenticator.Info
+	Name    string // what its owner calls it; empty: nothing
 	Profile map[string]string
+	Public  map[string]any
 }
 
 // UserView is what may be told of the person: nothing of an account before proof (decision D25).
@@ -112,9 +118,13 @@ func (t *Turn) view(ctx context.Context) *View {
 		return v
 	}
 	v.User = t.viewUser()
+	if o := t.tx.Open; o != nil && !o.Enrolling && t.refusedElsewhere() && t.kind == problem.None {
+		v.Kind, v.Messages = problem.Invalid, append(v.Messages, t.whyElsewhere(o))
+	}
 	for _, o := range t.offers() {
 		v.Offers = append(v.Offers, Rendered{Name: o.Name, Fields: o.Form(t)})
 	}
+	v.Discover = t.discover
 	if t.account != nil && t.tx.proven() {
 		for _, en := range t.account.Enrollments {
 			a, ok := t.e.authenticators[en.Authenticator]
@@ -126,13 +136,13 @@ func (t *Turn) view(ctx context.Context) *View {
 				t.e.log.ErrorContext(ctx, "enrollment cannot be shown", "err", err)
 				continue
 			}
-			v.Enrollments = append(v.Enrollments, EnrollmentView{ID: en.ID, Info: a.Info(), Profile: c.Profile})
+			v.Enrollments = append(v.Enrollments, EnrollmentView{ID: en.ID, Info: a.Info(), Name: c.Name, Profile: c.Profile, Public: c.Public})
 		}
 	}
 	switch v.Stage {
-	case Enroll, ChooseEnroll:
+	case Enroll, EnrollData, ChooseEnroll:
 		v.choose(t, t.choices())
-	case Challenge, ChooseFactor:
+	case Challenge, ChallengeData, ChooseFactor:
 		v.choose(t, t.factors())
 		if !t.tx.proven() {
 			v.Enrollments = t.assumedEnrollments(t.factors())
@@ -248,15 +258,15 @@ func (t *Turn) assumedEnrollments(keys []string) []EnrollmentView {
 
 func (t *Turn) viewOpen(ctx context.Context, o *Open, enrollments []EnrollmentView) *Current {
 	c := &Current{
-		Info:     t.openAuthenticator().Info(),
-		Settings: o.Prompt.Settings, Context: o.Prompt.Public,
+		Info:   t.openAuthenticator().Info(),
+		Method: o.Prompt.Method, Settings: o.Prompt.Settings, Context: o.Prompt.Public,
 	}
 	if o.Enrolling {
 		c.Role = Enrolling
 	} else {
 		for _, en := range enrollments {
-			if en.Info.Key == o.Authenticator {
-				c.EnrollmentID, c.Profile = en.ID, en.Profile
+			if en.Info.Key == o.Authenticator && c.EnrollmentID == "" {
+				c.EnrollmentID, c.Profile, c.Public = en.ID, en.Profile, en.Public
 			}
 		}
 	}
@@ -264,6 +274,13 @@ func (t *Turn) viewOpen(ctx context.Context, o *Open, enrollments []EnrollmentVi
 		c.Sent = t.viewSent(ctx, o)
 	}
 	return c
+}
+
+func (t *Turn) whyElsewhere(o *Open) problem.Message {
+	if o.Denied {
+		return pushDenied()
+	}
+	return pushExpired()
 }
 
 // viewSent has equal values for addresses without an account (decision D20).
@@ -277,6 +294,9 @@ func (t *Turn) viewSent(ctx context.Context, o *Open) *Sent {
 func (t *Turn) deliveryOf(ctx context.Context, o *Open) string {
 	if t.delivery != "" {
 		return t.delivery
+	}
+	if o.Message == "" { // it went to no outbox: devices ask for it
+		return string(outbox.Sent)
 	}
 	m, err := t.e.store.OutboxMessage(ctx, o.Message)
 	switch {

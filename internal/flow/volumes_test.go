@@ -126,7 +126,7 @@ func TestSEC_S29_Polls(t *testing.T) {
 	ctx := context.Background()
 	r := newRig(t, policy.PasswordOptional())
 	v := r.begin()
-	got, err := r.Poll(ctx, v.handle)
+	got, err := r.Poll(ctx, v.handle, Browser{})
 	if err != nil || key(got) != "errors.E0000079" || got.Kind != problem.Invalid || got.Stage != Identify {
 		t.Fatalf("a poll where nobody was asked: %v %q", err, key(got))
 	}
@@ -134,11 +134,11 @@ func TestSEC_S29_Polls(t *testing.T) {
 	commits := r.store.commits
 	r.limits.Rules.HandleRequests = limit.DefaultRules().HandleRequests
 	for i := range 10 {
-		if got, err := r.Poll(ctx, v.handle); err != nil || got.Stage != Enroll {
+		if got, err := r.Poll(ctx, v.handle, Browser{}); err != nil || got.Stage != Enroll {
 			t.Fatalf("poll %d: %v", i+1, err)
 		}
 	}
-	_, err = r.Poll(ctx, v.handle)
+	_, err = r.Poll(ctx, v.handle, Browser{})
 	if refused := new(problem.Error); !errors.As(err, &refused) || refused.Kind != problem.Throttled || refused.RetryAfter != 5*time.Second {
 		t.Fatalf("IDX_C66: the eleventh within five seconds: %+v", err)
 	}
@@ -147,7 +147,7 @@ func TestSEC_S29_Polls(t *testing.T) {
 	}
 	r.pass(5 * time.Second)
 	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
-	if got, err := r.Poll(ctx, v.handle); err != nil || got.Kind != problem.None || got.Stage != ChooseEnroll {
+	if got, err := r.Poll(ctx, v.handle, Browser{}); err != nil || got.Kind != problem.None || got.Stage != ChooseEnroll {
 		t.Errorf("once the question was answered elsewhere: %v", err)
 	}
 }

@@ -11,19 +11,27 @@ import (
 	"github.com/stile-id/stile/internal/problem"
 )
 
-// paths are the recorded pairs of form and path (IDX §1.2). Several forms may
-// share a path; at each stage at most one of them is offered.
+// paths are the recorded pairs of form and path (IDX §1.2, AUTH §0.4). Several forms
+// may share a path; where a stage offers more than one of them, one handler takes both.
 var paths = map[string]string{
-	"identify":                            "identify",
-	"select-identify":                     "identify/select",
-	"select-enroll-profile":               "enroll",
-	"enroll-profile":                      "enroll/new",
-	"select-authenticator-enroll":         "credential/enroll",
-	"select-authenticator-authenticate":   "challenge",
-	"enroll-authenticator":                "challenge/answer",
-	"challenge-authenticator":             "challenge/answer",
-	"resend":                              "challenge/resend",
-	"poll":                                "challenge/poll",
+	"identify":                                    "identify",
+	"select-identify":                             "identify/select",
+	"select-enroll-profile":                       "enroll",
+	"enroll-profile":                              "enroll/new",
+	"select-authenticator-enroll":                 "credential/enroll",
+	"select-authenticator-authenticate":           "challenge",
+	"enroll-authenticator":                        "challenge/answer",
+	"challenge-authenticator":                     "challenge/answer",
+	"resend":                                      "challenge/resend",
+	"poll":                                        "challenge/poll",
+	"enroll-poll":                                 "challenge/poll",
+	"challenge-poll":                              "challenge/poll",
+	"resend-push":                                 "challenge",
+	"authenticator-enrollment-data":               "credential/enroll",
+	"authenticator-verification-data":             "challenge",
+	"select-enrollment-channel":                   "credential/enroll",
+	"enrollment-channel-data":                     "challenge/send",
+	"challenge-webauthn-autofillui-authenticator": "challenge/answer/webauthn-autofillui",
 	"skip":                                "skip",
 	"recover":                             "recover",
 	"identify-recovery":                   "identify",
@@ -36,8 +44,16 @@ var paths = map[string]string{
 	"cancel":                              "cancel",
 }
 
-// pollEvery is the wait between two polls, in milliseconds (IDX C-65).
-const pollEvery = 2000
+// The waits between two polls, in milliseconds: for a mail (IDX C-65), for a device (AUTH §3.1).
+const (
+	pollEvery       = 2000
+	pollDeviceEvery = 4000
+)
+
+// methodLabels are what people read of a method (AUTH §1.1, §3.4).
+var methodLabels = map[authenticator.Method]string{
+	"sms": "SMS", "voice": "Voice call", "totp": "Enter a code", "push": "Get a push notification",
+}
 
 // document encodes a view as the wire has it.
 type document struct {
@@ -84,10 +100,18 @@ func (d *document) offers() (top []problem.Message) {
 			}
 		case flow.InRemediation:
 			switch o.Name {
-			case "enroll-authenticator", "reset-authenticator", "reenroll-authenticator", "reenroll-authenticator-warning":
+			case "enroll-authenticator", "reset-authenticator", "reenroll-authenticator", "reenroll-authenticator-warning",
+				"authenticator-enrollment-data":
 				f.RelatesTo = []string{"$.currentAuthenticator"}
-			case "challenge-authenticator":
-				f.RelatesTo = []string{"$.currentAuthenticatorEnrollment"}
+			case "challenge-authenticator", "authenticator-verification-data":
+				f.RelatesTo = []string{"$." + d.currentMember()}
+			case "enroll-poll", "challenge-poll":
+				f.Refresh, f.RelatesTo = pollDeviceEvery, []string{"$.currentAuthenticator"}
+			case "resend-push":
+				f.Name, f.RelatesTo = "resend", []string{"$.currentAuthenticator"}
+			case "challenge-webauthn-autofillui-authenticator":
+				f.RelatesTo = []string{"webauthnAutofillUIChallenge"}
+				d.doc.WebAuthnAutofillUIChallenge = ion.NewObject(d.view.Discover)
 			}
 			forms = append(forms, f)
 		}
@@ -111,16 +135,35 @@ func (d *document) fields(in []flow.Field, prefix string, placed map[int]bool) [
 		path := prefix + f.Name
 		field := ion.Field{
 			Name: f.Name, Label: f.Label, Type: f.Type, Required: f.Required, Secret: f.Secret,
-			MinLength: f.MinLength, MaxLength: f.MaxLength, Value: f.Value,
+			MinLength: f.MinLength, MaxLength: f.MaxLength,
 		}
-		if f.Fields != nil {
+		if f.Value != "" {
+			field.Value = f.Value
+		}
+		if f.Hidden {
+			field.Visible = new(false)
+		}
+		if f.Fixed {
+			field.Mutable = new(false)
+		}
+		switch {
+		case f.Given != nil:
+			field.Value = ion.Given(f.Given)
+		case f.Nested:
+			field.Value = ion.Nested{Form: ion.SubForm{Value: d.fields(f.Fields, path+".", placed)}}
+		case f.Fields != nil:
 			field.Form = &ion.SubForm{Value: d.fields(f.Fields, path+".", placed)}
+		}
+		for _, set := range f.Either {
+			field.Options = append(field.Options, ion.FormOption{
+				Label: set.Label, Value: ion.Nested{Form: ion.SubForm{Value: d.fields(set.Fields, path+".", placed)}},
+			})
 		}
 		for _, o := range f.Options {
 			field.Options = append(field.Options, d.option(o))
 		}
-		for _, v := range f.Values {
-			field.Options = append(field.Options, ion.TextOption{Label: v, Value: v})
+		for _, c := range f.Choices {
+			field.Options = append(field.Options, ion.TextOption(c))
 		}
 		var own []problem.Message
 		for i, m := range d.view.Messages {
@@ -141,7 +184,7 @@ func (d *document) option(o flow.Option) ion.Option {
 	target := ""
 	if o.Enrolled {
 		for i, e := range d.view.Enrollments {
-			if e.Info.Key == o.Info.Key {
+			if e.Info.Key == o.Info.Key && target == "" {
 				target = "$.authenticatorEnrollments.value[" + strconv.Itoa(i) + "]"
 			}
 		}
@@ -152,11 +195,27 @@ func (d *document) option(o flow.Option) ion.Option {
 			}
 		}
 	}
-	method := ""
+	var more []any
 	if len(o.Info.Methods) == 1 {
-		method = string(o.Info.Methods[0])
+		more = append(more, ion.Constant{Name: "methodType", Value: string(o.Info.Methods[0])})
 	}
-	return ion.NewOption(o.Info.Name, o.Info.ID, method, target)
+	for _, f := range o.Details {
+		s := ion.Selectable{Name: f.Name, Label: f.Label, Type: "string"}
+		for _, c := range f.Choices {
+			s.Options = append(s.Options, ion.TextOption(c))
+		}
+		more = append(more, s)
+	}
+	return ion.NewOption(o.Info.Name, o.Info.ID, target, more...)
+}
+
+// currentMember is where the document has what is challenged: apps and keys are
+// challenged as a whole, of others it is the enrollment (AUTH §1.3, §2.2, §3.4, §4.2).
+func (d *document) currentMember() string {
+	if c := d.view.Current; c != nil && (c.Info.Type == "app" || c.Info.Type == "security_key") {
+		return "currentAuthenticator"
+	}
+	return "currentAuthenticatorEnrollment"
 }
 
 // current encodes the authenticator in hand and returns it, for its actions.
@@ -167,16 +226,22 @@ func (d *document) current() *ion.Authenticator {
 	}
 	a := wireAuthenticator(c.Info)
 	a.Settings = c.Settings
+	if c.Method != "" {
+		a.Methods = []ion.Method{{Type: string(c.Method)}}
+	}
+	whole := d.currentMember() == "currentAuthenticator"
 	switch c.Role {
 	case flow.Enrolling:
 		plain := a
 		d.doc.EnrollmentAuthenticator = ion.NewObject(&plain)
 	case flow.Proving:
-		a.ID, a.Profile = c.EnrollmentID, c.Profile
+		if !whole {
+			a.ID, a.Profile = c.EnrollmentID, c.Profile
+		}
 	case flow.Changing, flow.Offering:
 	}
 	a.ContextualData = contextualData(c)
-	if c.Role == flow.Proving {
+	if c.Role == flow.Proving && !whole {
 		d.doc.CurrentAuthenticatorEnrollment = ion.NewObject(&a)
 	} else {
 		d.doc.CurrentAuthenticator = ion.NewObject(&a)
@@ -224,6 +289,11 @@ func (d *document) people() {
 	for _, e := range v.Enrollments {
 		a := wireAuthenticator(e.Info)
 		a.ID, a.Profile = e.ID, e.Profile
+		a.CredentialID, _ = e.Public["credentialId"].(string)
+		a.Transports = texts(e.Public["transports"])
+		if e.Name != "" && e.Info.Type == "security_key" {
+			a.DisplayName = e.Name
+		}
 		enrolled = append(enrolled, a)
 	}
 	d.doc.Authenticators, d.doc.AuthenticatorEnrollments = ion.NewList(all), ion.NewList(enrolled)
@@ -267,6 +337,18 @@ func wireAuthenticator(i authenticator.Info) ion.Authenticator {
 		a.Methods = append(a.Methods, ion.Method{Type: string(m)})
 	}
 	return a
+}
+
+// texts reads a list of strings that has been JSON.
+func texts(v any) []string {
+	var out []string
+	list, _ := v.([]any)
+	for _, e := range list {
+		if s, ok := e.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func wireApp(c flow.Client) ion.App {

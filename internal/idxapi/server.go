@@ -144,7 +144,7 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request) {
 	case "introspect":
 		v, err = s.engine.Introspect(r.Context(), h, browser)
 	case "challenge/poll":
-		v, err = s.engine.Poll(r.Context(), h)
+		v, err = s.engine.Poll(r.Context(), h, browser)
 	default:
 		delete(body.Values, "stateHandle")
 		v, err = s.engine.Answer(r.Context(), flow.Answer{Handle: h, Names: s.names[action], Input: body.Values, Browser: browser})

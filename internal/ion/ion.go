@@ -32,6 +32,7 @@ type Document struct {
 	AuthenticatorEnrollments       *List[any]   `json:"authenticatorEnrollments,omitempty"`
 	EnrollmentAuthenticator        *Object      `json:"enrollmentAuthenticator,omitempty"`
 	RecoveryAuthenticator          *Object      `json:"recoveryAuthenticator,omitempty"`
+	WebAuthnAutofillUIChallenge    *Object      `json:"webauthnAutofillUIChallenge,omitempty"`
 	User                           *Object      `json:"user,omitempty"`
 	Cancel                         *Form        `json:"cancel,omitempty"`
 	App                            *Object      `json:"app,omitempty"`
@@ -102,9 +103,9 @@ type Field struct {
 	MinLength int       `json:"minLength,omitempty"`
 	MaxLength int       `json:"maxLength,omitempty"`
 	Secret    bool      `json:"secret,omitempty"`
-	Value     string    `json:"value,omitempty"`
+	Value     any       `json:"value,omitempty"` // a string; a Nested or a Given where AUTH has an object
 	Form      *SubForm  `json:"form,omitempty"`
-	Options   []any     `json:"options,omitempty"` // Option or TextOption
+	Options   []any     `json:"options,omitempty"` // Option, TextOption or FormOption
 	Visible   *bool     `json:"visible,omitempty"`
 	Mutable   *bool     `json:"mutable,omitempty"`
 	Messages  *Messages `json:"messages,omitempty"`
@@ -113,6 +114,20 @@ type Field struct {
 // A SubForm nests fields inside a field, one level deep.
 type SubForm struct {
 	Value []Field `json:"value"`
+}
+
+// Nested holds fields as the value of a field that has nothing to choose (AUTH §0.2 R6).
+type Nested struct {
+	Form SubForm `json:"form"`
+}
+
+// Given is an object that the client sends as it is.
+type Given map[string]string
+
+// A FormOption is one of several sets of fields to fill in (AUTH §5).
+type FormOption struct {
+	Label string `json:"label"`
+	Value Nested `json:"value"`
 }
 
 // An Option is one authenticator to choose (IDX §2.4): the id first, and
@@ -134,9 +149,10 @@ type OptionValue struct {
 	Form OptionForm `json:"form"`
 }
 
-// OptionForm holds constants; required is always encoded in it.
+// OptionForm holds constants, and what may be chosen with the option; required is
+// always encoded in it.
 type OptionForm struct {
-	Value []Constant `json:"value"`
+	Value []any `json:"value"` // Constant or Selectable
 }
 
 // A Constant is a field that the client sends as it is.
@@ -147,13 +163,19 @@ type Constant struct {
 	Mutable  bool   `json:"mutable"`
 }
 
-// NewOption makes an authenticator option; method may be empty.
-func NewOption(label, id, method, relatesTo string) Option {
+// A Selectable is one value that may be chosen, or filled in, with an option.
+type Selectable struct {
+	Name     string       `json:"name"`
+	Label    string       `json:"label,omitempty"`
+	Type     string       `json:"type,omitempty"`
+	Required bool         `json:"required"`
+	Options  []TextOption `json:"options,omitempty"`
+}
+
+// NewOption makes an authenticator option, of its id and what more is sent with it.
+func NewOption(label, id, relatesTo string, more ...any) Option {
 	o := Option{Label: label, RelatesTo: relatesTo}
-	o.Value.Form.Value = []Constant{{Name: "id", Required: true, Value: id}}
-	if method != "" {
-		o.Value.Form.Value = append(o.Value.Form.Value, Constant{Name: "methodType", Value: method})
-	}
+	o.Value.Form.Value = append([]any{Constant{Name: "id", Required: true, Value: id}}, more...)
 	return o
 }
 
@@ -191,6 +213,8 @@ type Authenticator struct {
 	ID             string            `json:"id,omitempty"`
 	DisplayName    string            `json:"displayName"`
 	Methods        []Method          `json:"methods"`
+	CredentialID   string            `json:"credentialId,omitempty"` // of a WebAuthn enrollment
+	Transports     []string          `json:"transports,omitempty"`   // idem
 }
 
 // A Method is a way to use an authenticator.

@@ -28,6 +28,15 @@ type Rules struct {
 
 	AddressMails Volume // S-11
 
+	// Of a phone number, and of all of them: texts cost money (S-53).
+
+	NumberTexts Volume
+	Texts       Volume
+
+	// Of an account.
+
+	Pushes Volume // requests to its devices, of browsers that are known or not
+
 	// Of a source, by Source or Network.
 
 	SourceWrong     Volume   // wrong answers over all accounts: Open first, Spend when it was wrong (S-06)
@@ -67,6 +76,10 @@ func DefaultRules() Rules {
 		UserRequests: Volume{{N: 20, Per: 5 * time.Second}},
 
 		AddressMails: Volume{{N: 5, Per: 15 * time.Minute}, {N: 10, Per: time.Hour}, {N: 20, Per: day}},
+
+		NumberTexts: Volume{{N: 5, Per: time.Hour}},
+		Texts:       Volume{{N: 1000, Per: day}},
+		Pushes:      Volume{{N: 3, Per: 5 * time.Minute}, {N: 20, Per: day}},
 
 		SourceWrong:     Volume{{N: 60, Per: time.Hour}},
 		NetworkWrong:    Volume{{N: 600, Per: time.Hour}},

@@ -22,7 +22,12 @@ type Proof struct {
 	Type              string // "password", "email", …
 	Class             Class
 	PhishingResistant bool
+	UserVerified      bool // by the device, with a finger or a PIN: that is inherence beside its class
 	At                time.Time
+}
+
+func (p Proof) shows(class Class) bool {
+	return p.Class == class || p.UserVerified && class == Inherence
 }
 
 // Access is an app's sign-on policy (MGMT §6.3): the first rule that is for a person counts.
@@ -151,7 +156,7 @@ func (r AccessRule) distance(proofs []Proof) int {
 	nearest := math.MaxInt
 	for _, c := range constraints {
 		open := c.open(proofs)
-		shown := classes(proofs)
+		shown := Classes(proofs)
 		for _, class := range open {
 			if !slices.Contains(shown, class) {
 				shown = append(shown, class)
@@ -172,7 +177,7 @@ func (c Constraint) open(proofs []Proof) []Class {
 		if part.want == nil {
 			continue
 		}
-		if !slices.ContainsFunc(proofs, func(p Proof) bool { return p.Class == part.class && part.want.accepts(p) }) {
+		if !slices.ContainsFunc(proofs, func(p Proof) bool { return p.shows(part.class) && part.want.accepts(p) }) {
 			out = append(out, part.class)
 		}
 	}
@@ -183,11 +188,14 @@ func (e *Evidence) accepts(p Proof) bool {
 	return (len(e.Types) == 0 || slices.Contains(e.Types, p.Type)) && (!e.PhishingResistant || p.PhishingResistant)
 }
 
-func classes(proofs []Proof) []Class {
+// Classes lists the kinds of evidence that proofs show.
+func Classes(proofs []Proof) []Class {
 	var out []Class
 	for _, p := range proofs {
-		if !slices.Contains(out, p.Class) {
-			out = append(out, p.Class)
+		for _, class := range []Class{Knowledge, Possession, Inherence} {
+			if p.shows(class) && !slices.Contains(out, class) {
+				out = append(out, class)
+			}
 		}
 	}
 	return out

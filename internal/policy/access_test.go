@@ -189,7 +189,7 @@ func TestWithNeverLowers(t *testing.T) {
 			t.Fatalf("%q changed the policy from %s to %s", acr, before, after)
 		}
 		if raised.Satisfied(have, havingMore) {
-			kinds := classes(have)
+			kinds := Classes(have)
 			switch {
 			case acr == ACRPassword && !slices.Contains(have, byPassword),
 				acr == ACRTwoFactors && len(kinds) < 2,

@@ -11,6 +11,7 @@ type Proof struct {
 	Authenticator string    `json:"authenticator"`
 	AMR           string    `json:"amr"`
 	At            time.Time `json:"at"`
+	UserVerified  bool      `json:"userVerified,omitempty"` // the device knew its owner: two classes
 }
 
 // A Session is one browser. Its row is made when all factors are shown, never

@@ -140,7 +140,7 @@ func TestSEC_S07_LinkAnswerExact(t *testing.T) {
 		i := rapid.IntRange(0, len(opened)-1).Draw(t, "at")
 		with := rapid.StringMatching(`[A-Za-z0-9-]{0,2}`).Draw(t, "with")
 		in := opened[:i] + with + opened[min(len(opened), i+rapid.IntRange(0, 3).Draw(t, "without")):]
-		_, err := a.FinishVerify(t.Context(), s, authenticator.Credential{}, p, authenticator.Input{"passcode": in})
+		_, err := a.FinishVerify(t.Context(), s, p, authenticator.Input{"passcode": in})
 		if right := in == opened; right != (err == nil) || right != isLinkAnswer(a, s, p, in) {
 			t.Fatalf("%q: %v, told from a code: %t", in, err, isLinkAnswer(a, s, p, in))
 		}
@@ -185,7 +185,7 @@ func TestSEC_S07_CrossUse(t *testing.T) {
 				change(&s)
 				right := given == used && (name == "same" || name == "spelling")
 				for _, in := range []string{m.Code, opened} {
-					_, verify := a.FinishVerify(t.Context(), s, authenticator.Credential{}, p, authenticator.Input{"passcode": in})
+					_, verify := a.FinishVerify(t.Context(), s, p, authenticator.Input{"passcode": in})
 					_, enroll := a.FinishEnroll(t.Context(), s, p, authenticator.Input{"passcode": in})
 					for _, err := range []error{verify, enroll} {
 						if right != (err == nil) || !right && !errors.Is(err, authenticator.ErrWrong) {

@@ -145,13 +145,13 @@ func (a *Authenticator) Vouch(s authenticator.Subject) (authenticator.Credential
 // BeginVerify sends a code and a link to the subject's address, which is the
 // account's and not the one typed. For an address without an account it sends
 // a mail without either.
-func (a *Authenticator) BeginVerify(_ context.Context, s authenticator.Subject, _ authenticator.Credential) (authenticator.Prompt, error) {
+func (a *Authenticator) BeginVerify(_ context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
 	return a.begin(s)
 }
 
-// FinishVerify accepts what FinishEnroll does, and returns c as it is.
-func (a *Authenticator) FinishVerify(_ context.Context, s authenticator.Subject, c authenticator.Credential, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
-	return c, a.check(s, p, in)
+// FinishVerify accepts what FinishEnroll does.
+func (a *Authenticator) FinishVerify(_ context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Proof, error) {
+	return authenticator.Proof{Credential: s.First()}, a.check(s, p, in)
 }
 
 // Resend sends one more code; those sent before stay good until their own end

@@ -75,7 +75,7 @@ func mailOf(t testing.TB, p authenticator.Prompt) authenticator.Mail {
 // answer is the outcome of an answer to a verification.
 func answer(t testing.TB, a *email.Authenticator, s authenticator.Subject, p authenticator.Prompt, code string) error {
 	t.Helper()
-	_, err := a.FinishVerify(t.Context(), s, authenticator.Credential{}, p, authenticator.Input{"passcode": code})
+	_, err := a.FinishVerify(t.Context(), s, p, authenticator.Input{"passcode": code})
 	return err
 }
 
@@ -179,15 +179,15 @@ func TestFinishVerifyKeepsTheCredential(t *testing.T) {
 	a, _ := start(t)
 	s := ada(authenticator.SignIn)
 	have := authenticator.Credential{Data: []byte(`{"address":"x"}`), Profile: map[string]string{"email": "x"}}
-	p, err := a.BeginVerify(t.Context(), s, have)
+	p, err := a.BeginVerify(t.Context(), holding(s, have))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := a.FinishVerify(t.Context(), s, have, p, authenticator.Input{"passcode": mailOf(t, p).Code})
+	got, err := a.FinishVerify(t.Context(), holding(s, have), p, authenticator.Input{"passcode": mailOf(t, p).Code})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(have, got); diff != "" {
+	if diff := cmp.Diff(authenticator.Proof{Credential: have}, got); diff != "" {
 		t.Errorf("credential (-want +got):\n%s", diff)
 	}
 }
@@ -219,7 +219,7 @@ func TestMailByPurpose(t *testing.T) {
 			}
 		})
 	}
-	if _, err := a.BeginVerify(t.Context(), ada("step-up"), authenticator.Credential{}); err == nil {
+	if _, err := a.BeginVerify(t.Context(), ada("step-up")); err == nil {
 		t.Error("a purpose without a mail was accepted")
 	}
 }
@@ -249,7 +249,7 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	}
-	if _, err := a.FinishVerify(t.Context(), s, authenticator.Credential{}, p, nil); !errors.Is(err, authenticator.ErrEmpty) {
+	if _, err := a.FinishVerify(t.Context(), s, p, nil); !errors.Is(err, authenticator.ErrEmpty) {
 		t.Errorf("no field at all: %v, want ErrEmpty", err)
 	}
 }
@@ -366,3 +366,9 @@ func TestPromptSurvivesItsRow(t *testing.T) {
 }
 
 func tokenOf(m authenticator.Mail) string { return m.Link[strings.LastIndexByte(m.Link, '/')+1:] }
+
+// holding is s with the credential that they have enrolled.
+func holding(s authenticator.Subject, c authenticator.Credential) authenticator.Subject {
+	s.Enrolled = []authenticator.Credential{c}
+	return s
+}

@@ -50,7 +50,8 @@ func (a *Authenticator) ChangedAt(c authenticator.Credential) time.Time {
 
 // BeginChange asks for another password and tells the rules. While the policy
 // warns that the current one expires, the settings say in how many days.
-func (a *Authenticator) BeginChange(_ context.Context, s authenticator.Subject, c authenticator.Credential) (authenticator.Prompt, error) {
+func (a *Authenticator) BeginChange(_ context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
+	c := s.First()
 	p, err := ask("New password", s, len(c.Data) > 0)
 	if err != nil {
 		return authenticator.Prompt{}, err
@@ -64,7 +65,8 @@ func (a *Authenticator) BeginChange(_ context.Context, s authenticator.Subject, 
 // FinishChange is FinishEnroll with the rules for those who have a password: it is
 // not one of the last ones again, and it was not changed a moment ago, else
 // whoever wants an old one back would run through the history in a minute.
-func (a *Authenticator) FinishChange(ctx context.Context, s authenticator.Subject, c authenticator.Credential, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+func (a *Authenticator) FinishChange(ctx context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+	c := s.First()
 	if len(c.Data) == 0 || s.Purpose == authenticator.SignInUnknown {
 		return a.FinishEnroll(ctx, s, p, in)
 	}

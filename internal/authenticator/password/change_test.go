@@ -45,7 +45,7 @@ func answer(pw string) authenticator.Input { return authenticator.Input{field: p
 // choose changes the password, or sets the first one; it fails the test if it is refused.
 func choose(t testing.TB, a *Authenticator, s authenticator.Subject, c authenticator.Credential, pw string) authenticator.Credential {
 	t.Helper()
-	next, err := a.FinishChange(t.Context(), s, c, authenticator.Prompt{}, answer(pw))
+	next, err := a.FinishChange(t.Context(), holding(s, c), authenticator.Prompt{}, answer(pw))
 	if err != nil {
 		t.Fatalf("%q: %v", pw, messages(err))
 	}
@@ -99,7 +99,7 @@ func TestIDX_C67_ChangePrompt(t *testing.T) {
 				c = choose(t, a, s, c, "correct horse")
 			}
 			clock.at = born.Add(test.after)
-			p, err := a.BeginChange(t.Context(), s, c)
+			p, err := a.BeginChange(t.Context(), holding(s, c))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +158,7 @@ func TestChangeRefusals(t *testing.T) {
 			clock.at = born.Add(test.after)
 			s := ada(test.policy)
 			s.Purpose = test.purpose
-			next, err := a.FinishChange(t.Context(), s, c, authenticator.Prompt{}, answer(test.choice))
+			next, err := a.FinishChange(t.Context(), holding(s, c), authenticator.Prompt{}, answer(test.choice))
 			if test.want != "" {
 				if got := messages(err); got != test.want {
 					t.Errorf("refusal\n got %s\nwant %s", got, test.want)
@@ -168,10 +168,10 @@ func TestChangeRefusals(t *testing.T) {
 			if err != nil {
 				t.Fatal(messages(err))
 			}
-			if _, err := a.FinishVerify(t.Context(), s, next, authenticator.Prompt{}, answer(test.choice)); err != nil {
+			if _, err := a.FinishVerify(t.Context(), holding(s, next), authenticator.Prompt{}, answer(test.choice)); err != nil {
 				t.Errorf("the new password: %v", err)
 			}
-			if _, err := a.FinishVerify(t.Context(), s, next, authenticator.Prompt{}, answer("correct horse")); !errors.Is(err, authenticator.ErrWrong) {
+			if _, err := a.FinishVerify(t.Context(), holding(s, next), authenticator.Prompt{}, answer("correct horse")); !errors.Is(err, authenticator.ErrWrong) {
 				t.Errorf("the old password: %v", err)
 			}
 			if got := a.ChangedAt(next); !got.Equal(clock.at) {
@@ -205,7 +205,7 @@ func TestUndatedPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := a.BeginChange(t.Context(), s, c)
+	p, err := a.BeginChange(t.Context(), holding(s, c))
 	if _, there := p.Settings["daysToExpiry"]; err != nil || there {
 		t.Errorf("settings = %v, %v", p.Settings, err)
 	}
@@ -221,10 +221,11 @@ func TestSEC_S46_RehashKeepsAgeAndHistory(t *testing.T) {
 	before, _ := decode(c)
 	clock.at = clock.at.Add(time.Hour)
 	a.params.Time = 2
-	c, err := a.FinishVerify(t.Context(), s, c, authenticator.Prompt{}, answer("correct horse"))
+	shown, err := a.FinishVerify(t.Context(), holding(s, c), authenticator.Prompt{}, answer("correct horse"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	c = shown.Credential
 	after, _ := decode(c)
 	if after.Hash == before.Hash {
 		t.Error("the hash was not made anew")
@@ -234,7 +235,7 @@ func TestSEC_S46_RehashKeepsAgeAndHistory(t *testing.T) {
 		t.Errorf("the rest changed (-before +after):\n%s", diff)
 	}
 	for _, pw := range []string{"correct horse", "battery staple"} {
-		if _, err := a.FinishChange(t.Context(), s, c, authenticator.Prompt{}, answer(pw)); !errors.As(err, new(*authenticator.Rejected)) {
+		if _, err := a.FinishChange(t.Context(), holding(s, c), authenticator.Prompt{}, answer(pw)); !errors.As(err, new(*authenticator.Rejected)) {
 			t.Errorf("%q again: %v", pw, err)
 		}
 	}
@@ -244,8 +245,8 @@ func TestChangeOfABrokenCredentialIsAFault(t *testing.T) {
 	a, _ := cheap()
 	good := newHash("correct horse", a.params).String()
 	for _, data := range []string{`{`, `{}`, `{"hash":"x"}`, fmt.Sprintf(`{"hash":%q,"earlier":["x"]}`, good)} {
-		_, err := a.FinishChange(t.Context(), ada(func(p *policy.Password) { p.History = 2 }),
-			authenticator.Credential{Data: []byte(data)}, authenticator.Prompt{}, answer("lettuce trumpet"))
+		_, err := a.FinishChange(t.Context(), holding(ada(func(p *policy.Password) { p.History = 2 }),
+			authenticator.Credential{Data: []byte(data)}), authenticator.Prompt{}, answer("lettuce trumpet"))
 		if problem.KindOf(err) != problem.Internal || errors.As(err, new(*authenticator.Rejected)) {
 			t.Errorf("%s: %v, want a fault", data, err)
 		}
@@ -267,4 +268,10 @@ func TestHistoryIsNoLongerThanThePolicy(t *testing.T) {
 			t.Errorf("history %d keeps %d beside the current, %v; want %d", test.history, len(kept.Earlier), err, test.want)
 		}
 	}
+}
+
+// holding is s with the credential that they have enrolled.
+func holding(s authenticator.Subject, c authenticator.Credential) authenticator.Subject {
+	s.Enrolled = []authenticator.Credential{c}
+	return s
 }

@@ -144,7 +144,7 @@ func (a *Authenticator) choose(typed string, s authenticator.Subject, r rules) (
 }
 
 // BeginVerify asks for the password.
-func (a *Authenticator) BeginVerify(context.Context, authenticator.Subject, authenticator.Credential) (authenticator.Prompt, error) {
+func (a *Authenticator) BeginVerify(context.Context, authenticator.Subject) (authenticator.Prompt, error) {
 	return authenticator.Prompt{
 		Method: method, Fields: []authenticator.Field{{Name: field, Label: "Password", Secret: true}},
 	}, nil
@@ -154,8 +154,13 @@ func (a *Authenticator) BeginVerify(context.Context, authenticator.Subject, auth
 // if its parameters are below today's: the password is the same, so when it was
 // chosen and those before it stay. Without a credential it does the same work and
 // finds every answer wrong, whatever it is for (SEC S-42).
-func (a *Authenticator) FinishVerify(ctx context.Context, s authenticator.Subject, c authenticator.Credential, _ authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
-	typed := in[field]
+func (a *Authenticator) FinishVerify(ctx context.Context, s authenticator.Subject, _ authenticator.Prompt, in authenticator.Input) (authenticator.Proof, error) {
+	c, err := a.verify(ctx, s, in[field])
+	return authenticator.Proof{Credential: c}, err
+}
+
+func (a *Authenticator) verify(ctx context.Context, s authenticator.Subject, typed string) (authenticator.Credential, error) {
+	c := s.First()
 	switch {
 	case directory.Blank(typed):
 		return c, authenticator.ErrEmpty
@@ -190,7 +195,9 @@ func (a *Authenticator) FinishVerify(ctx context.Context, s authenticator.Subjec
 	if stored.Hash, err = a.hash(ctx, password); err != nil {
 		return c, err
 	}
-	return stored.encode()
+	updated, err := stored.encode()
+	updated.ID = c.ID
+	return updated, err
 }
 
 func (a *Authenticator) hash(ctx context.Context, password string) (phc string, err error) {

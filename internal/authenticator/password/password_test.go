@@ -53,11 +53,12 @@ func verify(t testing.TB, a *password.Authenticator, c authenticator.Credential,
 	t.Helper()
 	s := john()
 	s.Purpose, s.Enrolling = authenticator.SignIn, false
-	p, err := a.BeginVerify(t.Context(), s, c)
+	p, err := a.BeginVerify(t.Context(), holding(s, c))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a.FinishVerify(t.Context(), s, c, p, authenticator.Input{"passcode": pw})
+	shown, err := a.FinishVerify(t.Context(), holding(s, c), p, authenticator.Input{"passcode": pw})
+	return shown.Credential, err
 }
 
 func TestInfo(t *testing.T) {
@@ -89,7 +90,7 @@ func TestPrompts(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("BeginEnroll (-want +got):\n%s", diff)
 	}
-	got, err = a.BeginVerify(t.Context(), john(), authenticator.Credential{})
+	got, err = a.BeginVerify(t.Context(), john())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,19 +225,19 @@ func TestNothingIsRightForNobody(t *testing.T) {
 	for _, purpose := range purposes {
 		s := john()
 		s.Purpose = purpose
-		if _, err := a.FinishVerify(t.Context(), s, authenticator.Credential{}, authenticator.Prompt{}, in); !errors.Is(err, authenticator.ErrWrong) {
+		if _, err := a.FinishVerify(t.Context(), s, authenticator.Prompt{}, in); !errors.Is(err, authenticator.ErrWrong) {
 			t.Errorf("%s, without a credential: %v", purpose, err)
 		}
 	}
 	s := john()
 	s.Purpose = authenticator.SignInUnknown
-	if _, err := a.FinishVerify(t.Context(), s, c, authenticator.Prompt{}, in); !errors.Is(err, authenticator.ErrWrong) {
+	if _, err := a.FinishVerify(t.Context(), holding(s, c), authenticator.Prompt{}, in); !errors.Is(err, authenticator.ErrWrong) {
 		t.Errorf("for an unknown address: %v", err)
 	}
 	if got, err := a.FinishEnroll(t.Context(), s, authenticator.Prompt{}, in); !errors.Is(err, authenticator.ErrWrong) || got.Data != nil {
 		t.Errorf("an unknown address chose a password: %v", err)
 	}
-	if got, err := a.FinishChange(t.Context(), s, c, authenticator.Prompt{}, in); !errors.Is(err, authenticator.ErrWrong) || got.Data != nil {
+	if got, err := a.FinishChange(t.Context(), holding(s, c), authenticator.Prompt{}, in); !errors.Is(err, authenticator.ErrWrong) || got.Data != nil {
 		t.Errorf("an unknown address changed a password: %v", err)
 	}
 }
@@ -287,4 +288,10 @@ func BenchmarkVerify(b *testing.B) {
 			}
 		}
 	})
+}
+
+// holding is s with the credential that they have enrolled.
+func holding(s authenticator.Subject, c authenticator.Credential) authenticator.Subject {
+	s.Enrolled = []authenticator.Credential{c}
+	return s
 }

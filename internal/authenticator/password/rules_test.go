@@ -45,8 +45,8 @@ func TestSEC_S45_UnsafePolicyIsAFault(t *testing.T) {
 	c, _ := enroll(t, a, john(), "correct horse battery")
 	_, begin := a.BeginEnroll(t.Context(), s)
 	_, finish := a.FinishEnroll(t.Context(), s, authenticator.Prompt{}, in)
-	_, beginChange := a.BeginChange(t.Context(), s, c)
-	_, finishChange := a.FinishChange(t.Context(), s, c, authenticator.Prompt{}, in)
+	_, beginChange := a.BeginChange(t.Context(), holding(s, c))
+	_, finishChange := a.FinishChange(t.Context(), holding(s, c), authenticator.Prompt{}, in)
 	for i, err := range []error{begin, finish, beginChange, finishChange} {
 		if problem.KindOf(err) != problem.Internal || errors.As(err, new(*authenticator.Rejected)) {
 			t.Errorf("%d: %v, want a fault", i, err)

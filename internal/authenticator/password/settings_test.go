@@ -94,13 +94,13 @@ func TestIDX_C49_HistoryIsWhatIsEnforced(t *testing.T) {
 		for range rapid.IntRange(1, 12).Draw(t, "changes") {
 			s := ada(func(p *policy.Password) { p.History = history })
 			s.Purpose = rapid.SampledFrom([]authenticator.Purpose{authenticator.SignIn, authenticator.Recovery}).Draw(t, "purpose")
-			p, err := a.BeginChange(t.Context(), s, c)
+			p, err := a.BeginChange(t.Context(), holding(s, c))
 			if err != nil {
 				t.Fatal(err)
 			}
 			n := p.Settings["age"].(map[string]any)["historyCount"].(int)
 			pw := fmt.Sprintf("lettuce trumpet %d", rapid.IntRange(0, 6).Draw(t, "choice"))
-			next, err := a.FinishChange(t.Context(), s, c, p, answer(pw))
+			next, err := a.FinishChange(t.Context(), holding(s, c), p, answer(pw))
 			used := slices.Contains(chosen[:min(n, len(chosen))], pw)
 			if used != errors.As(err, new(*authenticator.Rejected)) || !used && err != nil {
 				t.Fatalf("%q after %q, of which %d count: %v", pw, chosen, n, err)
@@ -122,7 +122,7 @@ func TestIDX_C49_MinAgeIsWhatIsEnforced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := a.BeginChange(t.Context(), s, c)
+		p, err := a.BeginChange(t.Context(), holding(s, c))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +132,7 @@ func TestIDX_C49_MinAgeIsWhatIsEnforced(t *testing.T) {
 			if clock.at = at; at.Before(a.ChangedAt(c)) {
 				continue
 			}
-			_, err = a.FinishChange(t.Context(), s, c, p, answer("lettuce trumpet"))
+			_, err = a.FinishChange(t.Context(), holding(s, c), p, answer("lettuce trumpet"))
 			if early := at.Before(end); early != errors.As(err, new(*authenticator.Rejected)) || !early && err != nil {
 				t.Fatalf("at %v of %v: %v", at, end, err)
 			}
@@ -158,7 +158,7 @@ func TestHistoryWorkIsBounded(t *testing.T) {
 	}
 	s := ada(func(p *policy.Password) { p.History = 1000 })
 	for i := range 40 {
-		next, err := a.FinishChange(t.Context(), s, c, authenticator.Prompt{}, answer(fmt.Sprintf("lettuce trumpet %d", i)))
+		next, err := a.FinishChange(t.Context(), holding(s, c), authenticator.Prompt{}, answer(fmt.Sprintf("lettuce trumpet %d", i)))
 		if refused := errors.As(err, new(*authenticator.Rejected)); refused != (i < policy.MaxPasswordHistory) {
 			t.Errorf("%d before: %v", i, err)
 		}
@@ -194,15 +194,15 @@ func TestSEC_S42_SameWorkForNobody(t *testing.T) {
 		s := ada(nil)
 		s.Purpose = purpose
 		for _, have := range []authenticator.Credential{none, c} {
-			got, err := a.FinishVerify(t.Context(), s, have, authenticator.Prompt{}, in)
-			unavailable("verify for "+string(purpose), got, err, have)
+			shown, err := a.FinishVerify(t.Context(), holding(s, have), authenticator.Prompt{}, in)
+			unavailable("verify for "+string(purpose), shown.Credential, err, have)
 		}
 		got, err := a.FinishEnroll(t.Context(), s, authenticator.Prompt{}, in)
 		unavailable("enroll for "+string(purpose), got, err, none)
-		got, err = a.FinishChange(t.Context(), s, none, authenticator.Prompt{}, in)
+		got, err = a.FinishChange(t.Context(), holding(s, none), authenticator.Prompt{}, in)
 		unavailable("first password for "+string(purpose), got, err, none)
 		if purpose != authenticator.SignInUnknown {
-			got, err = a.FinishChange(t.Context(), s, c, authenticator.Prompt{}, in)
+			got, err = a.FinishChange(t.Context(), holding(s, c), authenticator.Prompt{}, in)
 			unavailable("change for "+string(purpose), got, err, c)
 		}
 	}

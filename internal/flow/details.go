@@ -1,0 +1,99 @@
+package flow
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// detailsOf is what an answer says of an authenticator beside which one it is.
+func detailsOf(in Input) authenticator.Input {
+	out := authenticator.Input{}
+	for k, v := range in {
+		name, ok := strings.CutPrefix(k, "authenticator.")
+		if ok && name != "id" && name != "enrollmentId" && !directory.Blank(v) {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+// changes reports whether details say anything that o was not begun with.
+func (o *Open) changes(details authenticator.Input) bool {
+	for k, v := range details {
+		if have, ok := o.Details[k]; ok && have != v {
+			return true
+		}
+	}
+	return o.Wanted != nil && len(details) > 0
+}
+
+// again is the same question, to be asked anew.
+func (o *Open) again() *Open {
+	return &Open{Authenticator: o.Authenticator, Enrolling: o.Enrolling, Purpose: o.Purpose, Details: o.Details}
+}
+
+// giveChannel takes where a way to enrol leads: the address or the number that a
+// link is sent to (AUTH §3.2). Clients send it beside the state handle, bare.
+func giveChannel(ctx context.Context, t *Turn, in Input) error {
+	o := t.tx.Open.again()
+	o.Details = maps.Clone(o.Details)
+	given := false
+	for _, f := range t.tx.Open.Wanted.Fields {
+		if v := in[f.Name]; !directory.Blank(v) {
+			o.Details[f.Name], given = v, true
+		}
+	}
+	if !given {
+		t.refuse(problem.Invalid, blank(t.tx.Open.Wanted.Fields[0].Name))
+		return nil
+	}
+	return t.open(ctx, o)
+}
+
+// added notes that what the person came to add is theirs.
+func (t *Turn) added(o *Open) {
+	if o.Authenticator == t.tx.Request.Enroll {
+		t.tx.Added = true
+	}
+}
+
+func wantedForm(t *Turn) []Field {
+	o := t.tx.Open
+	object := Field{Name: "authenticator", Label: t.openAuthenticator().Info().Name, Fields: []Field{
+		{Name: "id", Required: true, Value: t.openAuthenticator().Info().ID, Fixed: true},
+	}}
+	object.Fields = append(object.Fields, asked(o.Wanted.Fields)...)
+	return []Field{object}
+}
+
+func channelForm(t *Turn) []Field { return asked(t.tx.Open.Wanted.Fields) }
+
+func channelChoices(t *Turn) []Field {
+	info := t.openAuthenticator().Info()
+	var channels []authenticator.Choice
+	if about, err := t.about(t.tx.Open); err == nil {
+		channels = t.openAuthenticator().(authenticator.Channeler).Channels(about)
+	}
+	return []Field{{Name: "authenticator", Type: "object", Label: info.Name, Nested: true, Fields: []Field{
+		{Name: "id", Required: true, Value: info.ID, Fixed: true, Hidden: true},
+		{Name: "channel", Type: "string", Required: true, Choices: channels},
+	}}}
+}
+
+// asked are an authenticator's fields as those of a form.
+func asked(in []authenticator.Field) []Field {
+	var out []Field
+	for _, f := range in {
+		out = append(out, Field{
+			Name: f.Name, Label: f.Label, Secret: f.Secret, Required: f.Required, Hidden: f.Hidden,
+			Value: f.Value, Fixed: f.Fixed, Choices: slices.Clone(f.Choices),
+		})
+	}
+	return out
+}

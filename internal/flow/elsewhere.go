@@ -1,0 +1,189 @@
+package flow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/limit"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// refusedElsewhere: the device has denied, or has let the time pass.
+func (t *Turn) refusedElsewhere() bool {
+	o := t.tx.Open
+	return o != nil && o.Prompt.Elsewhere && (o.Denied || !o.Prompt.ExpiresAt.IsZero() && !t.now.Before(o.Prompt.ExpiresAt))
+}
+
+// denied notes that the owner of the device wants nothing of what was put to it.
+func (t *Turn) denied(o *Open) {
+	o.Denied = true
+	t.durable = true
+	t.move()
+	t.record(audit.Event{Type: proof, Outcome: audit.Failure, Reason: audit.Denied, Authenticator: o.Authenticator})
+}
+
+const pushPurpose = "tickets/push"
+
+// A Push is a request that the devices of a person are asked to approve.
+type Push struct {
+	ID          string          `json:"-"`
+	Transaction string          `json:"transaction"`
+	Challenge   string          `json:"challenge"`
+	Data        json.RawMessage `json:"data"` // the authenticator's
+	App         string          `json:"app"`
+	UserAgent   string          `json:"userAgent"`
+	IP          string          `json:"ip"`
+	At          time.Time       `json:"at"`
+	ExpiresAt   time.Time       `json:"-"`
+}
+
+// push queues a request for the devices of the account. Without one nothing is
+// asked, and the answer looks the same (SEC S-42).
+func (t *Turn) push(ctx context.Context, o *Open, p authenticator.Push) error {
+	if err := t.countPush(ctx); err != nil {
+		return err
+	}
+	o.Sent = true
+	t.tx.Guesses.Sends++
+	t.tx.Guesses.SentAt, t.tx.Guesses.SentTo = t.now, t.recipient(o.Authenticator)
+	if t.account == nil {
+		return nil
+	}
+	ticket := directory.Ticket{
+		ID: directory.NewID("psh"), Kind: directory.Push, UserID: t.account.ID, Version: 1,
+		CreatedAt: t.now, ExpiresAt: p.ExpiresAt,
+	}
+	data, err := json.Marshal(Push{
+		Transaction: t.tx.ID, Challenge: o.ID, Data: p.Data, App: t.client.Name,
+		UserAgent: t.tx.Request.UserAgent, IP: t.tx.Request.IP, At: t.now,
+	})
+	if err != nil {
+		return fmt.Errorf("flow: encode push: %w", err)
+	}
+	ticket.Data = t.e.keys.Seal(pushPurpose, ticket.ID, data)
+	o.Push = ticket.ID
+	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertTicket(ticket) })
+	for _, w := range p.Wake {
+		t.mails = append(t.mails, Outgoing{Wake: &w, Client: t.client, Request: t.tx.Request, At: t.now, KeepUntil: p.ExpiresAt})
+	}
+	return nil
+}
+
+// countPush bounds how often a person's devices are asked: whoever knows the
+// address could ask until they are tired of saying no.
+func (t *Turn) countPush(ctx context.Context) error {
+	rule := t.e.limits.Rules.Pushes
+	if rule.Off() {
+		return nil
+	}
+	lane, err := t.lane(ctx)
+	if err != nil {
+		return err
+	}
+	t.spend(limit.Key("push", t.guessedAt(), string(lane)), rule, t.now)
+	return nil
+}
+
+// Pushes lists what the devices of a person are asked now, newest first.
+func (e *Engine) Pushes(ctx context.Context, userID string) ([]Push, error) {
+	tickets, err := e.store.Tickets(ctx, userID, directory.Push)
+	if err != nil {
+		return nil, fmt.Errorf("flow: pushes: %w", err)
+	}
+	now := e.now()
+	var out []Push
+	for _, t := range tickets {
+		if !t.SpentAt.IsZero() || !now.Before(t.ExpiresAt) {
+			continue
+		}
+		p := Push{ID: t.ID, ExpiresAt: t.ExpiresAt}
+		data, err := e.keys.Open(pushPurpose, t.ID, t.Data)
+		if err == nil {
+			err = json.Unmarshal(data, &p)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("flow: push %s: %w", t.ID, err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// A DeviceAnswer is what a device says to a question that is open in a browser.
+type DeviceAnswer struct {
+	Transaction string // its id
+	Challenge   string // of the question
+	Input       authenticator.Input
+}
+
+// A DeviceOutcome is what came of it.
+type DeviceOutcome struct {
+	Kind       problem.Kind // None: it was right
+	Messages   []problem.Message
+	Denied     bool
+	UserID     string
+	Enrollment string // id of the one that was made
+}
+
+// ErrGone refuses the answer to a question that is not open any more.
+var ErrGone = problem.New(problem.NotFound, "challenge", "the request is not open any more")
+
+// AnswerElsewhere applies the answer of a device. What follows from it waits for
+// the browser that asked: the device gets neither code nor session. The error is
+// ErrGone, or a fault.
+func (e *Engine) AnswerElsewhere(ctx context.Context, a DeviceAnswer) (DeviceOutcome, error) {
+	var out DeviceOutcome
+	in := Input{}
+	for k, v := range a.Input {
+		in["credentials."+k] = v
+	}
+	load := func(ctx context.Context) (*Turn, error) {
+		row, err := e.store.Transaction(ctx, a.Transaction)
+		if problem.KindOf(err) == problem.NotFound {
+			return nil, ErrGone
+		}
+		if err != nil {
+			return nil, fmt.Errorf("flow: load: %w", err)
+		}
+		return e.turnOf(ctx, row)
+	}
+	_, err := e.turnAt(ctx, load, func(ctx context.Context, t *Turn) error {
+		out = DeviceOutcome{}
+		t.elsewhere = true
+		o := t.tx.Open
+		if o == nil || o.ID != a.Challenge || !o.Prompt.Elsewhere || t.refusedElsewhere() {
+			return ErrGone
+		}
+		answer, had := answerChallenge, 0
+		if o.Enrolling {
+			answer = answerEnrollment
+		}
+		if t.account != nil {
+			had = len(t.account.Enrollments)
+		}
+		if err := answer(ctx, t, in); err != nil {
+			return err
+		}
+		if t.moved { // what the browser says next is no repetition
+			t.tx.Last = nil
+		}
+		out.Kind, out.Messages, out.Denied = t.kind, t.messages, o.Denied
+		if t.account != nil {
+			out.UserID = t.account.ID
+			if n := len(t.account.Enrollments); n > had {
+				out.Enrollment = t.account.Enrollments[n-1].ID
+			}
+		}
+		if id := o.Push; id != "" && (t.tx.Open == nil || o.Denied) {
+			now := t.now
+			t.writes = append(t.writes, func(tx Tx) error { return tx.SpendTicket(id, now) })
+		}
+		return nil
+	})
+	return out, err
+}
