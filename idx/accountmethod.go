@@ -8,10 +8,11 @@ import (
 
 // An AccountMethod is a way to sign in that the person has, or may add.
 type AccountMethod struct {
-	ID   string // empty: to be added
-	Key  string // okta_email, okta_password, …
-	Type string // "email", "password", …
-	Name string
+	ID    string // empty: to be added
+	Key   string // okta_email, okta_password, …
+	Type  string // "email", "password", …
+	Name  string
+	Label string // what its owner calls it: "MacBook"; empty: nothing
 
 	Profile    map[string]string // what the engine shows of it, partly hidden
 	CreatedAt  time.Time
@@ -39,6 +40,7 @@ func (a *Account) Methods(ctx context.Context) ([]AccountMethod, error) {
 		Key        string            `json:"key"`
 		Type       string            `json:"type"`
 		Name       string            `json:"name"`
+		Label      string            `json:"label"`
 		Profile    map[string]string `json:"profile"`
 		CreatedAt  time.Time         `json:"createdAt"`
 		LastUsedAt time.Time         `json:"lastUsedAt"`

@@ -214,6 +214,10 @@ type StartOptions struct {
 	MaxAge    *time.Duration // how old the last proof may be; nil: any age
 	ACRValues []string       // assurances to ask for, the most wanted first: urn:okta:loa:2fa:any, …
 
+	// Enroll is the key of an authenticator to add, for somebody who has an account:
+	// after their proof it is the one to choose (docs/idx.md).
+	Enroll string
+
 	ActivationToken, RecoveryToken string
 }
 

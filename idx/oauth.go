@@ -39,10 +39,11 @@ func (c *Client) interact(ctx context.Context, o StartOptions) (*state, error) {
 		form.Set("max_age", strconv.FormatInt(int64(*o.MaxAge/time.Second), 10))
 	}
 	for name, value := range map[string]string{
-		"acr_values":       strings.Join(o.ACRValues, " "),
-		"login_hint":       o.LoginHint,
-		"activation_token": o.ActivationToken,
-		"recovery_token":   o.RecoveryToken,
+		"acr_values":           strings.Join(o.ACRValues, " "),
+		"login_hint":           o.LoginHint,
+		"enroll_authenticator": o.Enroll,
+		"activation_token":     o.ActivationToken,
+		"recovery_token":       o.RecoveryToken,
 	} {
 		if value != "" {
 			form.Set(name, value)

@@ -142,7 +142,7 @@ func (p *Pages) callback(v *visit) *answer {
 	if err != nil {
 		return p.failure(v, f, err)
 	}
-	if next, err = p.narrow(v, next); err != nil {
+	if next, err = p.narrow(v, f, next); err != nil {
 		return p.failure(v, f, err)
 	}
 	v.remove(linkCookie)

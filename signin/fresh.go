@@ -3,6 +3,7 @@ package signin
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -34,6 +35,8 @@ type asks struct {
 	// Newer is the time of a proof that was not enough, in Unix seconds: the engine
 	// knows better than the two above what is. 0: there was none.
 	Newer int64 `json:"n,omitempty"`
+
+	Enroll string `json:"e,omitempty"` // key of an authenticator to add
 }
 
 func newAsks(all []Ask) asks {
@@ -58,8 +61,14 @@ func asksOf(q url.Values) asks {
 	if s := q.Get("acr_values"); len(s) <= maxACR && headerLike(s) {
 		a.ACR = s
 	}
+	if s := q.Get("enroll"); authenticatorKey.MatchString(s) {
+		a.Enroll = s
+	}
 	return a
 }
+
+// authenticatorKey is what an authenticator's key looks like.
+var authenticatorKey = regexp.MustCompile(`^[a-z][a-z0-9_]{1,39}$`)
 
 // headerLike holds for one word of printable ASCII.
 func headerLike(s string) bool {
@@ -74,7 +83,7 @@ func (a asks) query() []string {
 		}
 		return strconv.FormatInt(n, 10)
 	}
-	return []string{"max_age", some(a.MaxAge), "acr_values", a.ACR, "newer_than", some(a.Newer)}
+	return []string{"max_age", some(a.MaxAge), "acr_values", a.ACR, "newer_than", some(a.Newer), "enroll", a.Enroll}
 }
 
 // metBy reports whether the session's sign-in brings what is asked.
@@ -82,7 +91,7 @@ func (a asks) metBy(s *session, now time.Time) bool {
 	if a.MaxAge > 0 && now.Sub(time.Unix(s.Proven, 0)) >= time.Duration(a.MaxAge)*time.Second {
 		return false
 	}
-	return (a.Newer == 0 || s.Proven > a.Newer) && (a.ACR == "" || s.ACR == a.ACR)
+	return a.Enroll == "" && (a.Newer == 0 || s.Proven > a.Newer) && (a.ACR == "" || s.ACR == a.ACR)
 }
 
 // startOptions begin a transaction that brings what f's app asks. The engine may
@@ -96,6 +105,7 @@ func (p *Pages) startOptions(f *flow) idx.StartOptions {
 	if f.Asks.ACR != "" {
 		o.ACRValues = []string{f.Asks.ACR}
 	}
+	o.Enroll = f.Asks.Enroll
 	return o
 }
 

@@ -3,6 +3,7 @@ package signin
 import (
 	"html/template"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -18,8 +19,9 @@ type account struct {
 	Devices []device
 	Delete  template.HTML // when the account goes; empty: it stays
 
-	EditName, EditEmail, AddPassword string // addresses, "" for what is not offered
-	Sessions                         bool   // devices can be told
+	EditName, EditEmail, AddPassword string    // addresses, "" for what is not offered
+	Add                              []addable // what may be added beside a password
+	Sessions                         bool      // devices can be told
 	Download, DeleteLink, Home, Self string
 	SignOut                          string
 	Form                             string // id of the page's forms, which are sent once each
@@ -27,6 +29,9 @@ type account struct {
 
 // A fact is a value of the profile.
 type fact struct{ Label, Value string }
+
+// addable is a way to sign in that the person may add.
+type addable struct{ Key, Name string }
 
 // A method is a way to sign in.
 type method struct {
@@ -131,10 +136,12 @@ func (p *Pages) fillMethods(v *visit, o *owner, d *account) error {
 		if one.ID == "" {
 			if one.Key == "okta_password" && p.profile.password {
 				d.AddPassword = p.to(secretPage)
+			} else if one.Key != "okta_password" && p.profile.write {
+				d.Add = append(d.Add, addable{one.Key, v.words.methodName(one)})
 			}
 			continue
 		}
-		m := method{Name: v.words.methodName(one), About: one.Profile["email"], Icon: iconOf(one.Key)}
+		m := method{Name: v.words.methodName(one), About: aboutOf(one), Icon: iconOf(one.Key)}
 		m.Added = v.words.H("account.added", "time", v.words.Day(one.CreatedAt))
 		if m.Used = v.words.H("account.unused"); !one.LastUsedAt.IsZero() {
 			m.Used = v.words.H("account.used", "time", v.words.Day(one.LastUsedAt))
@@ -151,6 +158,16 @@ func (p *Pages) fillMethods(v *visit, o *owner, d *account) error {
 		d.Methods = append(d.Methods, m)
 	}
 	return nil
+}
+
+// aboutOf tells one enrollment from another of its kind.
+func aboutOf(m idx.AccountMethod) string {
+	for _, s := range []string{m.Label, m.Profile["email"], m.Profile["deviceName"], m.Profile["phoneNumber"]} {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
 }
 
 func (w *words) methodName(m idx.AccountMethod) string {
@@ -184,6 +201,22 @@ func (v *visit) deviceOf(one idx.AccountDevice) device {
 	return d
 }
 
+// addMethod begins a sign-in that proves the person anew and then adds a way to
+// sign in: accounts are taken over by adding one.
+func (p *Pages) addMethod(v *visit, o *owner, key string) *answer {
+	f := &flow{
+		ID: newFlowID(), Begun: v.now.Unix(), Form: signInForm, Lang: v.words.Lang, Asks: asksOf(url.Values{"enroll": {key}}),
+		ReturnTo: p.to(ownPage), Typed: map[string]string{"identifier": o.claims().Email},
+	}
+	if f.Asks.Enroll == "" {
+		return v.redirect(p.to(ownPage))
+	}
+	if offer, err := p.offered(v); err != nil || offer.password {
+		return p.signInAgain(v, o.session, f.Asks, f.ReturnTo)
+	}
+	return p.startSignIn(v, f, "")
+}
+
 // actOwn carries out the buttons that ask for no proof: they take rights from
 // nobody but whoever is signed in.
 func (p *Pages) actOwn(v *visit, o *owner) (*answer, error) {
@@ -200,6 +233,8 @@ func (p *Pages) actOwn(v *visit, o *owner) (*answer, error) {
 		}
 		v.remove(sessionCookie)
 		return v.redirect(p.to("signed-out")), nil
+	case "add":
+		return p.addMethod(v, o, v.form("method")), nil
 	case "keep":
 		if err := o.KeepAccount(v.ctx); err != nil {
 			return nil, err

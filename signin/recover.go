@@ -71,10 +71,14 @@ func (p *Pages) forgot(v *visit, f *flow, tx *idx.Transaction) (*idx.Transaction
 }
 
 // narrow takes the only way to go on where a list has one, so that nobody has to
-// choose it: the mailed code of a recovery, the second of two factors.
-func (p *Pages) narrow(v *visit, tx *idx.Transaction) (*idx.Transaction, error) {
+// choose it: the mailed code of a recovery, the second of two factors, what the
+// person came to add.
+func (p *Pages) narrow(v *visit, f *flow, tx *idx.Transaction) (*idx.Transaction, error) {
 	step := tx.NextStep
-	if tx.Status != idx.StatusPending || step == nil || step.Name != chooseFactor || len(step.Options) != 1 || hasError(tx.Messages) {
+	if tx.Status != idx.StatusPending || step == nil || len(step.Options) != 1 || hasError(tx.Messages) {
+		return tx, nil
+	}
+	if step.Name != chooseFactor && (step.Name != chooseEnroll || step.Options[0].Value != f.Asks.Enroll) {
 		return tx, nil
 	}
 	next, err := p.client.Proceed(v.ctx, tx, idx.Input{Step: step.Name, Authenticator: step.Options[0].Value})

@@ -148,7 +148,7 @@ func (p *Pages) started(v *visit, f *flow, tx *idx.Transaction, err error) *answ
 	if len(tx.Messages) > 0 && (tx.NextStep == nil && tx.Status == idx.StatusPending || tx.NextStep != nil && atForm[tx.NextStep.Name]) {
 		return p.again(v, f, p.said(v, tx)...)
 	}
-	if tx, err = p.narrow(v, tx); err != nil {
+	if tx, err = p.narrow(v, f, tx); err != nil {
 		return p.failure(v, f, err)
 	}
 	return p.advance(v, f, tx)

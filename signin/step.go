@@ -151,7 +151,7 @@ func (p *Pages) do(v *visit, f *flow, tx *idx.Transaction, action string) *answe
 	if err != nil {
 		return p.failure(v, f, err)
 	}
-	if next, err = p.narrow(v, next); err != nil {
+	if next, err = p.narrow(v, f, next); err != nil {
 		return p.failure(v, f, err)
 	}
 	a := p.advance(v, f, next)

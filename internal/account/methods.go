@@ -15,6 +15,7 @@ import (
 type Method struct {
 	ID         string // of the enrollment; empty: to be added
 	Info       authenticator.Info
+	Label      string            // what its owner calls it; empty: nothing
 	Profile    map[string]string // what is shown of it, masked
 	CreatedAt  time.Time
 	LastUsedAt time.Time
@@ -63,12 +64,12 @@ func (a *Accounts) Methods(ctx context.Context, by Actor) ([]Method, error) {
 			return nil, err
 		}
 		out = append(out, Method{
-			ID: en.ID, Info: known.Info(), Profile: credential.Profile,
+			ID: en.ID, Info: known.Info(), Label: credential.Name, Profile: credential.Profile,
 			CreatedAt: en.CreatedAt, LastUsedAt: en.LastUsedAt, Kept: c.kept(en),
 		})
 	}
 	for _, key := range c.org.EnrollmentFor(c.account.Groups).Keys("") {
-		if _, has := c.account.Enrolled(key); !has && c.allowed(key) {
+		if _, has := c.account.Enrolled(key); c.allowed(key) && (!has || a.authenticators[key].Info().Several) {
 			out = append(out, Method{Info: a.authenticators[key].Info()})
 		}
 	}

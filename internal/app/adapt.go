@@ -168,7 +168,7 @@ func (i interactions) Begin(ctx context.Context, r oauth.InteractionRequest) (st
 	start := flow.Start{
 		Request: flow.Request{
 			ClientID: r.ClientID, Server: r.Server, Scopes: r.Scopes, RedirectURI: r.RedirectURI, State: r.State,
-			Nonce: r.Nonce, CodeChallenge: r.CodeChallenge, ACR: acr, LoginHint: r.LoginHint,
+			Nonce: r.Nonce, CodeChallenge: r.CodeChallenge, ACR: acr, LoginHint: r.LoginHint, Enroll: r.Enroll,
 			IP: r.IP, Forwarded: r.Forwarded, UserAgent: r.UserAgent, Locale: r.Locale,
 		},
 		Browser:       flow.Browser{Cookie: r.SessionCookie, Keeps: r.Browser},

@@ -48,7 +48,11 @@ func (t *Turn) enrollment() policy.Enrollment { return t.org.EnrollmentFor(t.gro
 
 // rule is what the app asks of this person, raised to what the client asks for.
 func (t *Turn) rule() policy.AccessRule {
-	return t.org.AccessFor(t.client.Access, t.groups()).With(t.tx.Request.ACR)
+	r := t.org.AccessFor(t.client.Access, t.groups()).With(t.tx.Request.ACR)
+	if t.tx.Request.Enroll != "" { // whoever has one factor must not add the second
+		r = r.With(policy.ACRTwoFactorsIfPossible)
+	}
+	return r
 }
 
 // passwords reports whether anybody may have a password.

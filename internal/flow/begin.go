@@ -39,7 +39,8 @@ const minDeviceToken = 16
 // of the browser the person is known, by what they proved there and is not too
 // old; with a token they are whom it was made for (IDX §3.8). The errors are
 // ErrRecoveryToken, ErrActivationToken, and a refusal of kind Throttled for a
-// source that begins too many (SEC S-28), beside faults.
+// source that begins too many (SEC S-28) or of kind Invalid for an authenticator
+// to add that there is not, beside faults.
 func (e *Engine) Begin(ctx context.Context, s Start) (string, error) {
 	now := e.now()
 	tx := &Transaction{
@@ -48,6 +49,9 @@ func (e *Engine) Begin(ctx context.Context, s Start) (string, error) {
 	if len(s.DeviceToken) >= minDeviceToken {
 		mac := e.keys.MAC("flow/device", s.DeviceToken)
 		tx.Request.Device = directory.IDFrom(mac[:])
+	}
+	if key := s.Request.Enroll; key != "" && e.authenticators[key] == nil {
+		return "", problem.New(problem.Invalid, "invalid_request", "there is no authenticator of that key")
 	}
 	if err := e.mayBegin(ctx, tx); err != nil {
 		return "", err

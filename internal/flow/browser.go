@@ -22,6 +22,10 @@ type Browser struct {
 
 const sessionPrefix = "ses"
 
+// addAge is how old the proof of somebody may be who adds an authenticator, since
+// accounts are taken over by that (SEC S-56).
+const addAge = 5 * time.Minute
+
 // sessionToken is what the cookie holds: the database has the id alone.
 func (e *Engine) sessionToken(id string) string { return mint(e.keys, "sid.", id) }
 
@@ -71,6 +75,9 @@ func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) (
 	age := e.policies().AccessFor(client.Access, account.Groups).Reauthenticate.Std()
 	if s.MaxAge != nil {
 		age = min(age, *s.MaxAge)
+	}
+	if s.Request.Enroll != "" {
+		age = min(age, addAge)
 	}
 	for _, p := range row.Proofs {
 		if now.Sub(p.At) < age {

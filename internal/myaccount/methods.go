@@ -79,6 +79,7 @@ type methodBody struct {
 	Key        string            `json:"key"`
 	Type       string            `json:"type"`
 	Name       string            `json:"name"`
+	Label      string            `json:"label,omitempty"`
 	Status     string            `json:"status"`
 	Profile    map[string]string `json:"profile,omitempty"`
 	CreatedAt  string            `json:"createdAt,omitempty"`
@@ -96,7 +97,7 @@ func (c *call) methods() error {
 	out := make([]methodBody, len(all))
 	for i, m := range all {
 		out[i] = methodBody{
-			ID: m.ID, Key: m.Info.Key, Type: m.Info.Type, Name: m.Info.Name, Status: "NOT_ENROLLED", Profile: m.Profile,
+			ID: m.ID, Key: m.Info.Key, Type: m.Info.Type, Name: m.Info.Name, Label: m.Label, Status: "NOT_ENROLLED", Profile: m.Profile,
 			CreatedAt: at(m.CreatedAt), LastUsedAt: at(m.LastUsedAt), Kept: m.Kept, Links: links{},
 		}
 		b := &out[i]

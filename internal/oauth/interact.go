@@ -53,7 +53,7 @@ func (c *call) interact() error {
 		ClientID: c.client.ID, Server: c.issuer.ID, ClientAuthenticated: c.authenticated,
 		Nonce: p["nonce"], LoginHint: p["login_hint"],
 		ActivationToken: p["activation_token"], RecoveryToken: p["recovery_token"],
-		ACRValues: strings.Fields(p["acr_values"]),
+		ACRValues: strings.Fields(p["acr_values"]), Enroll: p["enroll_authenticator"],
 	}
 	if request.RedirectURI, err = p.need("redirect_uri"); err != nil {
 		return err
@@ -73,7 +73,7 @@ func (c *call) interact() error {
 	if request.State, err = p.need("state"); err != nil {
 		return err
 	}
-	for _, name := range []string{"state", "nonce", "activation_token", "recovery_token", "login_hint", "acr_values"} {
+	for _, name := range []string{"state", "nonce", "activation_token", "recovery_token", "login_hint", "acr_values", "enroll_authenticator"} {
 		if len(p[name]) > maxOpaque {
 			return invalidRequest("The '%s' parameter is longer than %d characters.", name, maxOpaque)
 		}

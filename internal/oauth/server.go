@@ -77,6 +77,7 @@ type InteractionRequest struct {
 	Nonce         string // empty: the ID token has none
 	CodeChallenge string // S256
 	MaxAge        *int64 // seconds
+	Enroll        string // key of an authenticator to add; empty: none
 	ACRValues     []string
 
 	LoginHint       string
