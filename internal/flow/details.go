@@ -4,19 +4,27 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/problem"
 )
 
-// detailsOf is what an answer says of an authenticator beside which one it is.
-func detailsOf(in Input) authenticator.Input {
+// detailsOf is what an answer says of the chosen authenticator beside which one it
+// is, as far as that can be told anything.
+func (t *Turn) detailsOf(key string, enrolling bool, in Input) authenticator.Input {
+	var names []string
+	if d, ok := t.e.authenticators[key].(authenticator.Detailer); ok {
+		for _, f := range d.Details(enrolling) {
+			names = append(names, f.Name)
+		}
+	}
+	if _, ok := t.e.authenticators[key].(authenticator.Channeler); ok && enrolling {
+		names = append(names, "channel")
+	}
 	out := authenticator.Input{}
-	for k, v := range in {
-		name, ok := strings.CutPrefix(k, "authenticator.")
-		if ok && name != "id" && name != "enrollmentId" && !directory.Blank(v) {
+	for _, name := range names {
+		if v := in["authenticator."+name]; !directory.Blank(v) {
 			out[name] = v
 		}
 	}
@@ -26,11 +34,11 @@ func detailsOf(in Input) authenticator.Input {
 // changes reports whether details say anything that o was not begun with.
 func (o *Open) changes(details authenticator.Input) bool {
 	for k, v := range details {
-		if have, ok := o.Details[k]; ok && have != v {
+		if o.Details[k] != v {
 			return true
 		}
 	}
-	return o.Wanted != nil && len(details) > 0
+	return false
 }
 
 // again is the same question, to be asked anew.
@@ -42,7 +50,9 @@ func (o *Open) again() *Open {
 // link is sent to (AUTH §3.2). Clients send it beside the state handle, bare.
 func giveChannel(ctx context.Context, t *Turn, in Input) error {
 	o := t.tx.Open.again()
-	o.Details = maps.Clone(o.Details)
+	if o.Details = maps.Clone(o.Details); o.Details == nil {
+		o.Details = authenticator.Input{}
+	}
 	given := false
 	for _, f := range t.tx.Open.Wanted.Fields {
 		if v := in[f.Name]; !directory.Blank(v) {

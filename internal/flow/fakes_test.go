@@ -155,10 +155,11 @@ func (c secret) ChangedAt(cr authenticator.Credential) time.Time {
 
 // post keeps what the engine hands over for delivery.
 type post struct {
-	mu    sync.Mutex
-	mails []authenticator.Mail
-	n     int
-	rows  map[string]authenticator.Mail
+	mu     sync.Mutex
+	mails  []authenticator.Mail
+	n      int
+	texted int
+	rows   map[string]authenticator.Mail
 }
 
 func (p *post) Prepare(o Outgoing) (outbox.Message, error) {
@@ -173,6 +174,9 @@ func (p *post) Prepare(o Outgoing) (outbox.Message, error) {
 		id, o.Mail = fmt.Sprintf("void%d", p.n), authenticator.Mail{}
 	}
 	p.rows[id] = o.Mail
+	if o.Text != nil {
+		p.texted++
+	}
 	return outbox.Message{ID: id, Status: outbox.Queued}, nil
 }
 
@@ -182,6 +186,13 @@ func (p *post) Handoff(ms ...outbox.Message) {
 	for _, m := range ms {
 		p.mails = append(p.mails, p.rows[m.ID])
 	}
+}
+
+// texts is how many were queued.
+func (p *post) texts() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.texted
 }
 
 // sent returns the mails to an address, oldest first.

@@ -49,8 +49,14 @@ func newRig(tb testing.TB, org policy.Org) *rig {
 	}
 	var list []authenticator.Authenticator
 	for _, key := range org.EnrollmentFor(nil).Keys("") {
-		if key == passwordKey {
+		switch key {
+		case passwordKey:
 			list = append(list, secret{now: r.clock})
+			continue
+		case phoneKey, gadgetKey, passkeyKey:
+			list = append(list, map[string]authenticator.Authenticator{
+				phoneKey: phone{now: r.clock}, gadgetKey: gadget{now: r.clock}, passkeyKey: passkey{},
+			}[key])
 			continue
 		}
 		list = append(list, newCoder(key, key, key == emailKey, r.clock))

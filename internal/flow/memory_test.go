@@ -132,6 +132,11 @@ func (w *memoryTx) InsertUser(u directory.User) error {
 }
 
 func (w *memoryTx) InsertEnrollment(e directory.Enrollment) error {
+	for _, a := range w.m.users {
+		if slices.ContainsFunc(a.Enrollments, func(have directory.Enrollment) bool { return have.ID == e.ID }) {
+			return errConflict
+		}
+	}
 	return w.later(func() {
 		a := w.m.users[e.UserID]
 		a.Enrollments = append(a.Enrollments, e)

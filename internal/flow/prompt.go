@@ -35,13 +35,12 @@ func DevelopmentLimits() Limits {
 // open asks a new question in place of the one in hand. Where asking it sends
 // something, that may be too early or once too often: then nothing changes.
 func (t *Turn) open(ctx context.Context, o *Open) error {
-	a := t.e.authenticators[o.Authenticator]
-	if _, sends := a.(authenticator.Resender); sends && t.tooSoon(o.Authenticator) {
-		return nil
-	}
 	o.ID = directory.NewID("ch")
 	if err := t.begins(ctx, o); err != nil {
 		return t.failedToBegin(ctx, o, err)
+	}
+	if len(o.Prompt.Effects) > 0 && t.tooSoon(o.Authenticator) {
+		return nil
 	}
 	t.tx.Open = o
 	t.move()

@@ -134,7 +134,7 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 		t.refuse(problem.Invalid, blank("authenticator"))
 		return nil
 	}
-	details := detailsOf(in)
+	details := t.detailsOf(key, false, in)
 	if o := t.tx.Open; o != nil && o.Authenticator == key && o.Wanted == nil && !o.changes(details) && !t.refusedElsewhere() && !(t.dead() && !o.Sent) {
 		return t.reselect(ctx)
 	}

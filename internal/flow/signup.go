@@ -178,7 +178,7 @@ func chooseEnrollment(ctx context.Context, t *Turn, in Input) error {
 		t.refuse(problem.Invalid, blank("authenticator"))
 		return nil
 	}
-	o, details := t.tx.Open, detailsOf(in)
+	o, details := t.tx.Open, t.detailsOf(key, true, in)
 	if o != nil && o.Authenticator == key && o.Wanted == nil && !o.changes(details) && !t.refusedElsewhere() {
 		return t.reselect(ctx)
 	}

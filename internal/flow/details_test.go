@@ -1,0 +1,175 @@
+package flow
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+// enrolled is a visit of somebody who has proven the address and is at the list.
+func (r *rig) proven(email string) *visit {
+	r.tb.Helper()
+	v := r.begin()
+	v.signUp(email)
+	if got := v.answer("enroll-authenticator", "credentials.passcode", r.code(email)); got.Stage != ChooseEnroll {
+		r.tb.Fatalf("the code leads to %s", got.Stage)
+	}
+	return v
+}
+
+func (v *visit) add(key string, pairs ...string) *View {
+	v.tb.Helper()
+	return v.answer("select-authenticator-enroll", append([]string{"authenticator.id", "aut" + key}, pairs...)...)
+}
+
+func TestIDX_A09_A10_A11_DetailsAreAskedForBeforeItBegins(t *testing.T) {
+	r := newRig(t, with(policy.PasswordOptional(), phoneKey))
+	v := r.proven(ada)
+	got := v.add(phoneKey)
+	if names(got) != "authenticator-enrollment-data select-authenticator-enroll skip cancel" || r.post.texts() != 0 {
+		t.Fatalf("A-09: the choice leads to %s, with %d texts", names(got), r.post.texts())
+	}
+	data := func(pairs ...string) *View {
+		return v.answer("authenticator-enrollment-data", append([]string{"authenticator.id", "aut" + phoneKey}, pairs...)...)
+	}
+	if got = data("authenticator.methodType", "sms", "authenticator.phoneNumber", "incorrectnumber"); got.Kind != problem.Invalid ||
+		got.Stage != EnrollData || got.Messages[0].Field != "authenticator.phoneNumber" || r.post.texts() != 0 {
+		t.Fatalf("A-11: a bad number: %v at %s, %+v, %d texts", got.Kind, got.Stage, got.Messages, r.post.texts())
+	}
+	if got = data("authenticator.methodType", "sms", "authenticator.phoneNumber", "+15555550100"); got.Stage != Enroll || r.post.texts() != 1 {
+		t.Fatalf("the number leads to %s, with %d texts", got.Stage, r.post.texts())
+	}
+	if got = v.answer("enroll-authenticator", "credentials.passcode", "123456"); got.Stage != ChooseEnroll {
+		t.Fatalf("the code leads to %s", got.Stage)
+	}
+
+	one := r.proven("one@example.com")
+	if got := one.add(phoneKey, "authenticator.methodType", "voice", "authenticator.phoneNumber", "x"); got.Kind != problem.Invalid || got.Stage != EnrollData {
+		t.Fatalf("A-11: a bad number with the choice: %v at %s", got.Kind, got.Stage)
+	}
+	two := r.proven("two@example.com")
+	if got := two.add(phoneKey, "authenticator.methodType", "voice", "authenticator.phoneNumber", "+15555550101"); got.Stage != Enroll {
+		t.Fatalf("A-10: all with the choice leads to %s", got.Stage)
+	}
+}
+
+func TestIDX_A15_NothingIsSentBeforeTheMethodIsChosen(t *testing.T) {
+	org := with(policy.PasswordOptional(), phoneKey)
+	org.Access[0].Rules[0].Constraints = []policy.Constraint{{Knowledge: &policy.Evidence{}, Possession: &policy.Evidence{Types: []string{"phone"}}}}
+	r := newRig(t, org)
+	v := r.proven(ada)
+	v.add(phoneKey, "authenticator.methodType", "sms", "authenticator.phoneNumber", "+15555550100")
+	v.answer("enroll-authenticator", "credentials.passcode", "123456")
+	v.add(passwordKey)
+	v.answer("enroll-authenticator", "credentials.passcode", right)
+	r.pass(time.Hour)
+
+	v = r.begin()
+	v.answer("identify", "identifier", ada)
+	if v.last.Stage == ChooseFactor {
+		v.choose(passwordKey)
+	}
+	got := v.prove(right)
+	for _, c := range got.Choices {
+		if c.Key != phoneKey {
+			t.Errorf("A-77: %s is offered beside the phone", c.Key)
+		}
+	}
+	sent := r.post.texts()
+	if got = v.choose(phoneKey); got.Stage != ChallengeData || names(got) != "authenticator-verification-data select-authenticator-authenticate cancel" || r.post.texts() != sent {
+		t.Fatalf("A-15: the phone leads to %s, with %d texts more", names(got), r.post.texts()-sent)
+	}
+	if got = v.answer("authenticator-verification-data", "authenticator.id", "aut"+phoneKey, "authenticator.methodType", "sms"); got.Stage != Challenge || r.post.texts() != sent+1 {
+		t.Fatalf("the method leads to %s", got.Stage)
+	}
+	if got = v.prove("000000"); got.Kind != problem.Unauthenticated || key(got) != "of its own" || got.Messages[0].Field != "credentials.passcode" {
+		t.Fatalf("a wrong code: %v %+v", got.Kind, got.Messages)
+	}
+	if got = v.prove("123456"); got.Stage != Success {
+		t.Fatalf("the right one leads to %s", got.Stage)
+	}
+}
+
+// A phone is asked of nobody who has shown nothing: texts cost money, and tell.
+func TestSEC_S53_PhoneOnlyAfterProof(t *testing.T) {
+	r := newRig(t, with(policy.PasswordOptional(), phoneKey))
+	v := r.begin()
+	for _, c := range v.answer("identify", "identifier", ada).Choices {
+		if c.Key == phoneKey {
+			t.Error("the phone is offered before proof")
+		}
+	}
+	if got := v.choose(phoneKey); got.Kind != problem.Invalid || r.post.texts() != 0 {
+		t.Errorf("choosing it all the same: %v, %d texts", got.Kind, r.post.texts())
+	}
+}
+
+func TestIDX_A23_ChannelsAndTheirData(t *testing.T) {
+	r := newRig(t, with(policy.PasswordOptional(), gadgetKey))
+	v := r.proven(ada)
+	got := v.add(gadgetKey)
+	if names(got) != "enroll-poll select-enrollment-channel select-authenticator-enroll skip cancel" {
+		t.Fatalf("A-22: the choice leads to %s", names(got))
+	}
+	got = v.answer("select-enrollment-channel", "authenticator.id", "aut"+gadgetKey, "authenticator.channel", "email")
+	if names(got) != "enrollment-channel-data select-enrollment-channel select-authenticator-enroll skip cancel" {
+		t.Fatalf("the channel leads to %s", names(got))
+	}
+	if got = v.answer("enrollment-channel-data"); got.Kind != problem.Invalid || got.Stage != EnrollData {
+		t.Fatalf("nothing typed: %v at %s", got.Kind, got.Stage)
+	}
+	if got = v.answer("enrollment-channel-data", "email", ada, "phoneNumber", ""); got.Stage != Enroll || got.Current.Context["selectedChannel"] != "email" {
+		t.Fatalf("the address leads to %s, %v", got.Stage, got.Current.Context)
+	}
+	if got = v.answer("select-enrollment-channel", "authenticator.id", "aut"+gadgetKey, "authenticator.channel", "qrcode"); got.Stage != Enroll ||
+		got.Current.Context["selectedChannel"] != "qrcode" {
+		t.Fatalf("back to the first: %s, %v", got.Stage, got.Current.Context)
+	}
+}
+
+// What a person came to add is asked for after a fresh proof, may be declined, and
+// is told of.
+func TestAddingAnAuthenticator(t *testing.T) {
+	r := newRig(t, with(policy.PasswordOptional(), passkeyKey))
+	r.withPassword(ada)
+	_, err := r.Begin(t.Context(), Start{Request: Request{ClientID: "0oa1", Enroll: "nothing"}})
+	if problem.KindOf(err) != problem.Invalid {
+		t.Fatalf("an authenticator that there is not: %v", err)
+	}
+	begin := func() *visit {
+		v := r.beginWith(Start{Request: Request{ClientID: "0oa1", Server: "default", State: "s", Enroll: passkeyKey}})
+		v.answer("identify", "identifier", ada)
+		v.prove(r.code(ada))
+		if v.last.Stage != ChooseFactor { // the mailbox alone must not add the second factor
+			t.Fatalf("SEC_S56: one of two factors leads to %s", v.last.Stage)
+		}
+		v.choose(passwordKey)
+		return v
+	}
+	v := begin()
+	got := v.prove(right)
+	if got.Stage != ChooseEnroll || len(got.Choices) != 1 || got.Choices[0].Key != passkeyKey {
+		t.Fatalf("the proof leads to %s %v", got.Stage, got.Choices)
+	}
+	v.add(passkeyKey)
+	if got = v.answer("enroll-authenticator", "credentials.key", "k1"); got.Stage != Success {
+		t.Fatalf("adding leads to %s", got.Stage)
+	}
+	sent := r.post.sent(ada)
+	if last := sent[len(sent)-1]; last.Template != "method-added" || last.Method != "Passkey" {
+		t.Fatalf("no notice, but %q of %q", last.Template, last.Method)
+	}
+	r.pass(time.Hour)
+	v = begin()
+	if got = v.prove(right); got.Stage != ChooseEnroll {
+		t.Fatalf("a second one cannot be added: %s", got.Stage)
+	}
+	if got = v.answer("skip"); got.Stage != Success {
+		t.Fatalf("declining leads to %s", got.Stage)
+	}
+	if n := len(r.account(ada).Enrollments); n != 3 {
+		t.Fatalf("%d ways to sign in, want 3", n)
+	}
+}
