@@ -64,7 +64,7 @@ var rules = []rule{
 
 	{packages: "internal/authenticator", std: true, may: []string{"internal/policy", "internal/problem"}, never: wires,
 		why: "the port"},
-	{packages: "internal/authenticator/*", may: []string{"internal/authenticator", "internal/directory", "internal/keyring", "internal/policy", "internal/pool", "internal/problem"}, never: wires,
+	{packages: "internal/authenticator/*", may: []string{"internal/argon2id", "internal/authenticator", "internal/directory", "internal/keyring", "internal/oath", "internal/policy", "internal/pool", "internal/problem"}, never: wires,
 		why: "an authenticator acts on nothing: no engine, no store, no other authenticator"},
 
 	{packages: "internal/flow", std: true,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/stile-id/stile/internal/argon2id"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/policy"
 )
@@ -104,12 +105,12 @@ func (a *Authenticator) FinishChange(ctx context.Context, s authenticator.Subjec
 // own, so that a long history does not keep a worker from those who sign in.
 func (a *Authenticator) among(ctx context.Context, password string, hashes []string) (bool, error) {
 	for _, phc := range hashes {
-		h, err := parsePHC(phc)
+		h, err := argon2id.Parse(phc)
 		if err != nil {
 			return false, err
 		}
 		var same bool
-		if err := a.pool.Do(ctx, func() { same = h.matches(password) }); err != nil || same {
+		if err := a.pool.Do(ctx, func() { same = h.Matches(password) }); err != nil || same {
 			return same, err
 		}
 	}

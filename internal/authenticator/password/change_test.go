@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stile-id/stile/internal/argon2id"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/pool"
@@ -25,7 +26,7 @@ func (c *clock) now() time.Time { return c.at }
 // can make many.
 func cheap() (*Authenticator, *clock) {
 	c := &clock{time.Date(2026, 11, 22, 20, 0, 0, 0, time.UTC)}
-	return &Authenticator{params: Argon2id{MemoryKiB: 8, Time: 1, Threads: 1}, pool: pool.New(1, 4), now: c.now}, c
+	return &Authenticator{params: argon2id.Params{MemoryKiB: 8, Time: 1, Threads: 1}, pool: pool.New(1, 4), now: c.now}, c
 }
 
 // ada is signed in, under a policy for passwords of eight characters.
@@ -201,7 +202,7 @@ func TestChangedAt(t *testing.T) {
 func TestUndatedPassword(t *testing.T) {
 	a, _ := cheap()
 	s := ada(func(p *policy.Password) { p.MinAge, p.MaxAge, p.Warn = policy.Days(1), policy.Days(2), policy.Days(1) })
-	c, err := credential{Hash: newHash("correct horse", a.params).String()}.encode()
+	c, err := credential{Hash: argon2id.New("correct horse", a.params).String()}.encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +244,7 @@ func TestSEC_S46_RehashKeepsAgeAndHistory(t *testing.T) {
 
 func TestChangeOfABrokenCredentialIsAFault(t *testing.T) {
 	a, _ := cheap()
-	good := newHash("correct horse", a.params).String()
+	good := argon2id.New("correct horse", a.params).String()
 	for _, data := range []string{`{`, `{}`, `{"hash":"x"}`, fmt.Sprintf(`{"hash":%q,"earlier":["x"]}`, good)} {
 		_, err := a.FinishChange(t.Context(), holding(ada(func(p *policy.Password) { p.History = 2 }),
 			authenticator.Credential{Data: []byte(data)}), authenticator.Prompt{}, answer("lettuce trumpet"))

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/stile-id/stile/internal/argon2id"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
@@ -29,7 +30,7 @@ const (
 // Config is what an Authenticator is made of. The zero value is good. What
 // passwords must be like comes with each subject's policy.
 type Config struct {
-	Argon2id Argon2id // default DefaultArgon2id(); never less
+	Argon2id argon2id.Params // default argon2id.Default(); never less
 	// Words are those of the organisation, such as its name and its products. They
 	// do not count towards the length of a password.
 	Words []string
@@ -41,7 +42,7 @@ type Config struct {
 // An Authenticator sets, changes and checks passwords. It is safe for concurrent use.
 type Authenticator struct {
 	words  []string
-	params Argon2id
+	params argon2id.Params
 	pool   *pool.Pool
 	now    func() time.Time
 }
@@ -53,10 +54,10 @@ var (
 
 // New checks the configuration.
 func New(c Config) (*Authenticator, error) {
-	if c.Argon2id == (Argon2id{}) {
-		c.Argon2id = DefaultArgon2id()
+	if c.Argon2id == (argon2id.Params{}) {
+		c.Argon2id = argon2id.Default()
 	}
-	if err := c.Argon2id.validate(); err != nil {
+	if err := c.Argon2id.Validate(); err != nil {
 		return nil, err
 	}
 	if c.Now == nil {
@@ -178,18 +179,18 @@ func (a *Authenticator) verify(ctx context.Context, s authenticator.Subject, typ
 	if err != nil {
 		return c, err
 	}
-	want, err := parsePHC(stored.Hash)
+	want, err := argon2id.Parse(stored.Hash)
 	if err != nil {
 		return c, err
 	}
 	var right bool
-	if err := a.pool.Do(ctx, func() { right = want.matches(password) }); err != nil {
+	if err := a.pool.Do(ctx, func() { right = want.Matches(password) }); err != nil {
 		return c, err
 	}
 	switch {
 	case !right:
 		return c, authenticator.ErrWrong
-	case !want.params.below(a.params):
+	case !want.Params.Below(a.params):
 		return c, nil
 	}
 	if stored.Hash, err = a.hash(ctx, password); err != nil {
@@ -201,7 +202,7 @@ func (a *Authenticator) verify(ctx context.Context, s authenticator.Subject, typ
 }
 
 func (a *Authenticator) hash(ctx context.Context, password string) (phc string, err error) {
-	err = a.pool.Do(ctx, func() { phc = newHash(password, a.params).String() })
+	err = a.pool.Do(ctx, func() { phc = argon2id.New(password, a.params).String() })
 	return phc, err
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stile-id/stile/internal/argon2id"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/authenticator/password"
 	"github.com/stile-id/stile/internal/policy"
@@ -109,10 +110,10 @@ func TestNewRefusesUnsafeConfiguration(t *testing.T) {
 		ok   bool
 	}{
 		{"zero", password.Config{}, true},
-		{"SEC_S46 less memory", password.Config{Argon2id: password.Argon2id{MemoryKiB: 19455, Time: 2, Threads: 1}}, false},
-		{"SEC_S46 one pass", password.Config{Argon2id: password.Argon2id{MemoryKiB: 65536, Time: 1, Threads: 1}}, false},
-		{"SEC_S46 more", password.Config{Argon2id: password.Argon2id{MemoryKiB: 65536, Time: 3, Threads: 4}}, true},
-		{"a terabyte", password.Config{Argon2id: password.Argon2id{MemoryKiB: 1 << 30, Time: 2, Threads: 1}}, false},
+		{"SEC_S46 less memory", password.Config{Argon2id: argon2id.Params{MemoryKiB: 19455, Time: 2, Threads: 1}}, false},
+		{"SEC_S46 one pass", password.Config{Argon2id: argon2id.Params{MemoryKiB: 65536, Time: 1, Threads: 1}}, false},
+		{"SEC_S46 more", password.Config{Argon2id: argon2id.Params{MemoryKiB: 65536, Time: 3, Threads: 4}}, true},
+		{"a terabyte", password.Config{Argon2id: argon2id.Params{MemoryKiB: 1 << 30, Time: 2, Threads: 1}}, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -183,7 +184,7 @@ func TestSEC_S45_VerifiedWhole(t *testing.T) {
 func TestSEC_S46_RehashWhenCostsRose(t *testing.T) {
 	const pw = "correct horse battery"
 	old := start(t, password.Config{})
-	risen := start(t, password.Config{Argon2id: password.Argon2id{MemoryKiB: 20480, Time: 3, Threads: 1}})
+	risen := start(t, password.Config{Argon2id: argon2id.Params{MemoryKiB: 20480, Time: 3, Threads: 1}})
 	c, messages := enroll(t, old, john(), pw)
 	if messages != nil {
 		t.Fatal(messages)

@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/stile-id/stile/internal/argon2id"
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
@@ -145,7 +146,7 @@ func TestHistoryWorkIsBounded(t *testing.T) {
 	a, _ := cheap()
 	var stored credential
 	for i := range 40 {
-		phc := newHash(fmt.Sprintf("lettuce trumpet %d", i), a.params).String()
+		phc := argon2id.New(fmt.Sprintf("lettuce trumpet %d", i), a.params).String()
 		if i == 0 {
 			stored.Hash = phc
 			continue
