@@ -48,6 +48,8 @@ func kindOf(s *idx.NextStep) string {
 		return profileStep
 	case s.Type == "password" && (asksFor(s, "password") || asksFor(s, "newPassword")) && passwordSteps[s.Name] != "":
 		return passwordSteps[s.Name]
+	case s.Authenticator != nil && methodSteps[s.Authenticator.Key][s.Name] != "":
+		return methodSteps[s.Authenticator.Key][s.Name]
 	}
 	return anyStep
 }

@@ -43,6 +43,8 @@ func (p *Pages) showStep(v *visit) *answer {
 		return p.showNewPassword(v, f, tx, step)
 	case profileStep:
 		return p.showProfile(v, f, step)
+	case setAppStep, appStep, setQuestionStep, questionStep, setCodesStep, codesStep:
+		return p.showMethod(v, f, tx, step)
 	default:
 		return p.showForm(v, f, tx, step)
 	}
@@ -186,7 +188,12 @@ func (p *Pages) input(v *visit, f *flow, step *idx.NextStep) (idx.Input, []note)
 		value, missing := v.form(asked.Name), "error.field.blank"
 		switch asked.Name {
 		case "verificationCode":
-			value, missing = normalCode(value), "error.code.blank"
+			missing = "error.code.blank"
+			if step.Authenticator == nil || step.Authenticator.Key != "recovery_code" { // those have letters
+				value = normalCode(value)
+			}
+		case "answer":
+			missing = "error.answer.blank"
 		case "password", "newPassword":
 			missing = "error.password.blank"
 		}

@@ -46,10 +46,11 @@ type page struct {
 	Summary []fault // of two or more mistakes
 	Data    any     // of this kind of page
 
-	status int
-	wrong  bool          // a mistake that is no alert's or field's
-	wait   time.Duration // of a limit that was reached
-	now    time.Time
+	status   int
+	pictures bool          // some are inside the page
+	wrong    bool          // a mistake that is no alert's or field's
+	wait     time.Duration // of a limit that was reached
+	now      time.Time
 }
 
 // A field is one line of a form.
@@ -110,7 +111,7 @@ type notice struct {
 	Alert           bool // something went wrong
 }
 
-var pageNames = []string{"entry", "help", "code", "list", "password", "newpassword", "profile", "form", "link", "elsewhere", "notice", "account", "change", "newemail"}
+var pageNames = []string{"entry", "help", "code", "list", "password", "newpassword", "profile", "form", "link", "elsewhere", "notice", "account", "change", "newemail", "method"}
 
 func parseTemplates() (map[string]*template.Template, error) {
 	all := map[string]*template.Template{}
@@ -129,6 +130,7 @@ var templateOf = map[string]string{
 	"sign-in": "entry", "sign-up": "entry", "recover": "help", "unlock": "help",
 	codeStep: "code", listStep: "list", chooseStep: "list", passwordStep: "password",
 	setStep: "newpassword", resetStep: "newpassword", expiredStep: "newpassword", expiringStep: "newpassword",
+	setAppStep: "method", appStep: "method", setQuestionStep: "method", questionStep: "method", setCodesStep: "method", codesStep: "method",
 	profileStep: "profile", anyStep: "form", "link-continue": "link", "link-elsewhere": "elsewhere",
 	"profile": "account", "profile-name": "change", "profile-email": "change", "profile-password": "change", "profile-code": "newemail",
 }
@@ -244,7 +246,11 @@ func (p *Pages) render(v *visit, pg *page) *answer {
 	a := v.answer(pg.status)
 	a.header.Set("Content-Type", "text/html; charset=utf-8")
 	a.header.Set("Content-Language", pg.Lang)
-	a.header.Set("Content-Security-Policy", p.csp+"; script-src 'nonce-"+pg.Nonce+"'")
+	csp := p.csp
+	if pg.pictures {
+		csp = strings.Replace(csp, "img-src ", "img-src data: ", 1)
+	}
+	a.header.Set("Content-Security-Policy", csp+"; script-src 'nonce-"+pg.Nonce+"'")
 	if pg.status == http.StatusTooManyRequests {
 		a.header.Set("Retry-After", strconv.Itoa(max(1, int(pg.wait/time.Second))))
 	}

@@ -19,6 +19,9 @@ import (
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/authenticator/email"
 	"github.com/stile-id/stile/internal/authenticator/password"
+	"github.com/stile-id/stile/internal/authenticator/question"
+	"github.com/stile-id/stile/internal/authenticator/recoverycode"
+	"github.com/stile-id/stile/internal/authenticator/totp"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/flow"
@@ -189,6 +192,15 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	apps, err := totp.New(totp.Config{Now: c.Now, Issuer: func() string { return a.policies.Current().Brand.Name }})
+	if err != nil {
+		return nil, err
+	}
+	questions, err := question.New(question.Config{Pool: a.bounds.hashing})
+	if err != nil {
+		return nil, err
+	}
+	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New()}
 	a.policies = &policies{store: db, initial: c.Policy, overlay: c.Overlay, log: c.Logger}
 	if err := a.policies.load(ctx); err != nil {
 		return nil, err
@@ -199,7 +211,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	tokens := &signOuts{}
 	a.Engine, err = flow.New(flow.Config{
 		Store: flowStore{db, tokens}, Keys: keys, Clients: &clients, Outbox: mailer{a.outbox, a.policies.Current},
-		Policies: a.policies.Current, Authenticators: []authenticator.Authenticator{codes, words},
+		Policies: a.policies.Current, Authenticators: all,
 		Limits: c.Limits, Beat: beat, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
@@ -225,7 +237,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	a.Account, err = account.New(account.Config{
 		Store: accountStore{db, tokens}, Keys: keys, Secrets: a.Engine, Apps: &accountApps{a.OAuth.Client},
 		Post: accountPost{mailer{a.outbox, a.policies.Current}}, Policies: a.policies.Current,
-		Authenticators: []authenticator.Authenticator{codes, words}, Agent: mail.ParseUserAgent,
+		Authenticators: all, Agent: mail.ParseUserAgent,
 		Rules: c.Limits.Rules, PublicURL: c.PublicURL, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
