@@ -114,8 +114,8 @@ func (p *Pages) drawApp(pg *page, s *setup, context map[string]any) {
 func (p *Pages) questionFields(v *visit, f *flow, step *idx.NextStep) []*field {
 	own := v.words.T("set-question.own")
 	fields := []*field{
-		{Name: "questionKey", Label: v.words.T("set-question.choose"), Type: "select", Options: []choice{{Label: v.words.T("field.choose")}}},
-		{Name: "question", Label: own, Type: "text", Hint: v.words.T("set-question.own_hint")},
+		{Name: "questionKey", Label: v.words.T("set-question.choose"), Type: "select", Either: true, Options: []choice{{Label: v.words.T("field.choose")}}},
+		{Name: "question", Label: own, Type: "text", Either: true, Hint: v.words.T("set-question.own_hint")},
 		{Name: "answer", Label: v.words.T("question.answer"), Type: "password", Secret: true, Required: true, Autocomplete: "off", Hint: v.words.T("set-question.hint")},
 	}
 	for _, in := range step.Inputs {

@@ -63,6 +63,7 @@ type field struct {
 	Required, Secret   bool
 	Checked, Autofocus bool
 	Select             bool // its value is to be typed over
+	Either             bool // one of several is to be filled in
 	Options            []choice
 	Error              string
 	DescribedBy        string // id of further text
@@ -203,7 +204,7 @@ func (pg *page) focus() {
 	var wrong *field
 	for _, f := range pg.Fields {
 		f.Show, f.Hide = pg.words.T("field.show"), pg.words.T("field.hide")
-		if !f.Required && f.Type != "checkbox" {
+		if !f.Required && !f.Either && f.Type != "checkbox" {
 			f.Optional = pg.words.T("field.optional")
 		}
 		if f.Error == "" {

@@ -62,6 +62,8 @@ var rules = []rule{
 	{packages: "internal/session", std: true, may: none, never: wires, why: "values"},
 	{packages: "internal/limit", std: true, may: none, never: wires, why: "rules of counting, on values"},
 
+	{packages: "internal/argon2id", may: none, never: wires, why: "values"},
+	{packages: "internal/oath", std: true, may: none, never: wires, why: "values"},
 	{packages: "internal/authenticator", std: true, may: []string{"internal/policy", "internal/problem"}, never: wires,
 		why: "the port"},
 	{packages: "internal/authenticator/*", may: []string{"internal/argon2id", "internal/authenticator", "internal/directory", "internal/keyring", "internal/oath", "internal/policy", "internal/pool", "internal/problem"}, never: wires,
