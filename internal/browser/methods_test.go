@@ -62,7 +62,6 @@ func TestUX_P5_AuthenticatorAppInABrowser(t *testing.T) {
 	if !strings.HasPrefix(p.address(), s.home) || p.has("#verificationCode") {
 		t.Fatalf("skip leads to %s", p.address())
 	}
-	p.close()
 
 	p = newPerson(t, s, look{width: 1280, dark: true})
 	p.open(s.home+"/login/").at("sign-in").put("identifier", address).press(action("next")).at("email-code")
