@@ -17,6 +17,8 @@ export const engines = {
   expired: required('STILE_EXPIRED_URL'),
   expiring: required('STILE_EXPIRING_URL'),
   profiling: required('STILE_PROFILING_URL'),
+  authenticators: required('STILE_AUTHENTICATORS_URL'),
+  secondFactors: required('STILE_SECOND_FACTORS_URL'),
 };
 
 export const web = {

@@ -8,6 +8,7 @@ import { recoverySuite } from './recovery.js';
 import { expirySuite } from './expiry.js';
 import { tokenSuite } from './tokens.js';
 import { refusalSuite } from './refusals.js';
+import { authenticatorSuite } from './authenticators.js';
 
 export const suites = {
   'sign-up': signUpSuite,
@@ -19,4 +20,5 @@ export const suites = {
   expiry: expirySuite,
   tokens: tokenSuite,
   refusals: refusalSuite,
+  authenticators: authenticatorSuite,
 };
