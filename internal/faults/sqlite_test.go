@@ -72,7 +72,7 @@ func TestREL_R13_HeldUp(t *testing.T) {
 func TestREL_R14_DiskFull(t *testing.T) {
 	whole(t)
 	dir := t.TempDir()
-	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=24m,mode=0700")
+	err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+sized("24m", "256m")+",mode=0700")
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSYS) {
 		t.Skip("a small file system takes the rights of root: ", err) // nothing else here runs out of room
 	}

@@ -100,8 +100,12 @@ func channelChoices(t *Turn) []Field {
 func asked(in []authenticator.Field) []Field {
 	var out []Field
 	for _, f := range in {
+		kind := ""
+		if len(f.Choices) > 0 { // clients leave out a choice of what they take for no text
+			kind = "string"
+		}
 		out = append(out, Field{
-			Name: f.Name, Label: f.Label, Secret: f.Secret, Required: f.Required, Hidden: f.Hidden,
+			Type: kind, Name: f.Name, Label: f.Label, Secret: f.Secret, Required: f.Required, Hidden: f.Hidden,
 			Value: f.Value, Fixed: f.Fixed, Choices: slices.Clone(f.Choices),
 		})
 	}
