@@ -32,6 +32,7 @@ var methodSteps = map[string]map[string]string{
 	"google_otp":        {"enroll-authenticator": setAppStep, "challenge-authenticator": appStep},
 	"security_question": {"enroll-authenticator": setQuestionStep, "challenge-authenticator": questionStep},
 	"recovery_code":     {"enroll-authenticator": setCodesStep, "challenge-authenticator": codesStep},
+	"custom_otp":        {"challenge-authenticator": tokenStep},
 }
 
 // The kinds of pages that setup shows.
@@ -42,6 +43,7 @@ const (
 	questionStep    = "question"
 	setCodesStep    = "set-recovery-codes"
 	codesStep       = "recovery-code"
+	tokenStep       = "token-code"
 )
 
 func (p *Pages) showMethod(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
@@ -62,6 +64,10 @@ func (p *Pages) showMethod(v *visit, f *flow, tx *idx.Transaction, step *idx.Nex
 	case appStep:
 		fd := codeField(v)
 		fd.Label = v.words.T("app.code")
+		pg.Fields = []*field{fd}
+	case tokenStep:
+		fd := codeField(v)
+		fd.Label, fd.Autocomplete = v.words.T("token.code"), "off"
 		pg.Fields = []*field{fd}
 	case setQuestionStep:
 		pg.Fields = p.questionFields(v, f, step)

@@ -43,7 +43,7 @@ func (p *Pages) showStep(v *visit) *answer {
 		return p.showNewPassword(v, f, tx, step)
 	case profileStep:
 		return p.showProfile(v, f, step)
-	case setAppStep, appStep, setQuestionStep, questionStep, setCodesStep, codesStep:
+	case setAppStep, appStep, setQuestionStep, questionStep, setCodesStep, codesStep, tokenStep:
 		return p.showMethod(v, f, tx, step)
 	default:
 		return p.showForm(v, f, tx, step)

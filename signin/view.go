@@ -131,7 +131,7 @@ var templateOf = map[string]string{
 	"sign-in": "entry", "sign-up": "entry", "recover": "help", "unlock": "help",
 	codeStep: "code", listStep: "list", chooseStep: "list", passwordStep: "password",
 	setStep: "newpassword", resetStep: "newpassword", expiredStep: "newpassword", expiringStep: "newpassword",
-	setAppStep: "method", appStep: "method", setQuestionStep: "method", questionStep: "method", setCodesStep: "method", codesStep: "method",
+	setAppStep: "method", appStep: "method", setQuestionStep: "method", questionStep: "method", setCodesStep: "method", codesStep: "method", tokenStep: "method",
 	profileStep: "profile", anyStep: "form", "link-continue": "link", "link-elsewhere": "elsewhere",
 	"profile": "account", "profile-name": "change", "profile-email": "change", "profile-password": "change", "profile-code": "newemail",
 }

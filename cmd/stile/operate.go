@@ -55,6 +55,8 @@ func operation(command string) (config.Data, operating, bool) {
 		return u.Delete.Data, with((*admincli.CLI).UsersDelete, u.Delete), true
 	case "users drop-method <user> <method>":
 		return u.DropMethod.Data, with((*admincli.CLI).UsersDropMethod, u.DropMethod), true
+	case "users token <user>":
+		return u.Token.Data, with((*admincli.CLI).UsersToken, u.Token), true
 	case "users end-sessions <user>":
 		return u.EndSessions.Data, with((*admincli.CLI).UsersEndSessions, u.EndSessions), true
 	case "users reset <user>":

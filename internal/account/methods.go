@@ -69,7 +69,7 @@ func (a *Accounts) Methods(ctx context.Context, by Actor) ([]Method, error) {
 		})
 	}
 	for _, key := range c.org.EnrollmentFor(c.account.Groups).Keys("") {
-		if _, has := c.account.Enrolled(key); c.allowed(key) && (!has || a.authenticators[key].Info().Several) {
+		if _, has := c.account.Enrolled(key); c.allowed(key) && !a.authenticators[key].Info().Assigned && (!has || a.authenticators[key].Info().Several) {
 			out = append(out, Method{Info: a.authenticators[key].Info()})
 		}
 	}

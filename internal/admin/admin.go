@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/keyring"
 	"github.com/stile-id/stile/internal/oauth"
@@ -64,6 +65,7 @@ type Engine interface {
 	Knows(authenticator string) bool
 	NameOf(authenticator string) string
 	Vouch(directory.User) (directory.Enrollment, error)
+	Assign(userID, authenticator string, in authenticator.Input) (directory.Enrollment, error)
 	MintTicket(directory.Ticket) string
 	TicketID(kind directory.TicketKind, token string) (string, bool)
 	PasswordPaused(ctx context.Context, u directory.User) (bool, error)
@@ -75,7 +77,7 @@ type Letter struct {
 	Kind      LetterKind
 	To        directory.User
 	Client    oauth.Client // whose person it is; zero: the organisation's
-	Method    string       // of MethodRemoved: its name
+	Method    string       // of MethodAdded and MethodRemoved: its name
 	Link      string
 	At        time.Time
 	ExpiresAt time.Time // of the link
@@ -88,6 +90,7 @@ type LetterKind string
 const (
 	Invitation    LetterKind = "invitation"
 	AdminRecovery LetterKind = "admin-recovery"
+	MethodAdded   LetterKind = "method-added"
 	MethodRemoved LetterKind = "method-removed"
 )
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/policy"
@@ -351,6 +352,48 @@ func (s *Service) EndSessions(ctx context.Context, id string, tokens bool) error
 		return func(tx Tx) error { return tx.SignOut(a.ID, now) }, nil
 	})
 	return err
+}
+
+// Assign gives somebody a way to sign in that is handed out, in the place of one of
+// its kind that they had, and tells them (UX M9). What is wrong with it is an *Invalid.
+func (s *Service) Assign(ctx context.Context, id, method string, in map[string]string) (directory.Enrollment, error) {
+	var made directory.Enrollment
+	err := again(func() error {
+		a, err := s.User(ctx, id)
+		if err != nil {
+			return err
+		}
+		made, err = s.Engine.Assign(a.ID, method, in)
+		var rejected *authenticator.Rejected
+		if errors.As(err, &rejected) {
+			return invalid(rejected.Messages[0].Field, "%s", rejected.Messages[0].Text)
+		}
+		if err != nil {
+			return err
+		}
+		old, had := a.Enrolled(method)
+		var letters []outbox.Message
+		if !a.EmailVerifiedAt.IsZero() {
+			m, err := s.Post.Prepare(Letter{Kind: MethodAdded, To: a.User, Method: s.Engine.NameOf(method), At: s.Now()})
+			if err != nil {
+				return fmt.Errorf("queue mail: %w", err)
+			}
+			letters = append(letters, m)
+		}
+		events := []audit.Event{{Type: "user.mfa.factor.activate", Target: a.ID, Authenticator: method}}
+		if had {
+			events = append(events, audit.Event{Type: "user.mfa.factor.deactivate", Target: a.ID, Authenticator: method})
+		}
+		return s.change(ctx, letters, events, func(tx Tx) error {
+			if had {
+				if err := tx.DeleteEnrollment(old.ID); err != nil {
+					return err
+				}
+			}
+			return tx.InsertEnrollment(made)
+		})
+	})
+	return made, err
 }
 
 // DropMethod takes a way to sign in from somebody: an enrollment, or all of an

@@ -17,6 +17,7 @@ import (
 	"github.com/stile-id/stile/internal/admin"
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/authenticator/customotp"
 	"github.com/stile-id/stile/internal/authenticator/email"
 	"github.com/stile-id/stile/internal/authenticator/password"
 	"github.com/stile-id/stile/internal/authenticator/question"
@@ -200,7 +201,11 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New()}
+	handed, err := customotp.New(customotp.Config{Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
+	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New(), handed}
 	a.policies = &policies{store: db, initial: c.Policy, overlay: c.Overlay, log: c.Logger}
 	if err := a.policies.load(ctx); err != nil {
 		return nil, err

@@ -90,7 +90,7 @@ var rules = []rule{
 		why: "OAuth knows nothing of the flow"},
 
 	{packages: "internal/admin", std: true,
-		may:   []string{"internal/audit", "internal/directory", "internal/keyring", "internal/oauth", "internal/orgfile", "internal/outbox", "internal/policy", "internal/problem"},
+		may:   []string{"internal/audit", "internal/authenticator", "internal/directory", "internal/keyring", "internal/oauth", "internal/orgfile", "internal/outbox", "internal/policy", "internal/problem"},
 		never: []string{"database/sql"},
 		why:   "what operators do knows no wire, no store and no flow"},
 	{packages: "internal/adminapi", std: true,

@@ -16,6 +16,7 @@ import (
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/oath"
 	"github.com/stile-id/stile/internal/store"
 )
 
@@ -388,5 +389,65 @@ func TestSEC_S104_UX_M9_MethodDropped(t *testing.T) {
 	}
 	if families, err := e.Store.RefreshFamilies(t.Context(), id); err != nil || len(families) != 0 {
 		t.Errorf("%v %v", families, err)
+	}
+}
+
+// A token that an operator hands out is a way to sign in, is told of, and is
+// replaced by the next one (AUTH §6).
+func TestIDX_A44_MGMT_TokenHandedOut(t *testing.T) {
+	e := start(t)
+	tag := e.operate(t, "PUT", "/stile/org?dryRun=true", `{"version":1}`).Header().Get("ETag")
+	org := `{"version":1,"enrollment":[{"name":"default","authenticators":[{"key":"okta_email","need":"required"},{"key":"okta_password","need":"optional"},{"key":"custom_otp","need":"optional"}]}]}`
+	if w := e.operate(t, "PUT", "/stile/org", org, "If-Match", tag); w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	if _, err := e.signUp(t.Context(), "ada@example.com"); err != nil { // who is not asked to give themselves one
+		t.Fatal(err)
+	}
+	id := e.must(t, "GET", "/users/ada@example.com", "")["id"].(string)
+	for _, bad := range []string{
+		`{"factorType":"token:software:totp","provider":"OKTA"}`,
+		`{"factorType":"token:hotp","provider":"CUSTOM","profile":{"sharedSecret":"short"}}`,
+		`{"factorType":"token:hotp","provider":"CUSTOM","profile":{"sharedSecret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","counter":-1}}`,
+	} {
+		if w := e.operate(t, "POST", "/users/"+id+"/factors", bad); w.Code != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", bad, w.Code, w.Body)
+		}
+	}
+	secret := oath.NewSecret()
+	before := e.Inbox.Messages("ada@example.com")[0].ID
+	first := e.must(t, "POST", "/users/"+id+"/factors", `{"factorType":"token:hotp","provider":"CUSTOM","profile":{"sharedSecret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}}`)
+	given := e.must(t, "POST", "/users/ada@example.com/factors",
+		`{"factorType":"token:hotp","provider":"CUSTOM","profile":{"sharedSecret":"`+secret.String()+`","counter":7}}`)
+	if given["provider"] != "CUSTOM" || given["factorType"] != "token:hotp" || given["id"] == first["id"] {
+		t.Errorf("%v, after %v", given, first)
+	}
+	if a, err := e.Store.Account(t.Context(), id); err != nil || len(a.Enrollments) != 2 || a.Enrollments[1].ID != given["id"] {
+		t.Errorf("the second token is beside the first: %v %+v", err, a.Enrollments)
+	}
+	if m, err := e.Inbox.Wait(t.Context(), "ada@example.com", before); err != nil || !strings.Contains(m.Text, "One-Time Code Token") {
+		t.Errorf("the person is not told: %v", err)
+	}
+	if w := e.operate(t, "GET", "/users/"+id+"/factors", ""); strings.Contains(w.Body.String(), secret.String()) {
+		t.Errorf("SEC_S133: %s", w.Body)
+	}
+
+	handle := e.signingIn(t, "ada@example.com")
+	ask := func(code string) string {
+		t.Helper()
+		doc, err := e.idx("challenge/answer", `{"stateHandle":"`+handle+`","credentials":{"passcode":"`+code+`"}}`)
+		if err != nil {
+			return err.Error()
+		}
+		return string(doc)
+	}
+	if _, err := e.idx("challenge", `{"stateHandle":"`+handle+`","authenticator":{"id":"aut1customotp000000"}}`); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(secret.Code(3)); !strings.Contains(got, "PASSCODE_INVALID") {
+		t.Errorf("a code of before: %s", got)
+	}
+	if got := ask(secret.Code(9)); !strings.Contains(got, "interaction_code") {
+		t.Errorf("the right one: %s", got)
 	}
 }

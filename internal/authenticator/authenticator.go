@@ -44,6 +44,8 @@ type Info struct {
 	// AfterProof says that only who has shown something else is asked for it, because
 	// the question tells of the account or costs money: a security question, a phone.
 	AfterProof bool
+	// Assigned says that an operator gives it; nobody sets it up for themselves.
+	Assigned bool
 }
 
 // Purpose is what a proof is for; a proof for one is none for another (SEC S-07).
@@ -257,6 +259,13 @@ type Changer interface {
 // an invitation that was mailed proves an address.
 type Voucher interface {
 	Vouch(Subject) (Credential, error)
+}
+
+// An Assigner is given to people by an operator, as a token is that somebody hands
+// out. It refuses what the operator says of it with *Rejected.
+type Assigner interface {
+	Authenticator
+	Assign(Input) (Credential, error)
 }
 
 // A Detailer can be told more in the same answer that chooses it: by which method, to

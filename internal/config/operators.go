@@ -43,6 +43,7 @@ type Users struct {
 	Enable      User            `cmd:"" help:"Let a disabled person back in."`
 	Delete      UsersDelete     `cmd:"" help:"Delete a disabled person for good."`
 	DropMethod  UsersDropMethod `cmd:"" name:"drop-method" help:"Take a way to sign in from a person, who is signed out everywhere and told by mail."`
+	Token       UsersToken      `cmd:"" help:"Give a person a token that computes one-time codes, in the place of one they had; they are told by mail."`
 	EndSessions User            `cmd:"" name:"end-sessions" help:"Sign a person out of every browser and every app."`
 	Reset       UsersReset      `cmd:"" help:"Give a person a recovery token to a new password, good for 1 hour and once."`
 }
@@ -84,6 +85,15 @@ type UsersInvite struct {
 type UsersDelete struct {
 	User
 	DryRun bool `help:"Only show who would be deleted."`
+}
+
+// UsersToken holds the settings of `stile users token`.
+type UsersToken struct {
+	User
+	SecretFile string `name:"secret-file" placeholder:"FILE" default:"-" help:"The token's secret as its maker gives it, in base32; - reads standard input."`
+	Hex        bool   `help:"The secret is in hexadecimal."`
+	Counter    int64  `placeholder:"N" help:"Where the token's count stands."`
+	Clock      bool   `help:"The token goes by the clock, in steps of 30 seconds."`
 }
 
 // UsersDropMethod holds the settings of `stile users drop-method`.

@@ -152,7 +152,8 @@ func (t *Turn) adding() bool {
 	if key == "" || t.tx.Added || !t.tx.proven() || t.short() || !t.enrollment().Allows(key) || t.e.authenticators[key] == nil {
 		return false
 	}
-	return !t.enrolled(key) || t.e.authenticators[key].Info().Several
+	info := t.e.authenticators[key].Info()
+	return !info.Assigned && (!t.enrolled(key) || info.Several)
 }
 
 func (t *Turn) shows(key string) bool {
@@ -181,7 +182,7 @@ func (t *Turn) emailFirst(factors []string) bool {
 func (t *Turn) missing(need policy.Need) []string {
 	var out []string
 	for _, key := range t.enrollment().Keys(need) {
-		if !t.enrolled(key) {
+		if !t.enrolled(key) && !t.e.authenticators[key].Info().Assigned {
 			out = append(out, key)
 		}
 	}

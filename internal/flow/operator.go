@@ -7,6 +7,7 @@ import (
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/limit"
+	"github.com/stile-id/stile/internal/problem"
 )
 
 // Knows reports whether an authenticator is installed.
@@ -36,6 +37,23 @@ func (e *Engine) Vouch(u directory.User) (directory.Enrollment, error) {
 	en := directory.Enrollment{
 		ID: directory.NewID(a.Info().EnrollmentPrefix), UserID: u.ID, Version: 1, Authenticator: emailKey, CreatedAt: now,
 	}
+	en.Credential = e.SealCredential(en.ID, c)
+	return en, nil
+}
+
+// Assign makes an enrollment that an operator gives to a user. The error is a
+// *authenticator.Rejected, or a refusal of kind Invalid for an authenticator that is
+// not given to people or not installed. Nothing is written.
+func (e *Engine) Assign(userID, key string, in authenticator.Input) (directory.Enrollment, error) {
+	a, ok := e.authenticators[key].(authenticator.Assigner)
+	if !ok {
+		return directory.Enrollment{}, problem.New(problem.Invalid, "E0000001", "%s is not given to people", key)
+	}
+	c, err := a.Assign(in)
+	if err != nil {
+		return directory.Enrollment{}, err
+	}
+	en := directory.Enrollment{ID: e.enrollmentID(key, c), UserID: userID, Version: 1, Authenticator: key, CreatedAt: e.now()}
 	en.Credential = e.SealCredential(en.ID, c)
 	return en, nil
 }
