@@ -12,5 +12,8 @@ func English(t testing.TB) map[string]string {
 	return all[fallback].text
 }
 
+// MethodKinds are the kinds of the pages that one template shows.
+var MethodKinds = methodSteps
+
 // DoneWords are the changes that the profile has words for.
 var DoneWords = doneWords

@@ -316,7 +316,7 @@ func TestUX_G40_Language(t *testing.T) {
 // Every key that templates and code use is in the catalogue, and every key there is used.
 func TestUX_G41_KeysUsed(t *testing.T) {
 	used := map[string]bool{}
-	quoted := regexp.MustCompile(`"([a-z_]+(?:\.[A-Za-z_-]+)+)"`)
+	quoted := regexp.MustCompile(`"([a-z_-]+(?:\.[A-Za-z_-]+)+)"`)
 	for _, dir := range []string{".", "templates"} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
@@ -344,6 +344,14 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 	}
 	for _, name := range []string{"set-password", "reset-password", "password-expired", "password-expiring"} {
 		used[name+".lead"], used[name+".submit"] = true, true
+	}
+	for _, kinds := range signin.MethodKinds {
+		for _, kind := range kinds {
+			used["title."+kind], used[kind+".lead"] = true, true
+		}
+	}
+	for _, kind := range []string{"set-app", "set-recovery-codes", "recovery-code", "token-code"} {
+		used[kind+".wrong"] = true
 	}
 	for _, name := range []string{"sign-up", "recover", "unlock"} {
 		used["closed."+name+".heading"], used["closed."+name+".text"] = true, true
