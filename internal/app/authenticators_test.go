@@ -1,0 +1,125 @@
+package app_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/app"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/oath"
+	"github.com/stile-id/stile/internal/orgfile"
+	"github.com/stile-id/stile/internal/policy"
+)
+
+// startWith is an engine whose organisation offers authenticators, beside the email.
+func startWith(t *testing.T, database string, keys ...string) *engine {
+	t.Helper()
+	org := "enrollment: [{name: default, authenticators: [{key: okta_email, need: required}"
+	for _, key := range keys {
+		org += ", {key: " + key + ", need: optional}"
+	}
+	file, err := orgfile.Parse([]byte(org + "]}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := startNode(t, app.Config{
+		Dir: t.TempDir(), Database: database, Limits: flow.DevelopmentLimits(), Overlay: func(o *policy.Org) { *o = file.Org },
+	})
+	e.register(t)
+	return e
+}
+
+// choosing signs somebody up as far as the list, and chooses from it.
+func (e *engine) choosing(t *testing.T, address, id string) (handle string, doc []byte) {
+	t.Helper()
+	h, err := e.enrolled(address)
+	if err == nil {
+		var code string
+		if code, err = e.code(t.Context(), address); err == nil {
+			_, err = e.idx("challenge/answer", fmt.Sprintf(`{"stateHandle":%q,"credentials":{"passcode":%q}}`, h, code))
+		}
+	}
+	if err == nil {
+		doc, err = e.idx("credential/enroll", fmt.Sprintf(`{"stateHandle":%q,"authenticator":{"id":%q}}`, h, id))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, doc
+}
+
+// answers gives the same answer in all of the transactions at once, and counts the
+// ones that went through.
+func (e *engine) answers(t *testing.T, handles []string, passcode string) (through int) {
+	t.Helper()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	begin := make(chan struct{})
+	for _, h := range handles {
+		all.Go(func() {
+			<-begin
+			doc, err := e.idx("challenge/answer", fmt.Sprintf(`{"stateHandle":%q,"credentials":{"passcode":%q}}`, h, passcode))
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil && strings.Contains(string(doc), "interaction_code"):
+				through++
+			case err == nil || !strings.Contains(err.Error(), " 401 "):
+				t.Errorf("neither through nor wrong: %s %v", doc, err)
+			}
+		})
+	}
+	close(begin)
+	all.Wait()
+	return through
+}
+
+// asked begins sign-ins that are at the question of an authenticator.
+func (e *engine) asked(t *testing.T, address, id string, n int) []string {
+	t.Helper()
+	var handles []string
+	for range n {
+		h := e.signingIn(t, address)
+		if _, err := e.idx("challenge", fmt.Sprintf(`{"stateHandle":%q,"authenticator":{"id":%q}}`, h, id)); err != nil {
+			t.Fatal(err)
+		}
+		handles = append(handles, h)
+	}
+	return handles
+}
+
+// Of one code given in many transactions at the same time, one is accepted.
+func TestSEC_S52_ACodeOfAnAppOnceInParallel(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		const id, address = "aut1googleotp000000", "ada@example.com"
+		e := startWith(t, database, "google_otp")
+		h, doc := e.choosing(t, address, id)
+		var shown struct {
+			CurrentAuthenticator struct {
+				Value struct {
+					ContextualData struct {
+						SharedSecret string `json:"sharedSecret"`
+					} `json:"contextualData"`
+				} `json:"value"`
+			} `json:"currentAuthenticator"`
+		}
+		if err := json.Unmarshal(doc, &shown); err != nil {
+			t.Fatal(err)
+		}
+		secret, err := oath.ParseSecret(shown.CurrentAuthenticator.Value.ContextualData.SharedSecret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		step := oath.StepOf(time.Now())
+		if n := e.answers(t, []string{h}, secret.Code(step-1)); n != 1 {
+			t.Fatal("the app is not enrolled")
+		}
+		if n := e.answers(t, e.asked(t, address, id, 50), secret.Code(oath.StepOf(time.Now())+1)); n != 1 {
+			t.Errorf("the code went through %d times", n)
+		}
+	})
+}
