@@ -36,6 +36,9 @@ func TestREL_R12_AwayAndBack(t *testing.T) {
 		t.Errorf("while it is away: %v", err)
 	}
 	c.Start()
+	if err := s.Back(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.InTx(bg, store.Durable, set("b")); err != nil {
 		t.Errorf("once it is back: %v", err)
 	}

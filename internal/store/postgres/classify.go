@@ -65,7 +65,7 @@ func classify(err error) sqlstore.Failure {
 		"58": // the system below it
 		return sqlstore.Unavailable
 	}
-	if lost(err) {
+	if lost(err) || errors.Is(err, errAway) {
 		return sqlstore.Unavailable
 	}
 	return sqlstore.Fault
@@ -93,6 +93,14 @@ func again(err error) bool {
 	return c == serialization || c == deadlock || lost(err) && !late(err)
 }
 
+// silent reports whether a server could not be connected to because it is not
+// there, or is no place to write: one that is full, or wants another password, may
+// still answer on the connections that are open.
+func silent(err error) bool {
+	return lost(err) && (code(err) == "" || class(err) == "57")
+}
+
+// late reports whether the wait for an answer has ended without one.
 func late(err error) bool {
 	var network net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &network) && network.Timeout()

@@ -34,3 +34,9 @@ func SchemaOn(db *sql.DB) (*Schema, error) {
 	s, err := schemaOf(db, slog.New(slog.DiscardHandler))
 	return &Schema{s}, err
 }
+
+// ErrAway is the refusal without a wait.
+var ErrAway = errAway
+
+// Back waits until the server is not known to be away.
+func (s *Store) Back(ctx context.Context) error { return s.pool.breaker.back(ctx) }

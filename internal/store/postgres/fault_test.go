@@ -202,7 +202,71 @@ func TestREL_R12_Stalled(t *testing.T) {
 		t.Errorf("InTx: %v", err)
 	}
 	p.resume()
+	if err := s.Back(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if !there(t, s, "a") || there(t, s, "b") {
 		t.Error("not as before")
+	}
+}
+
+// Once somebody has waited in vain for a server nobody else does: those who wait are
+// let go, and those who come are refused, until it answers one that asks.
+func TestREL_R12_OneWaitForAllStatements(t *testing.T) {
+	p := newProxy(t, pgtest.Database(t))
+	s, err := postgres.Open(bg, postgres.Options{
+		URL: p.url, Connections: 1, StatementTimeout: 100 * time.Millisecond, AcquireTimeout: time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.InTx(bg, store.Relaxed, set("a")); err != nil {
+		t.Fatal(err)
+	}
+	const waiting = 20
+	refused := make(chan error)
+	first := s.InTx(bg, store.Relaxed, func(tx store.Tx) error {
+		p.stall()
+		for range waiting {
+			go func() { _, err := s.Setting(bg, "a"); refused <- err }()
+		}
+		return set("b")(tx)
+	})
+	if problem.KindOf(first) != problem.Unavailable || errors.Is(first, postgres.ErrAway) {
+		t.Errorf("the first to wait: %v", first)
+	}
+	for range waiting {
+		if err := <-refused; !errors.Is(err, postgres.ErrAway) || problem.KindOf(err) != problem.Unavailable {
+			t.Errorf("one that waited: %v", err)
+		}
+	}
+	for range waiting {
+		if err := s.InTx(bg, store.Relaxed, set("c")); !errors.Is(err, postgres.ErrAway) {
+			t.Errorf("one that came later: %v", err)
+		}
+	}
+	p.resume()
+	if err := s.Back(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !there(t, s, "a") || there(t, s, "b") || there(t, s, "c") {
+		t.Error("not as before")
+	}
+	if err := s.InTx(bg, store.Relaxed, set("d")); err != nil {
+		t.Errorf("once it is back: %v", err)
+	}
+}
+
+// A connection that breaks while others have answers does not make the server one
+// that is away.
+func TestREL_R12_OneBrokenConnection(t *testing.T) {
+	u := pgtest.Database(t)
+	s := open(t, u)
+	for range 10 {
+		terminate(t, u)
+		if err := s.InTx(bg, store.Relaxed, set("a")); err != nil {
+			t.Fatalf("refused: %v", err)
+		}
 	}
 }

@@ -25,16 +25,22 @@ var errNoneFree = errors.New("no connection to the database is free")
 // A pool lends connections, each to one borrower at a time, and bounds how many
 // wait for one and how long.
 type pool struct {
-	db     *sql.DB
-	size   int
-	free   chan struct{} // a token for each connection that may be borrowed
-	wait   time.Duration
-	queued atomic.Int64
-	closed atomic.Bool
+	db       *sql.DB
+	size     int
+	free     chan struct{} // a token for each connection that may be borrowed
+	wait     time.Duration
+	patience time.Duration // with a server that does not answer
+	breaker  *breaker
+	queued   atomic.Int64
+	closed   atomic.Bool
 }
 
 func newPool(config *pgx.ConnConfig, o Options) *pool {
-	p := &pool{size: o.Connections, free: make(chan struct{}, o.Connections), wait: o.AcquireTimeout}
+	p := &pool{
+		size: o.Connections, free: make(chan struct{}, o.Connections), wait: o.AcquireTimeout,
+		patience: o.StatementTimeout + answerMargin,
+	}
+	p.breaker = newBreaker(o.Logger, p.try)
 	p.db = stdlib.OpenDB(*config, stdlib.OptionShouldPing(p.wake), stdlib.OptionResetSession(open))
 	p.db.SetMaxOpenConns(p.size)
 	p.db.SetMaxIdleConns(p.size)
@@ -78,6 +84,10 @@ func (p *pool) token(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	away, changed := p.breaker.state()
+	if away {
+		return errAway
+	}
 	select {
 	case <-p.free:
 		return nil
@@ -95,6 +105,8 @@ func (p *pool) token(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-changed:
+		return errAway
 	case <-patience.C:
 		return errNoneFree
 	}
@@ -102,6 +114,7 @@ func (p *pool) token(ctx context.Context) error {
 
 // borrow returns a connection that is to be given back.
 func (p *pool) borrow(ctx context.Context) (*conn, error) {
+	began := time.Now()
 	if err := p.token(ctx); err != nil {
 		return nil, err
 	}
@@ -109,17 +122,21 @@ func (p *pool) borrow(ctx context.Context) (*conn, error) {
 		p.free <- struct{}{}
 		return nil, store.ErrClosed
 	}
-	c := &conn{pool: p}
+	c := &conn{pool: p, until: began.Add(p.patience)}
 	if err := c.connect(ctx); err != nil {
-		p.free <- struct{}{}
+		p.giveBack(c)
 		return nil, err
 	}
 	return c, nil
 }
 
 func (p *pool) giveBack(c *conn) {
-	_ = c.sql.Close()
-	p.free <- struct{}{}
+	if c.sql != nil {
+		_ = c.sql.Close()
+	}
+	if !c.left {
+		p.free <- struct{}{}
+	}
 }
 
 // forget closes the connections that nobody has borrowed: one was found broken,
@@ -149,6 +166,7 @@ func (p *pool) close() error {
 	if p.closed.Swap(true) {
 		return nil
 	}
+	close(p.breaker.done)
 	for range p.size {
 		<-p.free
 	}
@@ -164,34 +182,55 @@ func (p *pool) close() error {
 // The server ends a statement that takes too long, and the socket's deadlines
 // end the wait for a server that does not answer.
 type conn struct {
-	pool *pool
-	sql  *sql.Conn
+	pool  *pool
+	sql   *sql.Conn
+	until time.Time // for which it is looked for: the wait for a token and each search together
+	left  bool      // whoever goes on searching gives the token back
 }
 
 // connect finds a connection that is open, or opens one. If it cannot, c keeps
 // the one that it had, which is to be given back still.
 func (c *conn) connect(ctx context.Context) error {
-	found, err := c.pool.db.Conn(context.WithoutCancel(ctx))
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+	if c.left {
+		return errAway
 	}
-	c.sql = found
+	var found link
+	if found, c.left = c.pool.find(ctx, time.Until(c.until)); found.err != nil {
+		return fmt.Errorf("connect: %w", found.err)
+	}
+	c.sql = found.sql
 	return nil
 }
 
 // discard closes the connection for good instead of giving it to somebody else.
-func (c *conn) discard() {
-	_ = c.sql.Raw(func(any) error { return driver.ErrBadConn })
-}
+func (c *conn) discard() { discard(c.sql) }
+
+func discard(c *sql.Conn) { _ = c.Raw(func(any) error { return driver.ErrBadConn }) }
 
 // ExecContext implements [sqlstore.Conn].
 func (c *conn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return c.sql.ExecContext(context.WithoutCancel(ctx), query, texts(args)...)
+	began := time.Now()
+	res, err := c.sql.ExecContext(context.WithoutCancel(ctx), query, texts(args)...)
+	c.note(began, err)
+	return res, err
 }
 
 // QueryContext implements [sqlstore.Conn].
 func (c *conn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return c.sql.QueryContext(context.WithoutCancel(ctx), query, texts(args)...)
+	began := time.Now()
+	rows, err := c.sql.QueryContext(context.WithoutCancel(ctx), query, texts(args)...)
+	c.note(began, err)
+	return rows, err
+}
+
+// note tells the breaker how a statement went.
+func (c *conn) note(began time.Time, err error) {
+	switch {
+	case err == nil || code(err) != "":
+		c.pool.breaker.answered()
+	case late(err):
+		c.pool.breaker.failed(began, err)
+	}
 }
 
 // reading is a conn outside a transaction, on which a query may be asked again.
