@@ -169,7 +169,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	db = voiding{db, func(rows ...oauth.Revocation) { a.OAuth.Revoked(rows...) }}
 	a.Store = db
 	a.metrics = a.newMetrics()
-	a.bounds = a.newBounds(c.Bounded)
+	a.bounds = a.newBounds(c.Bounded, c.TrustedProxies)
 	a.sealer = audit.NewSealer(audit.SealerConfig{Store: auditStore{db}, Keys: keys, Now: c.Now, Logger: c.Logger})
 
 	post, err := a.post(c)

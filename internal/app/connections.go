@@ -4,15 +4,14 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
+
+	"github.com/stile-id/stile/internal/edge"
 )
 
 // perSource closes at once the connections that a source opens beyond max, so
-// that nobody takes those of all others (REL R-20). Trusted proxies speak for
-// many and are not bounded; a network of IPv6 that one customer is given, /64,
-// is one source.
+// that nobody takes those of all others (REL R-20).
 type perSource struct {
 	net.Listener
 	max     int
@@ -49,15 +48,7 @@ func (l *perSource) source(a net.Addr) (source netip.Addr, bounded bool) {
 	if !ok {
 		return source, false
 	}
-	source = tcp.AddrPort().Addr().WithZone("").Unmap()
-	if slices.ContainsFunc(l.trusted, func(p netip.Prefix) bool { return p.Contains(source) }) {
-		return source, false
-	}
-	if source.Is6() {
-		network, _ := source.Prefix(64) // fails for other lengths only
-		source = network.Addr()
-	}
-	return source, true
+	return edge.Source(tcp.AddrPort().Addr(), l.trusted)
 }
 
 // warnEvery keeps a flood out of the log.

@@ -163,7 +163,7 @@ func TestREL_R17_R18_Refusals(t *testing.T) {
 
 // All who hash at a time leave room in their class for those who do not.
 func TestREL_R19_HashingLeavesRoom(t *testing.T) {
-	a := edge.NewAdmission(nil)
+	a := edge.NewAdmission(nil, nil)
 	for _, class := range []edge.Class{edge.Answer, edge.Step, edge.Start} {
 		floor := a.Floor(class)
 		if hashing := password.NewPool().Places(); floor < hashing+runtime.GOMAXPROCS(0) {

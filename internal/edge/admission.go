@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"sync"
 	"time"
@@ -66,21 +67,26 @@ const Longest = 10 * time.Second
 // everything in, without a deadline.
 type Admission struct {
 	gate    *gate
+	bodies  *bodyRoom
+	trusted []netip.Prefix
 	refusal [classes]error
 	observe func(c Class, waited time.Duration, admitted bool)
 }
 
 // NewAdmission returns an Admission that tells observe, if that is not nil, of
-// each request, how long it waited and whether it was let in.
-func NewAdmission(observe func(c Class, waited time.Duration, admitted bool)) *Admission {
-	return newAdmission(runtime.GOMAXPROCS(0), observe)
+// each request, how long it waited and whether it was let in. No source has all of
+// the room, but those that are trusted speak for many and are not bounded.
+func NewAdmission(trusted []netip.Prefix, observe func(c Class, waited time.Duration, admitted bool)) *Admission {
+	a := newAdmission(runtime.GOMAXPROCS(0), observe)
+	a.trusted = trusted
+	return a
 }
 
 func newAdmission(processors int, observe func(Class, time.Duration, bool)) *Admission {
 	if observe == nil {
 		observe = func(Class, time.Duration, bool) {}
 	}
-	a := &Admission{observe: observe}
+	a := &Admission{observe: observe, bodies: &bodyRoom{total: bodyTotal, share: bodyShare, of: map[netip.Addr]int{}}}
 	var marks [classes]mark
 	for c, r := range rules {
 		marks[c] = r.mark
@@ -109,8 +115,9 @@ func Always(c Class) func(*http.Request) Class {
 // Handler lets requests in to next by their class. One that is not let in is answered by refuse, in the
 // words of the door, with a *problem.Error of kind Unavailable.
 //
-// The body is read before: a slow client waits outside (REL R-20). Of one that
-// is larger than MaxBody next sees as much as tells it so.
+// The body is read before: a slow client waits outside (REL R-20), and is refused
+// if the bodies of all take up too much. Of one that is larger than MaxBody next
+// sees as much as tells it so.
 func (a *Admission) Handler(class func(*http.Request) Class, refuse func(http.ResponseWriter, *http.Request, error), next http.Handler) http.Handler {
 	if a == nil {
 		return next
@@ -118,11 +125,27 @@ func (a *Admission) Handler(class func(*http.Request) Class, refuse func(http.Re
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		arrived := time.Now()
 		c := class(r)
+		source := a.source(r)
 		var read *body
 		if r.Body != nil && r.Body != http.NoBody {
 			read = bodies.Get().(*body)
-			defer read.giveBack()
-			read.fill(r.Body)
+			taken := 0
+			defer func() {
+				read.giveBack()
+				a.bodies.giveBack(source, taken)
+			}()
+			room := read.fill(r.Body, func(n int) bool {
+				ok := a.bodies.take(source, n)
+				if ok {
+					taken += n
+				}
+				return ok
+			})
+			if !room {
+				a.observe(c, 0, false)
+				refuse(w, r, a.refusal[c])
+				return
+			}
 		}
 		ctx, cancel := context.WithDeadline(r.Context(), arrived.Add(rules[c].deadline))
 		defer cancel()
@@ -130,25 +153,35 @@ func (a *Admission) Handler(class func(*http.Request) Class, refuse func(http.Re
 		if read != nil {
 			r.Body = read
 		}
-		if !a.enter(ctx, c) {
+		if !a.enter(ctx, c, source) {
 			refuse(w, r, a.refusal[c])
 			return
 		}
 		if c != Memory {
 			at := time.Now()
-			defer func() { a.gate.leave(c, at) }()
+			defer func() { a.gate.leave(c, source, at) }()
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-func (a *Admission) enter(ctx context.Context, c Class) bool {
+// source is whose share of the room a request takes; nobody's if it is not valid.
+func (a *Admission) source(r *http.Request) netip.Addr {
+	address, err := netip.ParseAddr(RemoteIP(r))
+	if err != nil {
+		return netip.Addr{}
+	}
+	s, _ := Source(address, a.trusted)
+	return s
+}
+
+func (a *Admission) enter(ctx context.Context, c Class, source netip.Addr) bool {
 	if c == Memory {
 		a.observe(c, 0, true)
 		return true
 	}
 	start := time.Now()
-	waited, ok := a.gate.enter(ctx, c)
+	waited, ok := a.gate.enter(ctx, c, source)
 	var d time.Duration
 	if waited {
 		d = time.Since(start)
@@ -166,12 +199,22 @@ type body struct {
 
 var bodies = sync.Pool{New: func() any { return &body{bytes: make([]byte, 0, 4<<10)} }}
 
-// fill reads one byte more than a body may have.
-func (b *body) fill(r io.Reader) {
+// fill reads one byte more than a body may have. It stops if take has not as many
+// bytes of memory as it needs.
+func (b *body) fill(r io.Reader, take func(int) bool) (room bool) {
 	b.bytes, b.err, b.at = b.bytes[:0], nil, 0
+	if !take(cap(b.bytes)) {
+		return false
+	}
 	for b.err == nil && len(b.bytes) <= MaxBody {
-		if len(b.bytes) == cap(b.bytes) {
-			b.bytes = append(b.bytes, 0)[:len(b.bytes)]
+		if held := cap(b.bytes); len(b.bytes) == held {
+			size := min(2*held, MaxBody+1)
+			if !take(size - held) {
+				return false
+			}
+			larger := append(make([]byte, 0, size), b.bytes...)
+			clear(b.bytes)
+			b.bytes = larger
 		}
 		var n int
 		n, b.err = r.Read(b.bytes[len(b.bytes):min(cap(b.bytes), MaxBody+1)])
@@ -180,6 +223,7 @@ func (b *body) fill(r io.Reader) {
 	if b.err == nil {
 		b.err = io.EOF
 	}
+	return true
 }
 
 // giveBack forgets what was read, which may be a secret.

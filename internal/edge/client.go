@@ -21,6 +21,20 @@ func RemoteIP(r *http.Request) string {
 	return host
 }
 
+// Source is what counts as one client: an address, or the network of IPv6 that one
+// customer is given, /64 (SEC S-06). Trusted proxies speak for many and are none.
+func Source(a netip.Addr, trusted []netip.Prefix) (source netip.Addr, ok bool) {
+	a = a.WithZone("").Unmap()
+	if !a.IsValid() || within(trusted, a) {
+		return netip.Addr{}, false
+	}
+	if a.Is6() {
+		network, _ := a.Prefix(64) // fails for other lengths only
+		a = network.Addr()
+	}
+	return a, true
+}
+
 const forwardedFor = "X-Forwarded-For"
 
 // BehindProxies gives next, as the other end of the connection, the client that

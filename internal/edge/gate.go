@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -17,9 +18,11 @@ import (
 // was begun finds room for its other steps, and none begins while it would take
 // that room: work given up half-way is what makes a system collapse.
 //
-// Whoever finds no room waits for a moment. The newest is let in first: the
-// others have waited so long that theirs is likely to come too late, and one
-// that has waited for patience is refused.
+// Whoever finds no room waits for a moment. Those of the source that has the fewest
+// inside are let in first, so that one that sends much does not hold up those that
+// send little, and no source may have all of the room (REL R-20). Of them the newest
+// is let in: the others have waited so long that theirs is likely to come too late,
+// and one that has waited for patience is refused.
 type gate struct {
 	floor, ceiling int // bounds of limit
 	marks          [classes]mark
@@ -28,6 +31,7 @@ type gate struct {
 	limit   int
 	inside  int // of all classes
 	of      [classes]int
+	by      map[netip.Addr]int // of each source
 	waiting [classes][]*waiter // oldest first
 
 	// Of the interval that began at since:
@@ -54,35 +58,46 @@ const (
 	patience = 40 * time.Millisecond
 )
 
-type waiter struct{ answer chan bool } // holds one
-
-func newGate(floor, ceiling int, marks [classes]mark) *gate {
-	return &gate{floor: floor, ceiling: ceiling, limit: ceiling, marks: marks}
+type waiter struct {
+	source netip.Addr
+	answer chan bool // holds one
 }
 
-// room is called with mu held.
-func (g *gate) room(c Class) bool {
+func newGate(floor, ceiling int, marks [classes]mark) *gate {
+	return &gate{floor: floor, ceiling: ceiling, limit: ceiling, marks: marks, by: map[netip.Addr]int{}}
+}
+
+// room is called with mu held. A source that is nobody has no share.
+func (g *gate) room(c Class, source netip.Addr) bool {
 	m := &g.marks[c]
+	if source.IsValid() && g.by[source] >= share(g.reach(c, g.limit)) {
+		return false
+	}
 	if m.never > 0 && g.of[c] >= m.never {
 		return false
 	}
 	return g.inside < g.limit*m.quarters/4 || g.of[c] < m.always
 }
 
+// share is how much of the room one source may have: all but an eighth. Most sources
+// are one person; one that is a server of many must not be held up by that.
+func share(reach int) int { return reach - reach/8 }
+
 // enter lets a request in, perhaps after a wait, or refuses it. Who was let in leaves.
-func (g *gate) enter(ctx context.Context, c Class) (waited, ok bool) {
+func (g *gate) enter(ctx context.Context, c Class, source netip.Addr) (waited, ok bool) {
 	g.mu.Lock()
-	if g.room(c) {
-		g.admit(c)
+	if g.room(c, source) {
+		g.admit(c, source)
 		g.mu.Unlock()
 		return false, true
 	}
 	g.full = true
 	if len(g.waiting[c]) >= g.limit { // more would only wait
-		g.waiting[c][0].answer <- false
-		g.waiting[c] = slices.Delete(g.waiting[c], 0, 1)
+		i := g.crowding(c)
+		g.waiting[c][i].answer <- false
+		g.waiting[c] = slices.Delete(g.waiting[c], i, i+1)
 	}
-	w := &waiter{make(chan bool, 1)}
+	w := &waiter{source, make(chan bool, 1)}
 	g.waiting[c] = append(g.waiting[c], w)
 	g.mu.Unlock()
 	return true, g.wait(ctx, c, w)
@@ -106,15 +121,45 @@ func (g *gate) wait(ctx context.Context, c Class, w *waiter) bool {
 	return i < 0 && <-w.answer // else the answer came at the same time
 }
 
+// crowding is the oldest of the source that has the most waiting. It is called with
+// mu held.
+func (g *gate) crowding(c Class) (oldest int) {
+	of := make(map[netip.Addr]int, len(g.waiting[c]))
+	for _, w := range g.waiting[c] {
+		of[w.source]++
+	}
+	for i, w := range g.waiting[c] {
+		if of[w.source] > of[g.waiting[c][oldest].source] {
+			oldest = i
+		}
+	}
+	return oldest
+}
+
+// next is the newest of the source that has the fewest inside. It is called with mu
+// held, while somebody waits.
+func (g *gate) next(c Class) (newest int) {
+	newest = len(g.waiting[c]) - 1
+	for i := newest - 1; i >= 0; i-- {
+		if g.by[g.waiting[c][i].source] < g.by[g.waiting[c][newest].source] {
+			newest = i
+		}
+	}
+	return newest
+}
+
 // admit is called with mu held.
-func (g *gate) admit(c Class) {
+func (g *gate) admit(c Class, source netip.Addr) {
+	if source.IsValid() {
+		g.by[source]++
+	}
 	g.inside++
 	g.of[c]++
 	g.most = max(g.most, g.inside)
 }
 
 // leave is called once by each request that was let in, with when that was.
-func (g *gate) leave(c Class, at time.Time) {
+func (g *gate) leave(c Class, source netip.Addr, at time.Time) {
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -127,12 +172,21 @@ func (g *gate) leave(c Class, at time.Time) {
 	}
 	g.inside--
 	g.of[c]--
+	if source.IsValid() {
+		if g.by[source]--; g.by[source] == 0 {
+			delete(g.by, source)
+		}
+	}
 	for c := range Class(classes) { // the highest first
-		for len(g.waiting[c]) > 0 && g.room(c) {
-			newest := len(g.waiting[c]) - 1
-			g.waiting[c][newest].answer <- true
-			g.waiting[c] = g.waiting[c][:newest]
-			g.admit(c)
+		for len(g.waiting[c]) > 0 {
+			i := g.next(c)
+			w := g.waiting[c][i]
+			if !g.room(c, w.source) {
+				break
+			}
+			w.answer <- true
+			g.waiting[c] = slices.Delete(g.waiting[c], i, i+1)
+			g.admit(c, w.source)
 		}
 	}
 }

@@ -2,12 +2,16 @@ package edge
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// anybody is nobody's source, which has no share.
+var anybody netip.Addr
 
 // only has room for so many of Start, and for nothing else.
 func only(limit int) *gate {
@@ -23,7 +27,7 @@ func TestREL_R17_GateQueue(t *testing.T) {
 		g := only(2)
 		ctx := t.Context()
 		for range 2 {
-			if waited, ok := g.enter(ctx, Start); waited || !ok {
+			if waited, ok := g.enter(ctx, Start, anybody); waited || !ok {
 				t.Fatalf("there is room: waited %v, let in %v", waited, ok)
 			}
 		}
@@ -38,7 +42,7 @@ func TestREL_R17_GateQueue(t *testing.T) {
 		}
 		come := func(name string) {
 			go func() {
-				_, ok := g.enter(ctx, Start)
+				_, ok := g.enter(ctx, Start, anybody)
 				verdict := " refused"
 				if ok {
 					verdict = " let in"
@@ -54,7 +58,7 @@ func TestREL_R17_GateQueue(t *testing.T) {
 		come("b")
 		time.Sleep(10 * time.Millisecond)
 		come("c") // one more than may wait: the oldest goes
-		g.leave(Start, at)
+		g.leave(Start, anybody, at)
 		synctest.Wait()
 		time.Sleep(20 * time.Millisecond) // b has waited for 30 ms
 		if got, want := said(), []string{"a refused", "c let in"}; !slices.Equal(got, want) {
@@ -73,17 +77,17 @@ func TestREL_R17_GateQueue(t *testing.T) {
 func TestGateLeavesWithItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := only(1)
-		g.enter(t.Context(), Start)
+		g.enter(t.Context(), Start, anybody)
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			if _, ok := g.enter(ctx, Start); ok {
+			if _, ok := g.enter(ctx, Start, anybody); ok {
 				t.Error("let in after its caller had gone")
 			}
 		}()
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
-		g.leave(Start, time.Now())
+		g.leave(Start, anybody, time.Now())
 		if _, inside := g.limits(Start); inside != 0 || len(g.waiting[Start]) != 0 {
 			t.Errorf("%d inside, %d waiting", inside, len(g.waiting[Start]))
 		}
@@ -102,13 +106,13 @@ func TestREL_R17_GateLearns(t *testing.T) {
 		for range n {
 			g.mu.Lock()
 			g.full = g.full || g.inside >= g.limit
-			g.admit(Start)
+			g.admit(Start, anybody)
 			g.mu.Unlock()
 		}
 		at := time.Now()
 		time.Sleep(max(took, interval))
 		for range n {
-			g.leave(Start, at.Add(max(0, interval-took)))
+			g.leave(Start, anybody, at.Add(max(0, interval-took)))
 		}
 		limit, _ := g.limits(Start)
 		return limit
@@ -164,10 +168,10 @@ func TestREL_R17_GateLearns(t *testing.T) {
 func TestGateAllocatesNothing(t *testing.T) {
 	g := only(1)
 	if n := testing.AllocsPerRun(1000, func() {
-		if _, ok := g.enter(t.Context(), Start); !ok {
+		if _, ok := g.enter(t.Context(), Start, anybody); !ok {
 			t.Error("refused while there is room")
 		}
-		g.leave(Start, time.Now())
+		g.leave(Start, anybody, time.Now())
 	}); n != 0 {
 		t.Errorf("%v allocations a request", n)
 	}
@@ -184,9 +188,9 @@ func TestREL_R18_GateMarks(t *testing.T) {
 		g := newGate(4, 4, marks)
 		ctx := t.Context()
 		for _, c := range []Class{List, Finish, Finish, Finish} {
-			g.enter(ctx, c)
+			g.enter(ctx, c, anybody)
 		}
-		enter := func(c Class) (ok bool) { _, ok = g.enter(ctx, c); return ok }
+		enter := func(c Class) (ok bool) { _, ok = g.enter(ctx, c, anybody); return ok }
 		if !enter(Start) {
 			t.Error("a class that has its one always is refused it")
 		}
@@ -197,7 +201,7 @@ func TestREL_R18_GateMarks(t *testing.T) {
 			t.Error("a class is refused below its mark")
 		}
 		for range 2 {
-			g.enter(ctx, Finish) // 8 inside
+			g.enter(ctx, Finish, anybody) // 8 inside
 		}
 		var mu sync.Mutex
 		var order []Class
@@ -212,7 +216,7 @@ func TestREL_R18_GateMarks(t *testing.T) {
 			synctest.Wait()
 		}
 		for range 2 {
-			g.leave(Finish, time.Now())
+			g.leave(Finish, anybody, time.Now())
 			synctest.Wait()
 		}
 		mu.Lock()
@@ -229,7 +233,7 @@ func BenchmarkGate(b *testing.B) {
 	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
-		g.enter(ctx, Start)
-		g.leave(Start, time.Now())
+		g.enter(ctx, Start, anybody)
+		g.leave(Start, anybody, time.Now())
 	}
 }

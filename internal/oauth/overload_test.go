@@ -69,7 +69,7 @@ func TestREL_R12_KeysDoNotWaitForTheStore(t *testing.T) {
 		var s *stuck
 		e := newEnv(t, func(c *Config) {
 			s = &stuck{memory: c.Store.(*memory)}
-			c.Store, c.Admission = s, edge.NewAdmission(nil)
+			c.Store, c.Admission = s, edge.NewAdmission(nil, nil)
 		})
 		get := func() (took time.Duration) {
 			begin := time.Now()
@@ -108,7 +108,7 @@ func TestREL_I10_TokenDeadline(t *testing.T) {
 	testKeys()
 	synctest.Test(t, func(t *testing.T) {
 		e := newEnv(t, func(c *Config) {
-			c.Admission = edge.NewAdmission(nil)
+			c.Admission = edge.NewAdmission(nil, nil)
 			c.Interactions = slowJourneys{c.Interactions.(*journeys)}
 		})
 		begin := time.Now()

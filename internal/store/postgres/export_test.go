@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
+	"net"
+	"time"
 
 	"github.com/stile-id/stile/internal/store"
 )
@@ -40,3 +42,6 @@ var ErrAway = errAway
 
 // Back waits until the server is not known to be away.
 func (s *Store) Back(ctx context.Context) error { return s.pool.breaker.back(ctx) }
+
+// Limit gives a socket the patience of the pool's.
+func Limit(c net.Conn, patience time.Duration) net.Conn { return limited{c, patience} }

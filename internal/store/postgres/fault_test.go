@@ -3,6 +3,9 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -267,6 +270,21 @@ func TestREL_R12_OneBrokenConnection(t *testing.T) {
 		terminate(t, u)
 		if err := s.InTx(bg, store.Relaxed, set("a")); err != nil {
 			t.Fatalf("refused: %v", err)
+		}
+	}
+}
+
+// A socket on which a wait was in vain is closed, so that nothing waits on it again.
+func TestREL_R12_OneWaitPerSocket(t *testing.T) {
+	client, server := net.Pipe()
+	defer server.Close()
+	l := postgres.Limit(client, time.Millisecond)
+	if _, err := l.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the first wait: %v", err)
+	}
+	for _, use := range []func([]byte) (int, error){l.Read, l.Write} {
+		if _, err := use(make([]byte, 1)); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("after it: %v, want a closed pipe", err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -265,7 +266,9 @@ func texts(args []any) []any {
 	return args
 }
 
-// A limited is a socket that waits for the other end no longer than so.
+// A limited is a socket that waits for the other end no longer than so, and once:
+// a wait that was in vain closes it. The driver would say goodbye to a server that
+// does not answer, and wait for that too.
 type limited struct {
 	net.Conn
 	patience time.Duration
@@ -275,12 +278,21 @@ func (l limited) Read(b []byte) (int, error) {
 	if err := l.SetReadDeadline(time.Now().Add(l.patience)); err != nil {
 		return 0, err
 	}
-	return l.Conn.Read(b)
+	n, err := l.Conn.Read(b)
+	return n, l.once(err)
 }
 
 func (l limited) Write(b []byte) (int, error) {
 	if err := l.SetWriteDeadline(time.Now().Add(l.patience)); err != nil {
 		return 0, err
 	}
-	return l.Conn.Write(b)
+	n, err := l.Conn.Write(b)
+	return n, l.once(err)
+}
+
+func (l limited) once(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = l.Close()
+	}
+	return err
 }
