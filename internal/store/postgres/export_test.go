@@ -45,3 +45,12 @@ func (s *Store) Back(ctx context.Context) error { return s.pool.breaker.back(ctx
 
 // Limit gives a socket the patience of the pool's.
 func Limit(c net.Conn, patience time.Duration) net.Conn { return limited{c, patience} }
+
+// Outcome asks what became of the transaction with a row of the audit log.
+func (s *Store) Outcome(ctx context.Context, witness string) (bool, error) {
+	c, happened, err := s.outcome(ctx, &unknown{witness: witness, durability: store.Durable})
+	if err == nil {
+		s.pool.giveBack(c)
+	}
+	return happened, err
+}

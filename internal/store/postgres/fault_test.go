@@ -2,13 +2,16 @@ package postgres_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
+	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/problem"
 	"github.com/stile-id/stile/internal/store"
@@ -70,7 +73,8 @@ func TestREL_R11_LostBeforeCommit(t *testing.T) {
 	}
 }
 
-// A commit whose answer is lost is told of, and never made twice.
+// A commit whose answer is lost, of a transaction that has left no witness, is told
+// of, and never made twice.
 func TestREL_R11_UnknownCommit(t *testing.T) {
 	u := pgtest.Database(t)
 	p := newProxy(t, u)
@@ -101,6 +105,134 @@ func TestREL_R11_UnknownCommit(t *testing.T) {
 				t.Errorf("the next one: %v", err)
 			}
 		})
+	}
+}
+
+// A commit whose answer is lost is asked about, and made if it was not: the caller
+// learns nothing of it, and there is one effect.
+func TestREL_R11_UnknownCommitIsSettled(t *testing.T) {
+	p := newProxy(t, pgtest.Database(t))
+	p.once = true
+	s := open(t, p.url)
+	for _, tt := range []struct {
+		name string
+		when moment
+		runs int
+	}{
+		{"before the server had it", beforeServer, 2},
+		{"after the server had it", afterServer, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := s.Stats()
+			runs := 0
+			p.cutCommit.Store(int32(tt.when))
+			err := s.InTx(bg, store.Durable, func(tx store.Tx) error {
+				runs++
+				if err := set(tt.name)(tx); err != nil {
+					return err
+				}
+				return tx.Append(audit.Row{ID: "ae " + tt.name, At: time.Unix(1, 0)})
+			})
+			if err != nil || runs != tt.runs {
+				t.Errorf("%v after %d runs, want none after %d", err, runs, tt.runs)
+			}
+			if moment(p.cutCommit.Load()) != never {
+				t.Error("nothing was cut")
+			}
+			rows, err := s.AuditRows(bg, "", 100)
+			found := 0
+			for _, r := range rows {
+				if r.ID == "ae "+tt.name {
+					found++
+				}
+			}
+			if err != nil || found != 1 || !there(t, s, tt.name) {
+				t.Errorf("%d rows of the audit log (%v), there %v; want one effect", found, err, there(t, s, tt.name))
+			}
+			if after := s.Stats(); after.Commits != before.Commits+1 || after.DurableCommits != before.DurableCommits+1 {
+				t.Errorf("%d commits counted, want 1", after.Commits-before.Commits)
+			}
+		})
+	}
+}
+
+// What became of a commit is not told before it is so: the question waits for a
+// transaction that is still under way, and has the answer of its end.
+func TestREL_R11_OutcomeWaitsForTheTransaction(t *testing.T) {
+	u := pgtest.Database(t)
+	s := open(t, u)
+	db, err := sql.Open("pgx", u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for i, end := range []string{"COMMIT", "ROLLBACK"} {
+		first, err := db.Conn(bg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exec := func(statement string) {
+			t.Helper()
+			if _, err := first.ExecContext(bg, statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		exec("BEGIN")
+		exec(`INSERT INTO audit (id, at, events, seq) VALUES ('ae` + end + `', 0, '[]', ` + strconv.Itoa(i) + `)`)
+		type answer struct {
+			happened bool
+			err      error
+		}
+		got := make(chan answer)
+		go func() {
+			happened, err := s.Outcome(bg, "ae"+end)
+			got <- answer{happened, err}
+		}()
+		for waits := false; !waits; { // until the question stands behind it
+			err := db.QueryRowContext(bg, `SELECT count(*) > 0 FROM pg_stat_activity
+				WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case a := <-got:
+				t.Fatalf("answered while it was under way: %+v", a)
+			default:
+			}
+		}
+		exec(end)
+		if a := <-got; a.err != nil || a.happened != (end == "COMMIT") {
+			t.Errorf("%s: %+v", end, a)
+		}
+		if _, err := s.AuditRows(bg, "ae"+end, 1); (err == nil) != (end == "COMMIT") {
+			t.Errorf("%s: the row: %v", end, err)
+		}
+		first.Close()
+	}
+}
+
+// Where nobody can be asked it is not known, and the caller is told so.
+func TestREL_R11_UnknownWhileAway(t *testing.T) {
+	p := newProxy(t, pgtest.Database(t))
+	s, err := postgres.Open(bg, postgres.Options{URL: p.url, StatementTimeout: 100 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	p.stallAtCommit.Store(true)
+	err = s.InTx(bg, store.Durable, func(tx store.Tx) error {
+		return tx.Append(audit.Row{ID: "ae", At: time.Unix(1, 0)})
+	})
+	if !errors.Is(err, store.ErrUnknown) || problem.KindOf(err) != problem.Unavailable {
+		t.Errorf("%v, want ErrUnknown", err)
+	}
+	p.stallAtCommit.Store(false)
+	p.resume()
+	if err := s.Back(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.InTx(bg, store.Durable, set("next")); err != nil {
+		t.Errorf("the next one: %v", err)
 	}
 }
 

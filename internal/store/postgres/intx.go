@@ -27,7 +27,8 @@ func (s *Store) InTx(ctx context.Context, d store.Durability, fn func(store.Tx) 
 }
 
 // do runs fn within a transaction, again if it lost a race or its connection
-// before the commit, and returns once that is committed or undone.
+// before the commit, and returns once that is committed or undone, or nobody can
+// tell which.
 func (s *Store) do(ctx context.Context, d store.Durability, fn func(*sqlstore.Tx) error) error {
 	c, err := s.pool.borrow(ctx)
 	switch {
@@ -38,9 +39,29 @@ func (s *Store) do(ctx context.Context, d store.Durability, fn func(*sqlstore.Tx
 	case err != nil:
 		return refused("connect", err)
 	}
-	defer s.pool.giveBack(c)
+	defer func() {
+		if c != nil {
+			s.pool.giveBack(c)
+		}
+	}()
 	for try := 1; ; try++ {
 		retry, err := s.once(inTime{c, ctx}, d, fn)
+		if u := (*unknown)(nil); errors.As(err, &u) {
+			s.pool.giveBack(c)
+			var happened bool
+			if c, happened, err = s.outcome(ctx, u); err != nil {
+				s.log.Error("the answer to a commit was lost", "error", errors.Join(u.cause, err))
+				return u
+			}
+			if happened {
+				s.count(d, u.rows)
+				return nil
+			}
+			if try == tries || ctx.Err() != nil {
+				return refused("commit", u.cause)
+			}
+			continue
+		}
 		if err != nil && lost(err) {
 			c.discard()
 			s.pool.forget()
@@ -96,15 +117,18 @@ func (s *Store) once(c inTime, d store.Durability, fn func(*sqlstore.Tx) error) 
 			return again(err), refused("commit", err)
 		}
 		c.discard()
-		s.log.Error("the answer to a commit was lost", "error", err)
-		return false, fmt.Errorf("%w: %w", store.ErrUnknown, err)
+		return false, &unknown{tx.Witness(), d, tx.Rows(), err}
 	}
+	s.count(d, tx.Rows())
+	return false, nil
+}
+
+func (s *Store) count(d store.Durability, rows int64) {
 	s.commits.Add(1)
 	if d == store.Durable {
 		s.durable.Add(1)
 	}
-	s.rowWrites.Add(tx.Rows())
-	return false, nil
+	s.rowWrites.Add(rows)
 }
 
 // inTime begins no statement of a transaction after the deadline of its caller

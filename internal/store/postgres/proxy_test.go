@@ -24,6 +24,9 @@ type proxy struct {
 	url       string
 	socket    string
 	cutCommit atomic.Int32 // the moment at which a connection with a COMMIT is cut
+	once      bool         // only the next one
+
+	stallAtCommit atomic.Bool
 
 	mu      sync.Mutex
 	running *sync.Cond
@@ -72,8 +75,15 @@ func (p *proxy) serve(client net.Conn) {
 	}()
 	p.pass(client, server, func(b []byte) bool {
 		if bytes.Contains(b, []byte("COMMIT\x00")) {
-			cut.Store(moment(p.cutCommit.Load()) == afterServer)
-			return moment(p.cutCommit.Load()) != beforeServer
+			if p.stallAtCommit.Load() {
+				p.stall() // the answer
+			}
+			when := moment(p.cutCommit.Load())
+			if p.once {
+				p.cutCommit.Store(int32(never))
+			}
+			cut.Store(when == afterServer)
+			return when != beforeServer
 		}
 		return true
 	})

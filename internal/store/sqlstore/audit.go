@@ -63,7 +63,10 @@ func (t *Tx) Append(a audit.Row) error {
 		args = append(args, t.audits)
 	}
 	t.audits++
-	return t.write(store.ErrConflict, insertAudit(t.dialect), args...)
+	if err = t.write(store.ErrConflict, insertAudit(t.dialect), args...); err == nil {
+		t.witness = a.ID
+	}
+	return err
 }
 
 const recordColumns = `position, id, at, events`

@@ -195,6 +195,7 @@ type Tx struct {
 	rows    int64
 	reads   int64
 	audits  int64 // rows of audit appended so far
+	witness string
 	failed  error
 }
 
@@ -205,6 +206,10 @@ func NewTx(ctx context.Context, c Conn, d *Dialect) *Tx { return &Tx{ctx: ctx, c
 
 // Rows counts the rows written so far.
 func (t *Tx) Rows() int64 { return t.rows }
+
+// Witness is the id of a row of the audit log that the transaction has appended: it is
+// there exactly if the transaction was committed. It is empty if there is none.
+func (t *Tx) Witness() string { return t.witness }
 
 // Reads counts the queries so far that only read.
 func (t *Tx) Reads() int64 { return t.reads }
