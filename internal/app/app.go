@@ -115,6 +115,7 @@ type App struct {
 	metrics  *metrics.Metrics
 	tracing  *tracing
 	bounds   bounds
+	disk     *disk // nil: not known
 	state    readiness
 }
 
@@ -168,6 +169,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	plain := db // the OAuth core knows by itself what it voids
 	db = voiding{db, func(rows ...oauth.Revocation) { a.OAuth.Revoked(rows...) }}
 	a.Store = db
+	a.disk = newDisk(c.Dir, c.Logger)
 	a.metrics = a.newMetrics()
 	a.bounds = a.newBounds(c.Bounded, c.TrustedProxies)
 	a.sealer = audit.NewSealer(audit.SealerConfig{Store: auditStore{db}, Keys: keys, Now: c.Now, Logger: c.Logger})
@@ -306,6 +308,9 @@ func (a *App) Start() {
 	a.workers.Go(func() { a.policies.run(ctx) })
 	if a.clock != nil {
 		a.workers.Go(func() { a.clock.run(ctx, a.log, a.OAuth.ForgetRevocations) })
+	}
+	if a.disk != nil {
+		a.workers.Go(func() { a.disk.run(ctx) })
 	}
 	a.workers.Go(func() { a.purge(ctx) })
 	a.workers.Go(func() { a.Account.Run(ctx) })

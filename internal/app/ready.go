@@ -109,6 +109,6 @@ func (a *App) newMetrics() *metrics.Metrics {
 		Waiting: func(ctx context.Context) (int64, time.Time, error) {
 			return a.Store.OutboxWaiting(ctx, a.now())
 		},
-		Ready: a.Ready, Now: a.now,
+		Ready: a.Ready, Now: a.now, Disk: a.disk.metric(),
 	})
 }

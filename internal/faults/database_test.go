@@ -194,11 +194,14 @@ func exhaust(t *testing.T, c *pgtest.Cluster) []*sql.DB {
 	}
 	admin.SetMaxOpenConns(1)
 	held := []*sql.DB{admin}
-	for range 1000 {
-		var nodes int
+	end := func() (nodes int) {
+		t.Helper()
 		if err := admin.QueryRow(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = 'stile'`).Scan(&nodes); err != nil {
 			t.Fatal(err)
 		}
+		return nodes
+	}
+	for range 1000 {
 		db, err := sql.Open("pgx", c.URL("postgres"))
 		if err != nil {
 			t.Fatal(err)
@@ -207,8 +210,8 @@ func exhaust(t *testing.T, c *pgtest.Cluster) []*sql.DB {
 			held = append(held, db)
 			continue
 		}
-		db.Close() // it is full
-		if nodes == 0 {
+		db.Close()      // it is full
+		if end() == 0 { // of others
 			return held
 		}
 	}

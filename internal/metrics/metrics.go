@@ -25,7 +25,12 @@ type Store struct {
 	// Ready reports whether the engine takes requests.
 	Ready func(ctx context.Context) error
 	Now   func() time.Time
+	Disk  Disk // nil: not known
 }
+
+// Disk is how much may still be written where the engine keeps its data, and how much
+// there is in all, in bytes.
+type Disk func() (free, size uint64, err error)
 
 // Work counts what a store has done.
 type Work struct {

@@ -22,11 +22,13 @@ var (
 	descWaiting      = describe("stile_outbox_waiting", "Messages still to be delivered, of all nodes.")
 	descOldest       = describe("stile_outbox_oldest_seconds", "Age of the oldest of them.")
 	descReady        = describe("stile_ready", "1 if the engine takes requests.")
+	descFree         = describe("stile_disk_free_bytes", "What may still be written on the file system of the data folder.")
+	descSize         = describe("stile_disk_size_bytes", "How large that file system is.")
 )
 
 // Describe implements [prometheus.Collector].
 func (s *state) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descCommits, descTransactions, descRows, descReads, descWaiting, descOldest, descReady} {
+	for _, d := range []*prometheus.Desc{descCommits, descTransactions, descRows, descReads, descWaiting, descOldest, descReady, descFree, descSize} {
 		ch <- d
 	}
 }
@@ -50,6 +52,12 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 	count(descRows, w.RowWrites)
 	count(descReads, w.Reads, "false")
 	count(descReads, w.TxReads, "true")
+	if s.store.Disk != nil {
+		if free, size, err := s.store.Disk(); err == nil {
+			gauge(descFree, float64(free))
+			gauge(descSize, float64(size))
+		}
+	}
 	if n, oldest, err := s.store.Waiting(ctx); err == nil {
 		gauge(descWaiting, float64(n))
 		age := 0.0
