@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +21,7 @@ import (
 
 	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/load"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/policy"
 )
@@ -174,8 +177,18 @@ func TestREL_R20_WhatIsASource(t *testing.T) {
 	}
 }
 
+// slowness is how many slow clients there are, and for how long.
+type slowness struct {
+	limits  limits
+	sources int           // of each kind, with a hundred connections each
+	drip    time.Duration // between two bytes
+	lasts   time.Duration // whoever is cut off before comes again
+	calm    time.Duration // before, in which people are timed without them
+}
+
 // Hundreds of clients who send one byte now and then, or do not read what they
-// are sent, are each cut off at a limit, and people are answered all the while.
+// are sent, are each cut off at a limit, and people are answered all the while. The
+// long form has the limits of stile serve, and times people without and with them.
 func TestREL_R20_SEC_S134_SlowClients(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out with -short") // its limits are real seconds, too short for the race detector; the run without it has it
@@ -183,16 +196,83 @@ func TestREL_R20_SEC_S134_SlowClients(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("one address") // only Linux answers to all of 127.0.0.0/8; CI is Linux
 	}
-	a, client := boundedApp(t)
-	address := serving(t, a, limits{
+	s := slowness{sources: 1, drip: 100 * time.Millisecond, limits: limits{
 		header: time.Second, read: 1500 * time.Millisecond, write: 2 * time.Second, idle: time.Minute,
 		connections: serveLimits.connections, perSource: 100,
-	})
-	const each = 100
+	}}
+	if os.Getenv("STILE_TEST_LONG") != "" {
+		s = slowness{sources: 7, drip: 5 * time.Second, limits: serveLimits, lasts: time.Minute, calm: 20 * time.Second}
+	}
+	a, client := boundedApp(t)
+	address := serving(t, a, s.limits)
+	honest := person{t, &http.Client{Timeout: time.Minute}, address, fmt.Sprintf(
+		"client_id=%s&scope=openid&redirect_uri=http://localhost:8080/cb&code_challenge=%s&code_challenge_method=S256&state=s", client, strings.Repeat("a", 43))}
+	var before []time.Duration
+	for began := time.Now(); time.Since(began) < s.calm; {
+		before = append(before, honest.asks())
+	}
+	crowd := s.begin(t, address)
+	patience := time.After(s.lasts + 2*time.Minute)
+	var during []time.Duration
+	for all := false; !all; {
+		during = append(during, honest.asks())
+		select {
+		case <-crowd.done:
+			all = true
+		case <-patience:
+			t.Errorf("of %d slow clients %d were cut off", crowd.size, crowd.cut.Load())
+			return
+		default:
+		}
+	}
+	t.Logf("%d slow clients at once were cut off %d times; %d honest requests were answered meanwhile", crowd.size, crowd.cut.Load(), len(during))
+	if len(before) > 0 {
+		t.Logf("honest requests without them: %s; with them: %s", quick(before), quick(during))
+	}
+}
+
+// quick is how quickly most requests were answered.
+func quick(all []time.Duration) string {
+	slices.Sort(all)
+	return fmt.Sprintf("%d, median %v, p99 %v", len(all), load.Percentile(all, .5), load.Percentile(all, .99))
+}
+
+// A person asks for a flow, and must be given one.
+type person struct {
+	t       *testing.T
+	client  *http.Client
+	address string
+	form    string
+}
+
+func (p person) asks() time.Duration {
+	p.t.Helper()
+	began := time.Now()
+	res, err := p.client.Post("http://"+p.address+"/oauth2/default/v1/interact", "application/x-www-form-urlencoded", strings.NewReader(p.form))
+	if err != nil {
+		p.t.Fatalf("an honest request: %v", err)
+	}
+	var body bytes.Buffer
+	_, _ = io.Copy(&body, res.Body)
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		p.t.Fatalf("an honest request: %d %s", res.StatusCode, &body)
+	}
+	return time.Since(began)
+}
+
+// A crowd is of slow clients.
+type crowd struct {
+	size int
+	cut  atomic.Int64
+	done chan struct{} // closed when all have been cut off for the last time
+}
+
+func (s slowness) begin(t *testing.T, address string) *crowd {
 	drip := func(begin string) func(net.Conn) {
 		return func(c net.Conn) {
 			go func() { // ends when the connection does
-				tick := time.NewTicker(100 * time.Millisecond)
+				tick := time.NewTicker(s.drip)
 				defer tick.Stop()
 				_, err := io.WriteString(c, begin)
 				for ; err == nil; <-tick.C {
@@ -203,59 +283,36 @@ func TestREL_R20_SEC_S134_SlowClients(t *testing.T) {
 		}
 	}
 	document := strings.Repeat("GET /.well-known/openid-configuration HTTP/1.1\r\nHost: localhost\r\n\r\n", 100)
-	kinds := []struct {
-		name, source string
-		run          func(net.Conn)
-	}{
-		{"header", "127.0.0.2", drip("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")},
-		{"body", "127.0.0.3", drip("POST /oauth2/default/v1/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5000\r\n\r\nscope=")},
-		{"reading", "127.0.0.4", func(c net.Conn) {
+	kinds := []func(net.Conn){
+		drip("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "),
+		drip("POST /oauth2/default/v1/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 5000\r\n\r\nscope="),
+		func(c net.Conn) {
 			_ = c.(*net.TCPConn).SetReadBuffer(4 << 10)
 			for err := error(nil); err == nil; {
 				_, err = io.WriteString(c, document) // and never reads
 			}
-		}},
+		},
 	}
-	var slow sync.WaitGroup
-	cut := make([]atomic.Int64, len(kinds))
-	for i, k := range kinds {
-		for range each {
-			c := from(t, k.source, address)
-			slow.Go(func() {
-				k.run(c)
-				cut[i].Add(1)
-			})
-		}
-	}
-	done := make(chan struct{})
-	go func() { slow.Wait(); close(done) }()
-	patience := time.After(2 * time.Minute)
-	honest := &http.Client{Timeout: time.Minute}
-	interact := fmt.Sprintf("client_id=%s&scope=openid&redirect_uri=http://localhost:8080/cb&code_challenge=%s&code_challenge_method=S256&state=s", client, strings.Repeat("a", 43))
-	for people, all := 0, false; ; people++ {
-		res, err := honest.Post("http://"+address+"/oauth2/default/v1/interact", "application/x-www-form-urlencoded", strings.NewReader(interact))
-		if err != nil {
-			t.Fatalf("an honest request: %v", err)
-		}
-		var body bytes.Buffer
-		_, _ = io.Copy(&body, res.Body)
-		_ = res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			t.Fatalf("an honest request: %d %s", res.StatusCode, &body)
-		}
-		select {
-		case <-done:
-			all = true
-		case <-patience:
-			for i, k := range kinds {
-				t.Errorf("slow in %s: %d of %d were cut off", k.name, cut[i].Load(), each)
+	const each = 100
+	all := &crowd{size: len(kinds) * s.sources * each, done: make(chan struct{})}
+	ends := time.Now().Add(s.lasts)
+	var group sync.WaitGroup
+	for i := range all.size {
+		kind, source := kinds[i/each%len(kinds)], fmt.Sprintf("127.0.0.%d", 2+i/each)
+		group.Go(func() {
+			for first := true; first || time.Now().Before(ends); first = false {
+				d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+				c, err := d.DialContext(t.Context(), "tcp", address)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				kind(c)
+				_ = c.Close()
+				all.cut.Add(1)
 			}
-			return
-		default:
-		}
-		if all {
-			t.Logf("%d slow clients were cut off; %d honest requests were answered meanwhile", len(kinds)*each, people+1)
-			return
-		}
+		})
 	}
+	go func() { group.Wait(); close(all.done) }()
+	return all
 }
