@@ -234,7 +234,7 @@ func TestREL_R20_SEC_S134_SlowClients(t *testing.T) {
 // quick is how quickly most requests were answered.
 func quick(all []time.Duration) string {
 	slices.Sort(all)
-	return fmt.Sprintf("%d, median %v, p99 %v", len(all), load.Percentile(all, .5), load.Percentile(all, .99))
+	return fmt.Sprintf("%d, median %v, p99 %v", len(all), load.Percentile(all, 50), load.Percentile(all, 99))
 }
 
 // A person asks for a flow, and must be given one.

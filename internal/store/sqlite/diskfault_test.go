@@ -144,3 +144,34 @@ func (r *faultRun) holds(s *Store) {
 		}
 	}
 }
+
+// A full disk refuses writes and nothing else, and a stop on it loses nothing: what is
+// not in the file yet is in the log, which is read at the next start.
+func TestREL_R14_StopOnAFullDisk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out with -short") // C's memory is not the race detector's
+	}
+	install(t)
+	r := &faultRun{t: t, name: "full", path: filepath.Join(t.TempDir(), "stile.db")}
+	s, err := Open(bg, Options{Path: r.path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		if err := r.write(s, fmt.Sprint("before", i), store.Durable); err != nil {
+			t.Fatal(err)
+		}
+	}
+	faulty.full.Store(true)
+	for i := range 20 {
+		if err := r.write(s, fmt.Sprint("full", i), store.Durable); err == nil {
+			t.Error("written on a full disk")
+		}
+	}
+	r.holds(s)
+	if err := s.Close(); err != nil {
+		t.Logf("it says: %v", err)
+	}
+	disarm()
+	r.look()
+}

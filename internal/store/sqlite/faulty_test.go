@@ -27,6 +27,7 @@ var faulty struct {
 	calls atomic.Int64
 	at    atomic.Int64 // the call that fails; 0: none
 	fault atomic.Int32
+	full  atomic.Bool // no write has room
 
 	once     sync.Once
 	vfs      uintptr
@@ -44,7 +45,10 @@ func arm(f fault, n int64) {
 	faulty.at.Store(n)
 }
 
-func disarm() { faulty.at.Store(0) }
+func disarm() {
+	faulty.at.Store(0)
+	faulty.full.Store(false)
+}
 
 // fired reports whether the call that was to fail has been made.
 func fired() bool { return faulty.calls.Load() >= faulty.at.Load() }
@@ -182,6 +186,9 @@ func faultyRead(tls *libc.TLS, file, buf uintptr, n int32, at int64) int32 {
 }
 
 func faultyWrite(tls *libc.TLS, file, buf uintptr, n int32, at int64) int32 {
+	if faulty.full.Load() {
+		return sqlitelib.SQLITE_FULL
+	}
 	if !strikes() {
 		return of[moveFunc](file, ioWrite)(tls, file, buf, n, at)
 	}
