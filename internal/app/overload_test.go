@@ -30,7 +30,9 @@ func fill(t *testing.T, a *edge.Admission, class edge.Class) {
 		<-release
 	}))
 	for range room {
-		gone.Go(func() { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)) })
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = "" // of no source, which has a share only
+		gone.Go(func() { h.ServeHTTP(httptest.NewRecorder(), r) })
 	}
 	inside.Wait()
 	t.Cleanup(func() { close(release); gone.Wait() })

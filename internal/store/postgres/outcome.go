@@ -2,12 +2,10 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/store/sqlstore"
 )
@@ -46,27 +44,23 @@ func (s *Store) outcome(ctx context.Context, u *unknown) (c *conn, happened bool
 			c = nil
 		}
 	}()
-	run := func(query string, args ...any) (res sql.Result, err error) {
-		return c.ExecContext(ctx, query, args...)
+	run := func(statement string) error {
+		_, err := c.ExecContext(ctx, statement)
+		return err
 	}
-	if _, err = run(s.begin(u.durability)); err != nil {
+	if err = run(s.begin(u.durability)); err != nil {
 		return c, false, err
 	}
-	tx := sqlstore.NewTx(ctx, c, dialect)
-	err = tx.Append(audit.Row{ID: u.witness})
-	switch {
-	case err == nil:
-		_, err = run("ROLLBACK")
-		return c, false, err
-	case !errors.Is(err, store.ErrConflict):
+	if happened, err = sqlstore.NewTx(ctx, c, dialect).Witnessed(u.witness); err != nil {
 		return c, false, err
 	}
-	// What others see may not be on the standby yet. A commit after it is not
-	// acknowledged before it is, if this one must be there.
-	if _, err = run("UPDATE audit SET id = id WHERE id = $1", u.witness); err == nil {
-		_, err = run("COMMIT")
+	end := "ROLLBACK"
+	if happened {
+		// What others see may not be on the standby yet. A commit behind it is not
+		// acknowledged before it is, if it must be there.
+		end = "COMMIT"
 	}
-	return c, true, err
+	return c, happened, run(end)
 }
 
 // reach borrows a connection, and waits for a server that is away as long as one

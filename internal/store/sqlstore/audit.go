@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/stile-id/stile/internal/audit"
@@ -67,6 +68,19 @@ func (t *Tx) Append(a audit.Row) error {
 		t.witness = a.ID
 	}
 	return err
+}
+
+var touchAudit = define("touch audit", `UPDATE audit SET id = id WHERE id = $1`)
+
+// Witnessed reports whether a row of that id was committed, once whoever writes one at
+// the moment is through: an id is unique. If so there is something to commit, which
+// changes nothing; if not the transaction must be undone.
+func (t *Tx) Witnessed(id string) (bool, error) {
+	err := t.Append(audit.Row{ID: id})
+	if !errors.Is(err, store.ErrConflict) {
+		return false, err
+	}
+	return true, t.write(store.ErrNotFound, touchAudit, id)
 }
 
 const recordColumns = `position, id, at, events`
