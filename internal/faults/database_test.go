@@ -201,6 +201,7 @@ func exhaust(t *testing.T, c *pgtest.Cluster) []*sql.DB {
 		}
 		return nodes
 	}
+	end() // and connect, while there is room
 	for range 1000 {
 		db, err := sql.Open("pgx", c.URL("postgres"))
 		if err != nil {
