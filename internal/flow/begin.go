@@ -44,7 +44,7 @@ const minDeviceToken = 16
 func (e *Engine) Begin(ctx context.Context, s Start) (string, error) {
 	now := e.now()
 	tx := &Transaction{
-		ID: directory.NewID(idPrefix), Version: 1, CreatedAt: now, ExpiresAt: now.Add(Life), Request: s.Request,
+		ID: newID(now), Version: 1, CreatedAt: now, ExpiresAt: now.Add(Life), Request: s.Request,
 	}
 	if len(s.DeviceToken) >= minDeviceToken {
 		mac := e.keys.MAC("flow/device", s.DeviceToken)

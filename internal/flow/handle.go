@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/keyring"
 )
 
@@ -14,13 +16,25 @@ import (
 // nothing of them is stored (decision D19, SEC S-20). The prefix keeps one kind
 // from being taken for another; so does the MAC's purpose.
 const (
-	idPrefix          = "tx"
-	idLength          = len(idPrefix) + 22
+	idLength          = 24
 	macLength         = 43 // base64url of 32 bytes
 	statePrefix       = "02.id."
 	interactionPrefix = "ih."
 	codePrefix        = "ic."
 )
+
+// ring are the second characters of ids, one after the other, for ten minutes
+// each. Transactions that begin together end together: by it a database may keep
+// them in one place and empty that at once (decision 13). It must not have x,
+// which older ids have.
+const (
+	ring     = "ABCDEFGHIJKL"
+	ringStep = 10 * time.Minute
+)
+
+func newID(now time.Time) string {
+	return directory.NewID("t" + string(ring[now.Unix()/int64(ringStep/time.Second)%int64(len(ring))]))
+}
 
 var macEncoding = base64.RawURLEncoding.Strict()
 

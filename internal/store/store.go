@@ -67,8 +67,9 @@ type Store interface {
 	// Purge removes up to limit rows of each transient kind that ended before
 	// now: transactions, messages, revocations, tickets, devices, counters at
 	// ExpiresAt; refresh families and sessions at IdleUntil, which is not after
-	// their ExpiresAt. A zero time is no end, and a
-	// leased message stays. It returns how many rows went.
+	// their ExpiresAt. A zero time is no end, and a leased message stays.
+	// Transactions may stay a quarter of an hour longer, where many of them go at
+	// once, beyond the limit. It returns how many rows went, of those as an estimate.
 	Purge(ctx context.Context, now time.Time, limit int) (int, error)
 
 	// Stats counts what the store has done since it was opened.

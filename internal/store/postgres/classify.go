@@ -45,8 +45,9 @@ var dialect = &sqlstore.Dialect{
 	SkipLocked: "FOR UPDATE SKIP LOCKED",
 	Hold:       "SELECT pg_advisory_xact_lock($1)",
 	// Twelve bits for the rows of one transaction, which makes few of them.
-	AuditSeq: "(pg_current_xact_id()::text::bigint << 12) + $4",
-	List:     "(SELECT ordinality - 1 AS key, value FROM jsonb_array_elements_text($2::text::jsonb) WITH ORDINALITY)",
+	AuditSeq:   "(pg_current_xact_id()::text::bigint << 12) + $4",
+	List:       "(SELECT ordinality - 1 AS key, value FROM jsonb_array_elements_text($2::text::jsonb) WITH ORDINALITY)",
+	Partitions: partitions(),
 }
 
 func classify(err error) sqlstore.Failure {

@@ -187,11 +187,6 @@ func (s *Store) ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limi
 	return sqlstore.ClaimOutbox(ctx, s.Reader, s.do, now, leaseUntil, limit)
 }
 
-// Purge implements [store.Store]. Rows that somebody writes at the moment stay.
-func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
-	return sqlstore.Purge(ctx, s.do, now, limit)
-}
-
 // Stats implements [store.Store].
 func (s *Store) Stats() store.Stats {
 	return store.Stats{

@@ -102,7 +102,8 @@ func sqliteSchema(t *testing.T) schema {
 func postgresSchema(t *testing.T) schema {
 	db := connect(t, "pgx", pgtest.Database(t))
 	out := schema{}
-	for _, table := range lines(t, db, `SELECT tablename FROM pg_tables WHERE schemaname = 'public'`) {
+	for _, table := range lines(t, db, `
+		SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition`) {
 		if table == "schema_version" {
 			continue
 		}

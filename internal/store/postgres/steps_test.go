@@ -71,7 +71,7 @@ func TestREL_R24_HeldTable(t *testing.T) {
 	reader := connect(t, "pgx", u)
 	tx, err := reader.Begin()
 	if err == nil {
-		_, err = tx.Exec("SELECT count(*) FROM users")
+		_, err = tx.Exec("SELECT count(*) FROM transactions")
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"regexp"
+	"slices"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -147,7 +148,8 @@ func (s *Schema) Current(version int64) error {
 	return nil
 }
 
-var created = regexp.MustCompile(`(?m)^CREATE TABLE (\w+)`)
+// created finds tables, and not partitions of them.
+var created = regexp.MustCompile(`(?m)^CREATE TABLE (\w+) \(`)
 
 // Tables are the names of all tables that a migration has ever made.
 func (s *Schema) Tables() ([]string, error) {
@@ -159,7 +161,9 @@ func (s *Schema) Tables() ([]string, error) {
 			break
 		}
 		for _, m := range created.FindAllSubmatch(text, -1) {
-			names = append(names, string(m[1]))
+			if name := string(m[1]); !slices.Contains(names, name) { // one may be made anew
+				names = append(names, name)
+			}
 		}
 	}
 	if err != nil {

@@ -189,7 +189,7 @@ func (s *Store) ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limi
 
 // Purge implements [store.Store].
 func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
-	return sqlstore.Purge(ctx, s.writer.do, now, limit)
+	return sqlstore.Purge(ctx, s.writer.do, now, limit, nil)
 }
 
 // Stats implements [store.Store].

@@ -50,6 +50,10 @@ type Dialect struct {
 	AuditSeq string
 	// List is the array of JSON in $2 as rows of key, counted from 0, and value.
 	List string
+	// Partitions are the tables of transactions by how an id in them begins, two
+	// characters; nil where all are in one. To name them costs nothing, to have the
+	// planner find out costs each statement a plan.
+	Partitions map[string]*Transactions
 }
 
 // A query is a statement, and what to call it in errors.
