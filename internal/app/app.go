@@ -334,16 +334,23 @@ func (a *App) purge(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for {
-			n, err := a.Store.Purge(ctx, a.now(), 1000)
-			if err != nil && ctx.Err() == nil {
-				a.log.Error("purge", "err", err)
-			}
-			if err != nil || n == 0 {
-				break
-			}
+		if _, err := a.Purge(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("purge", "err", err)
 		}
 	}
+}
+
+// Purge removes what has ended by now, as is done every few minutes, and returns
+// how many rows that were, as far as the database has counted.
+func (a *App) Purge(ctx context.Context) (total int, err error) {
+	for ctx.Err() == nil {
+		n, err := a.Store.Purge(ctx, a.now(), 1000)
+		total += n
+		if err != nil || n == 0 {
+			return total, err
+		}
+	}
+	return total, ctx.Err()
 }
 
 // Close stops the workers, gives back the mail that they had in hand, seals the

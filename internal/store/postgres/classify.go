@@ -43,6 +43,8 @@ func class(err error) string {
 var dialect = &sqlstore.Dialect{
 	Classify:   classify,
 	SkipLocked: "FOR UPDATE SKIP LOCKED",
+	RowID:      "ctid",
+	InOrder:    "SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off",
 	Hold:       "SELECT pg_advisory_xact_lock($1)",
 	// Twelve bits for the rows of one transaction, which makes few of them.
 	AuditSeq:   "(pg_current_xact_id()::text::bigint << 12) + $4",

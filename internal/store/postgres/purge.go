@@ -42,17 +42,17 @@ func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error
 	if err != nil {
 		return 0, err
 	}
-	rows := []string{}
+	rows := map[string][]string{}
 	for _, p := range all {
-		if p.bytes < bulk {
-			rows = append(rows, p.table)
+		if p.of != "transactions" || p.bytes < bulk {
+			rows[p.of] = append(rows[p.of], p.table)
 			continue
 		}
 		switch end, err := s.end(ctx, p); {
 		case err != nil:
 			return total, err
 		case end.IsZero() || end.After(now.Add(patience)):
-			rows = append(rows, p.table)
+			rows[p.of] = append(rows[p.of], p.table)
 		case end.Before(now):
 			done, err := s.empty(ctx, p, now)
 			if err != nil {
@@ -63,26 +63,29 @@ func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error
 			}
 		}
 	}
-	n, err := sqlstore.Purge(ctx, s.do, now, limit, map[string][]string{"transactions": rows})
+	n, err := sqlstore.Purge(ctx, s.do, now, limit, rows)
 	return total + n, err
 }
 
-// A part is a partition of transactions, or the table if it has none.
+// A part is a partition of a table, or the table if it has none.
 type part struct {
-	table string // quoted
-	bytes int64
-	rows  int64 // as far as the server has counted
+	of, table string // table is quoted
+	bytes     int64
+	rows      int64 // as far as the server has counted
 }
 
 // parts asks the catalog.
 func (s *Store) parts(ctx context.Context) (all []part, err error) {
 	err = s.ask(ctx, func(rows *sql.Rows) error {
 		var p part
-		err := rows.Scan(&p.table, &p.bytes, &p.rows)
+		err := rows.Scan(&p.of, &p.table, &p.bytes, &p.rows)
 		all = append(all, p)
 		return err
-	}, `SELECT relid::regclass::text, CASE WHEN level > 0 THEN pg_relation_size(relid) ELSE 0 END, pg_stat_get_live_tuples(relid)
-		FROM pg_partition_tree('transactions') WHERE isleaf ORDER BY 1`)
+	}, `
+		SELECT name, COALESCE(relid::regclass::text, name), COALESCE(pg_relation_size(relid), 0), COALESCE(pg_stat_get_live_tuples(relid), 0)
+		FROM unnest('{`+strings.Join(sqlstore.Transients(), ",")+`}'::text[]) name
+			LEFT JOIN LATERAL (SELECT relid FROM pg_partition_tree(name::regclass) WHERE isleaf) leaf ON true
+		ORDER BY 1, 2`)
 	return all, err
 }
 

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/stile-id/stile/internal/store/postgres"
 	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 	versions "github.com/stile-id/stile/internal/store/schema"
+	"github.com/stile-id/stile/internal/store/sqlstore"
 )
 
 var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -203,6 +205,45 @@ func TestREL_R24_FlowsOutliveThePartitions(t *testing.T) {
 	for _, id := range ids {
 		if _, err := s.Transaction(bg, id); err != nil {
 			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
+
+// A batch looks at its own rows, and not at all that have ended, whatever the
+// planner knows of the table.
+func TestREL_R23_BatchesCostTheirRows(t *testing.T) {
+	u := pgtest.Database(t)
+	pgtest.Exec(t, u, `
+		INSERT INTO transactions (id, client_id, version, expires_at, data)
+		SELECT 'tx' || lpad(n::text, 22, '0'), 'client', 1, n, '' FROM generate_series(1, 20000) n`)
+	db := connect(t, "pgx", u)
+	var purge string
+	for _, q := range sqlstore.Queries(postgres.Dialect) {
+		if strings.Contains(q, "DELETE FROM transactions WHERE") {
+			purge = strings.ReplaceAll(q, "transactions", "transactions_x")
+		}
+	}
+	if _, err := db.Exec("PREPARE purge AS " + purge); err != nil {
+		t.Fatal(purge, err)
+	}
+	if _, err := db.Exec(strings.ReplaceAll(postgres.Dialect.InOrder, " LOCAL", "")); err != nil {
+		t.Fatal(err)
+	}
+	for _, prepare := range []string{"SET plan_cache_mode = force_custom_plan", "SET plan_cache_mode = force_generic_plan", "ANALYZE"} {
+		if _, err := db.Exec(prepare); err != nil {
+			t.Fatal(err)
+		}
+		var roots []struct{ Plan node }
+		plan := lines(t, db, "EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE purge(30000, 100)")
+		if err := json.Unmarshal([]byte(strings.Join(plan, "\n")), &roots); err != nil {
+			t.Fatal(err)
+		}
+		most := 0.0
+		for _, root := range roots {
+			root.Plan.walk(func(n node) { most = max(most, n.Rows) })
+		}
+		if most != 100 {
+			t.Errorf("%s: %.0f rows looked at for 100\n%s", prepare, most, strings.Join(plan, "\n"))
 		}
 	}
 }

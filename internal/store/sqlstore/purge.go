@@ -10,34 +10,49 @@ import (
 
 // A kind is of rows that end by themselves.
 type kind struct {
-	table, key, ended string
+	table, key, end string // end is the column that says when
+	and             string // what else must be so
 }
 
 // purge is the statement that removes rows from a table of the kind, or from a
-// partition of it. A row may be given a later end between the two looks at it,
-// where transactions run side by side: hence the second condition.
+// partition of it: those that ended first, in the order of the index of ends; to go
+// through all that have ended for each batch would never come to an end. A row may
+// be given a later end between the two looks at it, where transactions run side by
+// side: hence the second condition.
 func (k kind) purge(d *Dialect, table string) query {
-	return query{"purge " + table, fmt.Sprintf(`
-	WITH picked AS MATERIALIZED (SELECT %[2]s FROM %[1]s WHERE %[3]s LIMIT $2 %[4]s)
-	DELETE FROM %[1]s WHERE (%[2]s) IN (SELECT %[2]s FROM picked) AND %[3]s`, table, k.key, k.ended, d.SkipLocked)}
+	ended := fmt.Sprintf("%[1]s > 0 AND %[1]s < $1%[2]s", k.end, k.and)
+	picked := func(key string) string {
+		return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT $2 %s", key, table, ended, k.end, d.SkipLocked)
+	}
+	text := "DELETE FROM " + table + " WHERE "
+	if d.RowID != "" {
+		text += d.RowID + " = ANY (ARRAY(" + picked(d.RowID) + "))"
+	} else {
+		text += "(" + k.key + ") IN (" + picked(k.key) + ")"
+	}
+	return query{"purge " + table, text + " AND " + ended}
 }
 
-const (
-	expired = `expires_at > 0 AND expires_at < $1`
-	idle    = `idle_until > 0 AND idle_until < $1`
-)
-
-// What Purge removes. A message in somebody's hands
-// stays until its lease is over.
+// transients are what Purge removes. A message in somebody's hands stays until its
+// lease is over.
 var transients = []kind{
-	{"transactions", "id", expired},
-	{"outbox", "id", expired + ` AND leased_until <= $1`},
-	{"revocations", "id", expired},
-	{"refresh_families", "id", idle},
-	{"tickets", "id", expired},
-	{"sessions", "id", idle},
-	{"devices", "user_id, id", expired},
-	{"counters", "key", expired},
+	{"transactions", "id", "expires_at", ""},
+	{"outbox", "id", "expires_at", " AND leased_until <= $1"},
+	{"revocations", "id", "expires_at", ""},
+	{"refresh_families", "id", "idle_until", ""},
+	{"tickets", "id", "expires_at", ""},
+	{"sessions", "id", "idle_until", ""},
+	{"devices", "user_id, id", "expires_at", ""},
+	{"counters", "key", "expires_at", ""},
+}
+
+// Transients are the tables of what Purge removes.
+func Transients() []string {
+	var names []string
+	for _, k := range transients {
+		names = append(names, k.table)
+	}
+	return names
 }
 
 func init() {
@@ -53,14 +68,15 @@ type Do func(ctx context.Context, d store.Durability, fn func(*Tx) error) error
 // nobody waits long behind it (REL R-23).
 const purgeBatch = 100
 
-// Purge does the work of [store.Store]'s Purge. Of a table that is partitioned, in
-// has the partitions to remove rows from: not those that go as a whole.
+// Purge does the work of [store.Store]'s Purge. in has, for each table, the tables
+// to remove rows from: its partitions, but for those that go as a whole. nil: no
+// table has any.
 func Purge(ctx context.Context, do Do, now time.Time, limit int, in map[string][]string) (int, error) {
 	total := 0
 	for _, k := range transients {
-		tables, ok := in[k.table]
-		if !ok {
-			tables = []string{k.table}
+		tables := []string{k.table}
+		if in != nil {
+			tables = in[k.table]
 		}
 		left := limit
 		for _, table := range tables {
@@ -80,6 +96,11 @@ func purge(ctx context.Context, do Do, k kind, table string, now time.Time, limi
 	for left := limit; left > 0; {
 		want, n := min(left, purgeBatch), 0
 		err := do(ctx, store.Relaxed, func(tx *Tx) error {
+			if in := tx.dialect.InOrder; in != "" {
+				if _, err := tx.exec(query{"purge in order", in}); err != nil {
+					return err
+				}
+			}
 			gone, err := tx.exec(k.purge(tx.dialect, table), micros(now), want)
 			n = int(gone)
 			return err

@@ -42,6 +42,12 @@ type Dialect struct {
 	// SkipLocked ends a query that picks rows to write, so that those who pick
 	// pass each other by; empty where there is one writer.
 	SkipLocked string
+	// RowID is a column that every table has and that finds a row the soonest, but
+	// not across partitions; empty: the key does.
+	RowID string
+	// InOrder has the planner follow an index, until the commit, where a statement
+	// asks for the first rows of it; empty where it does anyway.
+	InOrder string
 	// Hold is the statement that holds a number until the commit: a second
 	// transaction waits for it. Empty where there is one writer.
 	Hold string

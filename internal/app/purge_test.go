@@ -1,0 +1,131 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/load"
+	"github.com/stile-id/stile/internal/store"
+)
+
+// What has ended is removed while people sign up: all of it, nothing that lives,
+// and nobody is refused. What of it ended together goes together where the
+// database has partitions; a quarter is among rows that live, and goes row by row.
+func TestREL_R23_PurgeUnderLoad(t *testing.T) { onBoth(t, purgeUnderLoad) }
+
+func purgeUnderLoad(t *testing.T, database string) {
+	ended, people, before := 24_000, 2, time.Second
+	if os.Getenv("STILE_TEST_LONG") != "" {
+		ended, before = 1_000_000, 20*time.Second
+	}
+	e := startOn(t, database, limits())
+	began := time.Now()
+	const alive = 1000
+	for n := 0; n < ended+alive; n += 1000 {
+		err := e.Store.InTx(t.Context(), store.Relaxed, func(tx store.Tx) error {
+			for i := n; i < n+1000; i++ {
+				row := flow.Row{ClientID: "client", Version: 1, ExpiresAt: began.Add(-time.Minute), Data: make([]byte, 700)}
+				row.ID = fmt.Sprintf("t%c%022d", "ABCDEFGHIJKL"[i/4%12], i)
+				if i%4 == 0 {
+					row.ID = fmt.Sprintf("tx%022d", i)
+				}
+				if i >= ended {
+					row.ID, row.ExpiresAt = fmt.Sprintf("tx%022d", i), began.Add(time.Hour)
+				}
+				if err := tx.InsertTransaction(row); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d ended and %d live transactions written in %.1f s", ended, alive, time.Since(began).Seconds())
+
+	// signUps has people sign up until stop is done, and returns how long each took.
+	signUps := func(stop context.Context, name string) []time.Duration {
+		var all sync.WaitGroup
+		took := make([][]time.Duration, people)
+		for p := range people {
+			all.Go(func() {
+				for n := 0; n == 0 || stop.Err() == nil; n++ {
+					start := time.Now()
+					if _, err := e.signUp(t.Context(), fmt.Sprintf("%s%d.%d@example.com", name, p, n)); err != nil {
+						t.Error(err)
+						return
+					}
+					took[p] = append(took[p], time.Since(start))
+				}
+			})
+		}
+		all.Wait()
+		every := slices.Concat(took...)
+		slices.Sort(every)
+		return every
+	}
+	alone, cancel := context.WithTimeout(t.Context(), before)
+	defer cancel()
+	without := signUps(alone, "before")
+
+	size := fileSize(t, e, database)
+	var gone int
+	var removing time.Duration
+	during, done := context.WithCancel(t.Context())
+	var purge sync.WaitGroup
+	purge.Go(func() {
+		defer done()
+		start := time.Now()
+		var err error
+		if gone, err = e.Purge(t.Context()); err != nil {
+			t.Error(err)
+		}
+		removing = time.Since(start)
+	})
+	with := signUps(during, "during")
+	purge.Wait()
+
+	for i := range ended + alive {
+		if i < ended && ended > 10_000 && i%997 != 0 {
+			continue
+		}
+		id := fmt.Sprintf("t%c%022d", "ABCDEFGHIJKL"[i/4%12], i)
+		if i%4 == 0 || i >= ended {
+			id = fmt.Sprintf("tx%022d", i)
+		}
+		_, err := e.Store.Transaction(t.Context(), id)
+		if (err == nil) != (i >= ended) {
+			t.Fatalf("%s: %v", id, err)
+		}
+	}
+	if n, err := e.Purge(t.Context()); n != 0 || err != nil {
+		t.Errorf("a second time: %d, %v", n, err)
+	}
+	ms := func(all []time.Duration, p float64) float64 {
+		return float64(load.Percentile(all, p).Microseconds()) / 1000
+	}
+	t.Logf("%d rows removed in %.1f s; %d sign-ups without it, p50 %.0f ms, p99 %.0f ms; %d beside it, p50 %.0f ms, p99 %.0f ms; none refused; file %d -> %d MiB",
+		gone, removing.Seconds(), len(without), ms(without, 50), ms(without, 99), len(with), ms(with, 50), ms(with, 99),
+		size>>20, fileSize(t, e, database)>>20)
+}
+
+// fileSize is that of an SQLite database, 0 of another.
+func fileSize(t *testing.T, e *engine, database string) int64 {
+	t.Helper()
+	if database != "" {
+		return 0
+	}
+	info, err := os.Stat(filepath.Join(e.dir, "stile.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
