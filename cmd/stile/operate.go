@@ -59,6 +59,8 @@ func operation(command string) (config.Data, operating, bool) {
 		return u.Token.Data, with((*admincli.CLI).UsersToken, u.Token), true
 	case "users end-sessions <user>":
 		return u.EndSessions.Data, with((*admincli.CLI).UsersEndSessions, u.EndSessions), true
+	case "users export <user>":
+		return u.Export.Data, with((*admincli.CLI).UsersExport, u.Export), true
 	case "users reset <user>":
 		return u.Reset.Data, with((*admincli.CLI).UsersReset, u.Reset), true
 	case "clients list":

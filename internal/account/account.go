@@ -34,6 +34,10 @@ type Store interface {
 	Sessions(ctx context.Context, userID string) ([]session.Session, error)
 	Devices(ctx context.Context, userID string) ([]session.Device, error)
 	Grants(ctx context.Context, userID string) ([]Grant, error)
+	// Belongings has those too that are over.
+	Belongings(ctx context.Context, userID string) (Belongings, error)
+	// Mails finds those to one of several addresses that are not delivered yet.
+	Mails(ctx context.Context, canonical []string) ([]Mail, error)
 	DueDeletions(ctx context.Context, now time.Time, limit int) ([]string, error)
 	UnsealedAudit(ctx context.Context, limit int) ([]audit.Record, error)
 	SealedAudit(ctx context.Context, from int64, limit int) ([]audit.Record, error)
@@ -83,6 +87,7 @@ type Grant struct {
 	CreatedAt time.Time
 	SeenAt    time.Time
 	EndsAt    time.Time
+	RevokedAt time.Time // zero: not
 }
 
 // An App is what must be known of an OAuth client.

@@ -1,8 +1,10 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -22,9 +24,29 @@ type Data struct {
 	Sessions  []session.Session
 	Grants    []Grant
 	Devices   []session.Device
-	Events    []audit.Event // newest first
+	Events    []audit.Event      // newest first
+	Tickets   []directory.Ticket // of an export alone, as are Mails
+	Mails     []Mail
 	// EventsSince is where the search for events ended; zero: it saw all of them.
 	EventsSince time.Time
+}
+
+// Belongings are what is kept of a person's sessions, grants and tickets, newest first.
+type Belongings struct {
+	Sessions []session.Session
+	Grants   []Grant
+	Tickets  []directory.Ticket
+}
+
+// A Mail is one that waits to be delivered, without what it says.
+type Mail struct {
+	ID        string
+	To        string
+	Template  string
+	Status    string
+	Attempts  int
+	CreatedAt time.Time
+	ExpiresAt time.Time
 }
 
 // A PastAddress is one that was in use and can be given back, or that waits for its proof.
@@ -38,6 +60,7 @@ type PastAddress struct {
 // log has no index of people, and one request must not read all of it.
 const (
 	searched = 20_000
+	exported = 1_000_000 // of an operator's export
 	page     = 1_000
 )
 
@@ -50,12 +73,8 @@ func (a *Accounts) Data(ctx context.Context, by Actor) (Data, error) {
 	if err := c.need(ctx, Recent); err != nil {
 		return Data{}, err
 	}
-	d := Data{At: c.now, User: c.account.User}
-	if d.Methods, err = a.Methods(ctx, by); err != nil {
-		return Data{}, err
-	}
-	d.Methods = slices.DeleteFunc(d.Methods, func(m Method) bool { return m.ID == "" })
-	if d.Addresses, err = c.addresses(ctx); err != nil {
+	d, err := c.data(ctx)
+	if err != nil {
 		return Data{}, err
 	}
 	if d.Sessions, err = a.Store.Sessions(ctx, by.UserID); err != nil {
@@ -64,11 +83,57 @@ func (a *Accounts) Data(ctx context.Context, by Actor) (Data, error) {
 	if d.Grants, err = a.Store.Grants(ctx, by.UserID); err != nil {
 		return Data{}, fmt.Errorf("account: grants: %w", err)
 	}
-	if d.Devices, err = a.Store.Devices(ctx, by.UserID); err != nil {
+	d.Events, d.EventsSince, err = a.events(ctx, by.UserID, searched)
+	return d, err
+}
+
+// Export collects it for an operator who was asked for it, with what is over and
+// not purged yet. It needs no proof of the person, and is a refusal of kind
+// NotFound if there is no such user.
+func (a *Accounts) Export(ctx context.Context, userID string) (Data, error) {
+	c, err := a.open(ctx, Actor{UserID: userID})
+	if errors.Is(err, errGone) {
+		return Data{}, problem.New(problem.NotFound, "", "there is no user %s", userID)
+	}
+	if err != nil {
+		return Data{}, err
+	}
+	d, err := c.data(ctx)
+	if err != nil {
+		return Data{}, err
+	}
+	all, err := a.Store.Belongings(ctx, userID)
+	if err != nil {
+		return Data{}, fmt.Errorf("account: belongings: %w", err)
+	}
+	d.Sessions, d.Grants, d.Tickets = all.Sessions, all.Grants, all.Tickets
+	addresses := []string{c.account.Canonical}
+	for _, p := range d.Addresses {
+		if one, err := directory.ParseAddress(p.Address); err == nil {
+			addresses = append(addresses, one.Canonical)
+		}
+	}
+	if d.Mails, err = a.Store.Mails(ctx, addresses); err != nil {
+		return Data{}, fmt.Errorf("account: mails: %w", err)
+	}
+	d.Events, d.EventsSince, err = a.events(ctx, userID, exported)
+	return d, err
+}
+
+// data is what every form of it has.
+func (c *change) data(ctx context.Context) (d Data, err error) {
+	d = Data{At: c.now, User: c.account.User}
+	if d.Methods, err = c.a.Methods(ctx, c.by); err != nil {
+		return Data{}, err
+	}
+	d.Methods = slices.DeleteFunc(d.Methods, func(m Method) bool { return m.ID == "" })
+	if d.Addresses, err = c.addresses(ctx); err != nil {
+		return Data{}, err
+	}
+	if d.Devices, err = c.a.Store.Devices(ctx, c.by.UserID); err != nil {
 		return Data{}, fmt.Errorf("account: devices: %w", err)
 	}
-	d.Events, d.EventsSince, err = a.events(ctx, by.UserID)
-	return d, err
+	return d, nil
 }
 
 func (c *change) addresses(ctx context.Context) ([]PastAddress, error) {
@@ -92,12 +157,15 @@ func (c *change) addresses(ctx context.Context) ([]PastAddress, error) {
 
 // events goes back through the log to what was done by the person or to them.
 // Where somebody else acted, where they were is theirs and left out.
-func (a *Accounts) events(ctx context.Context, userID string) ([]audit.Event, time.Time, error) {
+func (a *Accounts) events(ctx context.Context, userID string, rows int) ([]audit.Event, time.Time, error) {
 	var out []audit.Event
 	var oldest time.Time
 	collect := func(records []audit.Record) error {
 		for _, r := range slices.Backward(records) {
 			oldest = r.At
+			if !bytes.Contains(r.Events, []byte(userID)) { // ids are as they are in JSON
+				continue
+			}
 			var all []audit.Event
 			if err := json.Unmarshal(r.Events, &all); err != nil {
 				return fmt.Errorf("account: audit row %s: %w", r.ID, err)
@@ -125,7 +193,7 @@ func (a *Accounts) events(ctx context.Context, userID string) ([]audit.Event, ti
 	if err != nil {
 		return nil, oldest, err
 	}
-	for left := searched; next > 1; left -= page {
+	for left := rows; next > 1; left -= page {
 		if left <= 0 {
 			return out, oldest, nil
 		}

@@ -6,6 +6,7 @@
 package adminapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -26,7 +27,9 @@ const (
 
 // Config is what a handler is made of; every field but Logger is required.
 type Config struct {
-	Admin     *admin.Service
+	Admin *admin.Service
+	// Data is the document of all that is held about a user, as JSON.
+	Data      func(ctx context.Context, userID string) (any, error)
 	PublicURL string
 	Admission *edge.Admission // lets lists in; nil: all of them
 	Logger    *slog.Logger
@@ -34,6 +37,7 @@ type Config struct {
 
 type server struct {
 	admin *admin.Service
+	data  func(ctx context.Context, userID string) (any, error)
 	base  string // of the links in answers
 	log   *slog.Logger
 }
@@ -43,7 +47,7 @@ func New(c Config) http.Handler {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{admin: c.Admin, base: c.PublicURL + "/api/v1", log: c.Logger}
+	s := &server{admin: c.Admin, data: c.Data, base: c.PublicURL + "/api/v1", log: c.Logger}
 	mux := http.NewServeMux()
 	list := func(h http.Handler) http.HandlerFunc {
 		return c.Admission.Handler(edge.Always(edge.List), s.fail, h).ServeHTTP

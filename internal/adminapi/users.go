@@ -27,6 +27,13 @@ func (s *server) users() map[string]endpoint {
 		"GET /users/{user}/groups":   s.groupsOfUser,
 		"GET /users/{user}/factors":  s.listFactors,
 		"POST /users/{user}/factors": s.addFactor,
+		"GET /stile/users/{user}/data": func(_ http.ResponseWriter, r *http.Request) (any, error) {
+			a, err := s.admin.User(r.Context(), r.PathValue("user"))
+			if err != nil {
+				return nil, err
+			}
+			return s.data(r.Context(), a.ID)
+		},
 		"DELETE /users/{user}/sessions": func(_ http.ResponseWriter, r *http.Request) (any, error) {
 			tokens, err := flag(r, "oauthTokens", false)
 			if err != nil {

@@ -2,10 +2,12 @@ package admincli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -334,4 +336,26 @@ func (c *CLI) UsersEndSessions(ctx context.Context, o config.User) error {
 		return err
 	}
 	return c.show(ctx, o, "Signed %s out of every browser and every app.")
+}
+
+// UsersExport writes all that is held about a person.
+func (c *CLI) UsersExport(ctx context.Context, o config.UsersExport) (err error) {
+	var document json.RawMessage
+	if _, err := c.call(ctx, http.MethodGet, "/stile"+userPath(o.User, "/data"), nil, nil, &document); err != nil {
+		return err
+	}
+	if o.Out == "" {
+		return c.json(document)
+	}
+	file, err := os.OpenFile(o.Out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // not one that others have open
+	if err != nil {
+		return err
+	}
+	to := *c
+	to.Out = file
+	if err := errors.Join(to.json(document), file.Close()); err != nil {
+		return errors.Join(err, os.Remove(o.Out))
+	}
+	c.note("Written to %s. It is about a person: hand it over to nobody else, and remove it then.", o.Out)
+	return nil
 }

@@ -2,10 +2,15 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stile-id/stile/internal/account"
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/mail"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/problem"
@@ -16,6 +21,7 @@ import (
 type accountStore struct {
 	store.Store
 	signOuts *signOuts
+	outbox   *outbox.Outbox
 }
 
 func (s accountStore) InTx(ctx context.Context, fn func(account.Tx) error) error {
@@ -25,18 +31,65 @@ func (s accountStore) InTx(ctx context.Context, fn func(account.Tx) error) error
 // Grants are the refresh families that can still be used.
 func (s accountStore) Grants(ctx context.Context, userID string) ([]account.Grant, error) {
 	families, err := s.RefreshFamilies(ctx, userID)
+	return grantsOf(families), err
+}
+
+// Belongings implements [account.Store].
+func (s accountStore) Belongings(ctx context.Context, userID string) (account.Belongings, error) {
+	b, err := s.Store.Belongings(ctx, userID)
+	return account.Belongings{Sessions: b.Sessions, Grants: grantsOf(b.Families), Tickets: b.Tickets}, err
+}
+
+// Mails looks through the whole outbox: it has no index of people, and not much in it.
+func (s accountStore) Mails(ctx context.Context, canonical []string) (out []account.Mail, err error) {
+	const page = 500
+	for after := ""; ; {
+		all, err := s.Messages(ctx, after, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range all {
+			payload, err := s.outbox.Payload(m)
+			if err != nil {
+				return nil, err
+			}
+			var letter mail.Message
+			if m.Kind != mail.Kind || payload == nil {
+				continue
+			}
+			if err := json.Unmarshal(payload, &letter); err != nil {
+				return nil, fmt.Errorf("message %s: %w", m.ID, err)
+			}
+			to, err := directory.ParseAddress(letter.To)
+			if err != nil || letter.Void || !slices.Contains(canonical, to.Canonical) {
+				continue
+			}
+			out = append(out, account.Mail{
+				ID: m.ID, To: letter.To, Template: string(letter.Template), Status: string(m.Status), Attempts: int(m.Attempts),
+				CreatedAt: m.CreatedAt, ExpiresAt: m.ExpiresAt,
+			})
+		}
+		if len(all) < page {
+			return out, nil
+		}
+		after = all[page-1].ID
+	}
+}
+
+func grantsOf(families []oauth.RefreshFamily) []account.Grant {
 	out := make([]account.Grant, 0, len(families))
 	for _, f := range families {
 		g := account.Grant{
 			ID: f.ID, Grant: f.Grant, App: f.ClientID, Session: f.Session, IP: f.IP, UserAgent: f.UserAgent,
 			Scopes: f.Scopes, CreatedAt: f.CreatedAt, SeenAt: f.RotatedAt, EndsAt: f.IdleUntil,
+			RevokedAt: f.RevokedAt,
 		}
 		if f.ExpiresAt.Before(g.EndsAt) {
 			g.EndsAt = f.ExpiresAt
 		}
 		out = append(out, g)
 	}
-	return out, err
+	return out
 }
 
 // accountTx voids as OAuth does, beside what a flowTx does.

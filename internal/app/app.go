@@ -242,7 +242,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	tokens.revocation = a.OAuth.Revocation
 	a.operators(c, keys, tokens)
 	a.Account, err = account.New(account.Config{
-		Store: accountStore{db, tokens}, Keys: keys, Secrets: a.Engine, Apps: &accountApps{a.OAuth.Client},
+		Store: accountStore{db, tokens, a.outbox}, Keys: keys, Secrets: a.Engine, Apps: &accountApps{a.OAuth.Client},
 		Post: accountPost{mailer{a.outbox, a.policies.Current}}, Policies: a.policies.Current,
 		Authenticators: all, Agent: mail.ParseUserAgent,
 		Rules: c.Limits.Rules, PublicURL: c.PublicURL, Now: c.Now, Logger: c.Logger,
@@ -340,17 +340,31 @@ func (a *App) purge(ctx context.Context) {
 	}
 }
 
+// A purge goes on for a while and then leaves the database alone for purgeRest times
+// as long, so that people do not notice it (REL R-23).
+const (
+	purgeBatch = 1000
+	purgeRest  = 12
+)
+
 // Purge removes what has ended by now, as is done every few minutes, and returns
 // how many rows that were, as far as the database has counted.
 func (a *App) Purge(ctx context.Context) (total int, err error) {
-	for ctx.Err() == nil {
-		n, err := a.Store.Purge(ctx, a.now(), 1000)
+	for {
+		began := time.Now()
+		n, err := a.Store.Purge(ctx, a.now(), purgeBatch)
 		total += n
 		if err != nil || n == 0 {
 			return total, err
 		}
+		rest := time.NewTimer(purgeRest * time.Since(began))
+		select {
+		case <-ctx.Done():
+			rest.Stop()
+			return total, ctx.Err()
+		case <-rest.C:
+		}
 	}
-	return total, ctx.Err()
 }
 
 // Close stops the workers, gives back the mail that they had in hand, seals the

@@ -12,6 +12,7 @@ import (
 	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/keyring"
 	"github.com/stile-id/stile/internal/mail"
+	"github.com/stile-id/stile/internal/myaccount"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/policy"
@@ -25,7 +26,14 @@ func (a *App) operators(c Config, keys *keyring.Keyring, tokens *signOuts) {
 		Post:    operatorPost{a.outbox, a.policies.Current},
 		Initial: c.Policy, PublicURL: c.PublicURL, Changed: a.changed, Now: c.Now,
 	})
-	api := adminapi.New(adminapi.Config{Admin: a.admin, PublicURL: c.PublicURL, Admission: a.bounds.admission, Logger: c.Logger})
+	data := func(ctx context.Context, userID string) (any, error) {
+		d, err := a.Account.Export(ctx, userID)
+		if err != nil {
+			return nil, err
+		}
+		return myaccount.Document(d), nil
+	}
+	api := adminapi.New(adminapi.Config{Admin: a.admin, Data: data, PublicURL: c.PublicURL, Admission: a.bounds.admission, Logger: c.Logger})
 	a.adminHandler = edge.WithRequestID(directory.NewID, sourced(edge.SecureHeaders(a.logged(a.contained(api)))))
 }
 

@@ -21,7 +21,7 @@ import (
 func TestREL_R23_PurgeUnderLoad(t *testing.T) { onBoth(t, purgeUnderLoad) }
 
 func purgeUnderLoad(t *testing.T, database string) {
-	ended, people, before := 24_000, 2, time.Second
+	ended, people, before := 8_000, 2, time.Second
 	if os.Getenv("STILE_TEST_LONG") != "" {
 		ended, before = 1_000_000, 20*time.Second
 	}
@@ -32,7 +32,7 @@ func purgeUnderLoad(t *testing.T, database string) {
 		err := e.Store.InTx(t.Context(), store.Relaxed, func(tx store.Tx) error {
 			for i := n; i < n+1000; i++ {
 				row := flow.Row{ClientID: "client", Version: 1, ExpiresAt: began.Add(-time.Minute), Data: make([]byte, 700)}
-				row.ID = fmt.Sprintf("t%c%022d", "ABCDEFGHIJKL"[i/4%12], i)
+				row.ID = fmt.Sprintf("t%c%022d", "ABCD"[i/4%4], i)
 				if i%4 == 0 {
 					row.ID = fmt.Sprintf("tx%022d", i)
 				}
@@ -97,7 +97,7 @@ func purgeUnderLoad(t *testing.T, database string) {
 		if i < ended && ended > 10_000 && i%997 != 0 {
 			continue
 		}
-		id := fmt.Sprintf("t%c%022d", "ABCDEFGHIJKL"[i/4%12], i)
+		id := fmt.Sprintf("t%c%022d", "ABCD"[i/4%4], i)
 		if i%4 == 0 || i >= ended {
 			id = fmt.Sprintf("tx%022d", i)
 		}
@@ -112,7 +112,7 @@ func purgeUnderLoad(t *testing.T, database string) {
 	ms := func(all []time.Duration, p float64) float64 {
 		return float64(load.Percentile(all, p).Microseconds()) / 1000
 	}
-	t.Logf("%d rows removed in %.1f s; %d sign-ups without it, p50 %.0f ms, p99 %.0f ms; %d beside it, p50 %.0f ms, p99 %.0f ms; none refused; file %d -> %d MiB",
+	t.Logf("counted %d rows removed in %.1f s; %d sign-ups without it, p50 %.0f ms, p99 %.0f ms; %d beside it, p50 %.0f ms, p99 %.0f ms; none refused; file %d -> %d MiB",
 		gone, removing.Seconds(), len(without), ms(without, 50), ms(without, 99), len(with), ms(with, 50), ms(with, 99),
 		size>>20, fileSize(t, e, database)>>20)
 }

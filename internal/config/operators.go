@@ -45,6 +45,7 @@ type Users struct {
 	DropMethod  UsersDropMethod `cmd:"" name:"drop-method" help:"Take a way to sign in from a person, who is signed out everywhere and told by mail."`
 	Token       UsersToken      `cmd:"" help:"Give a person a token that computes one-time codes, in the place of one they had; they are told by mail."`
 	EndSessions User            `cmd:"" name:"end-sessions" help:"Sign a person out of every browser and every app."`
+	Export      UsersExport     `cmd:"" help:"Write all that is held about a person as one JSON document, without secrets."`
 	Reset       UsersReset      `cmd:"" help:"Give a person a recovery token to a new password, good for 1 hour and once."`
 }
 
@@ -100,6 +101,13 @@ type UsersToken struct {
 type UsersDropMethod struct {
 	User
 	Method string `arg:"" placeholder:"METHOD" help:"Key of the authenticator, as okta_password, or the id of an enrollment."`
+}
+
+// UsersExport holds the settings of `stile users export`.
+type UsersExport struct {
+	Data
+	User string `arg:"" placeholder:"USER" help:"Id or email address."`
+	Out  string `short:"o" placeholder:"FILE" help:"Write there, a new file that only you can read. Default: standard output."`
 }
 
 // UsersReset holds the settings of `stile users reset`.

@@ -11,7 +11,8 @@ import (
 	"github.com/stile-id/stile/internal/problem"
 )
 
-// dataBody is the document that people download (docs/account.md).
+// dataBody is the document that people download, and that an operator exports for
+// them (docs/account.md).
 type dataBody struct {
 	GeneratedAt string        `json:"generatedAt"`
 	User        userData      `json:"user"`
@@ -20,6 +21,8 @@ type dataBody struct {
 	Sessions    []sessionData `json:"sessions"`
 	Apps        []grantData   `json:"apps"`
 	Devices     []browserData `json:"knownDevices"`
+	Tickets     []ticketData  `json:"tickets,omitempty"`
+	Mails       []mailData    `json:"mails,omitempty"`
 	Events      []audit.Event `json:"events"`
 	EventsSince string        `json:"eventsSince,omitempty"` // there are older ones that were not looked through
 }
@@ -67,6 +70,7 @@ type sessionData struct {
 	CreatedAt string      `json:"createdAt"`
 	SeenAt    string      `json:"lastSeenAt"`
 	ExpiresAt string      `json:"expiresAt"`
+	EndedAt   string      `json:"endedAt,omitempty"`
 }
 
 type grantData struct {
@@ -78,6 +82,25 @@ type grantData struct {
 	CreatedAt string   `json:"createdAt"`
 	SeenAt    string   `json:"lastSeenAt"`
 	ExpiresAt string   `json:"expiresAt"`
+	RevokedAt string   `json:"revokedAt,omitempty"`
+}
+
+// A ticketData is a token that was handed out, without the token.
+type ticketData struct {
+	Kind      string `json:"kind"`
+	CreatedAt string `json:"createdAt"`
+	ExpiresAt string `json:"expiresAt"`
+	SpentAt   string `json:"spentAt,omitempty"`
+}
+
+type mailData struct {
+	ID        string `json:"id"`
+	To        string `json:"to"`
+	Template  string `json:"template"`
+	Status    string `json:"status"`
+	Attempts  int    `json:"attempts"`
+	CreatedAt string `json:"createdAt"`
+	ExpiresAt string `json:"expiresAt"`
 }
 
 type browserData struct {
@@ -94,11 +117,12 @@ func (c *call) data() error {
 		return err
 	}
 	c.w.Header().Set("Content-Disposition", `attachment; filename="account-data.json"`)
-	edge.WriteJSON(c.w, http.StatusOK, dataOf(d))
+	edge.WriteJSON(c.w, http.StatusOK, Document(d))
 	return nil
 }
 
-func dataOf(d account.Data) dataBody {
+// Document is the data of a person as it is written: a struct for JSON.
+func Document(d account.Data) any {
 	u := d.User
 	b := dataBody{
 		GeneratedAt: at(d.At), Methods: []methodData{}, Addresses: []addressData{}, Sessions: []sessionData{}, Apps: []grantData{},
@@ -120,17 +144,23 @@ func dataOf(d account.Data) dataBody {
 		b.Addresses = append(b.Addresses, addressData{a.Address, state, at(a.Until)})
 	}
 	for _, s := range d.Sessions {
-		one := sessionData{s.ID, []proofData{}, s.IP, s.UserAgent, at(s.CreatedAt), at(s.SeenAt), at(s.ExpiresAt)}
+		one := sessionData{s.ID, []proofData{}, s.IP, s.UserAgent, at(s.CreatedAt), at(s.SeenAt), at(s.ExpiresAt), at(s.EndedAt)}
 		for _, p := range s.Proofs {
 			one.Proofs = append(one.Proofs, proofData{p.Authenticator, at(p.At)})
 		}
 		b.Sessions = append(b.Sessions, one)
 	}
 	for _, g := range d.Grants {
-		b.Apps = append(b.Apps, grantData{g.ID, g.App, g.Scopes, g.IP, g.UserAgent, at(g.CreatedAt), at(g.SeenAt), at(g.EndsAt)})
+		b.Apps = append(b.Apps, grantData{g.ID, g.App, g.Scopes, g.IP, g.UserAgent, at(g.CreatedAt), at(g.SeenAt), at(g.EndsAt), at(g.RevokedAt)})
 	}
 	for _, k := range d.Devices { // not by their ids, which are secrets' hashes
 		b.Devices = append(b.Devices, browserData{k.IP, k.UserAgent, at(k.CreatedAt), at(k.SeenAt), at(k.ExpiresAt)})
+	}
+	for _, k := range d.Tickets {
+		b.Tickets = append(b.Tickets, ticketData{string(k.Kind), at(k.CreatedAt), at(k.ExpiresAt), at(k.SpentAt)})
+	}
+	for _, m := range d.Mails {
+		b.Mails = append(b.Mails, mailData{m.ID, m.To, m.Template, m.Status, m.Attempts, at(m.CreatedAt), at(m.ExpiresAt)})
 	}
 	return b
 }

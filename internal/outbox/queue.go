@@ -161,6 +161,19 @@ func (o *Outbox) PrepareAs(id, kind string, payload any, now, expires time.Time)
 	}, nil
 }
 
+// Payload returns what a message was prepared with, as JSON; nil if it is settled,
+// which keeps nothing of it.
+func (o *Outbox) Payload(m Message) ([]byte, error) {
+	if len(m.Payload) == 0 {
+		return nil, nil
+	}
+	data, err := o.keys.Open(purpose, m.ID, m.Payload)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: payload of %s: %w", m.ID, err)
+	}
+	return data, nil
+}
+
 // Handoff gives committed messages to the workers. It never blocks: what finds
 // no room is left to the next claim after its lease.
 func (o *Outbox) Handoff(messages ...Message) {

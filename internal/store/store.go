@@ -129,8 +129,22 @@ type Reader interface {
 	// RefreshFamilies returns a user's families that have not been revoked, newest first.
 	RefreshFamilies(ctx context.Context, userID string) ([]oauth.RefreshFamily, error)
 
+	// Belongings returns all that is kept of a user's sessions, refresh families and
+	// tickets, those too that were ended, revoked or spent.
+	Belongings(ctx context.Context, userID string) (Belongings, error)
+	// Messages returns up to limit messages of the outbox whose ids come after one, in
+	// the order of their ids.
+	Messages(ctx context.Context, after string, limit int) ([]outbox.Message, error)
+
 	// Counter returns what is counted for a key, ended or not.
 	Counter(ctx context.Context, key string) (limit.Counter, error)
+}
+
+// Belongings are rows of one user, each list newest first.
+type Belongings struct {
+	Sessions []session.Session
+	Families []oauth.RefreshFamily
+	Tickets  []directory.Ticket
 }
 
 // A Tx writes within one database transaction. Inserting an id that exists is ErrConflict.

@@ -20,6 +20,8 @@ func partitions() map[string]*sqlstore.Transactions {
 }
 
 const (
+	// purgeBatch is how many rows a transaction removes: it holds no others.
+	purgeBatch = 1000
 	// bulk is the size from which a partition is worth to be emptied as a whole.
 	bulk = 1 << 20
 	// patience is how long rows that have ended wait for the rest of their partition
@@ -63,7 +65,7 @@ func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error
 			}
 		}
 	}
-	n, err := sqlstore.Purge(ctx, s.do, now, limit, rows)
+	n, err := sqlstore.Purge(ctx, s.do, now, limit, purgeBatch, rows)
 	return total + n, err
 }
 

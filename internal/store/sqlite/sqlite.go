@@ -187,9 +187,12 @@ func (s *Store) ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limi
 	return sqlstore.ClaimOutbox(ctx, s.Reader, s.writer.do, now, leaseUntil, limit)
 }
 
+// purgeBatch is how many rows others wait for at most: there is one writer.
+const purgeBatch = 100
+
 // Purge implements [store.Store].
 func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
-	return sqlstore.Purge(ctx, s.writer.do, now, limit, nil)
+	return sqlstore.Purge(ctx, s.writer.do, now, limit, purgeBatch, nil)
 }
 
 // Stats implements [store.Store].

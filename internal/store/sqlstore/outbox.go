@@ -30,6 +30,13 @@ func (r *Reader) OutboxMessage(ctx context.Context, id string) (outbox.Message, 
 	return one(ctx, r, selectMessage, scanMessage, id)
 }
 
+var messagesAfter = define("read messages", `SELECT `+outboxColumns+` FROM outbox WHERE id > $1 ORDER BY id LIMIT $2`)
+
+// Messages implements [store.Reader].
+func (r *Reader) Messages(ctx context.Context, after string, limit int) ([]outbox.Message, error) {
+	return list(ctx, r, messagesAfter, scanMessage, after, limit)
+}
+
 // It names the statuses as the partial index outbox_due does.
 var waitingMessages = define("count messages",
 	`SELECT count(*), COALESCE(min(created_at), 0) FROM outbox WHERE status IN ('queued', 'delayed') AND expires_at > $1`)

@@ -64,14 +64,11 @@ func init() {
 // A Do runs fn in one database transaction and commits it, as InTx of [store.Store].
 type Do func(ctx context.Context, d store.Durability, fn func(*Tx) error) error
 
-// purgeBatch is how many rows one transaction of Purge removes at most, so that
-// nobody waits long behind it (REL R-23).
-const purgeBatch = 100
-
-// Purge does the work of [store.Store]'s Purge. in has, for each table, the tables
+// Purge does the work of [store.Store]'s Purge. A transaction removes up to batch
+// rows, so that nobody waits long behind it (REL R-23). in has, for each table, the tables
 // to remove rows from: its partitions, but for those that go as a whole. nil: no
 // table has any.
-func Purge(ctx context.Context, do Do, now time.Time, limit int, in map[string][]string) (int, error) {
+func Purge(ctx context.Context, do Do, now time.Time, limit, batch int, in map[string][]string) (int, error) {
 	total := 0
 	for _, k := range transients {
 		tables := []string{k.table}
@@ -80,7 +77,7 @@ func Purge(ctx context.Context, do Do, now time.Time, limit int, in map[string][
 		}
 		left := limit
 		for _, table := range tables {
-			n, err := purge(ctx, do, k, table, now, left)
+			n, err := purge(ctx, do, k, table, now, left, batch)
 			total += n
 			left -= n
 			if err != nil {
@@ -92,9 +89,9 @@ func Purge(ctx context.Context, do Do, now time.Time, limit int, in map[string][
 }
 
 // purge removes up to limit rows of a kind from a table, in batches.
-func purge(ctx context.Context, do Do, k kind, table string, now time.Time, limit int) (total int, err error) {
+func purge(ctx context.Context, do Do, k kind, table string, now time.Time, limit, batch int) (total int, err error) {
 	for left := limit; left > 0; {
-		want, n := min(left, purgeBatch), 0
+		want, n := min(left, batch), 0
 		err := do(ctx, store.Relaxed, func(tx *Tx) error {
 			if in := tx.dialect.InOrder; in != "" {
 				if _, err := tx.exec(query{"purge in order", in}); err != nil {

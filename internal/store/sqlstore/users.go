@@ -113,6 +113,26 @@ func (r *Reader) DueDeletions(ctx context.Context, now time.Time, limit int) ([]
 	}, micros(now), limit)
 }
 
+var (
+	allSessionsOf = define("read belongings", `SELECT `+sessionColumns+` FROM sessions WHERE user_id = $1 ORDER BY created_at DESC, id`)
+	allFamiliesOf = define("read belongings", `SELECT `+familyColumns+` FROM refresh_families WHERE user_id = $1 ORDER BY created_at DESC, id`)
+	allTicketsOf  = define("read belongings", `SELECT `+ticketColumns+` FROM tickets WHERE user_id = $1 ORDER BY created_at DESC, id`)
+)
+
+// Belongings implements [store.Reader].
+func (r *Reader) Belongings(ctx context.Context, userID string) (b store.Belongings, err error) {
+	if b.Sessions, err = list(ctx, r, allSessionsOf, scanSession, userID); err != nil {
+		return store.Belongings{}, err
+	}
+	if b.Families, err = list(ctx, r, allFamiliesOf, scanFamily, userID); err != nil {
+		return store.Belongings{}, err
+	}
+	if b.Tickets, err = list(ctx, r, allTicketsOf, scanTicket, userID); err != nil {
+		return store.Belongings{}, err
+	}
+	return b, nil
+}
+
 // An id that was somebody's is nobody else's (SEC S-39): that is asked in the
 // statement that inserts, because a sign-up has no read to spare.
 var (
