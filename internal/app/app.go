@@ -343,7 +343,7 @@ func (a *App) purge(ctx context.Context) {
 // A purge goes on for a while and then leaves the database alone for purgeRest times
 // as long, so that people do not notice it (REL R-23).
 const (
-	purgeBatch = 1000
+	purgeBatch = 250
 	purgeRest  = 12
 )
 
