@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/audit"
+	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/problem"
 	"github.com/stile-id/stile/internal/session"
@@ -129,6 +130,13 @@ func (c *change) data(ctx context.Context) (d Data, err error) {
 		return Data{}, err
 	}
 	d.Methods = slices.DeleteFunc(d.Methods, func(m Method) bool { return m.ID == "" })
+	for _, en := range c.account.Enrollments { // of what this engine does not have any more
+		if !slices.ContainsFunc(d.Methods, func(m Method) bool { return m.ID == en.ID }) {
+			d.Methods = append(d.Methods, Method{
+				ID: en.ID, Info: authenticator.Info{Key: en.Authenticator}, CreatedAt: en.CreatedAt, LastUsedAt: en.LastUsedAt,
+			})
+		}
+	}
 	if d.Addresses, err = c.addresses(ctx); err != nil {
 		return Data{}, err
 	}

@@ -41,6 +41,10 @@ func TestSEC_S146_Export(t *testing.T) {
 		if err := tx.RevokeGrant("over", w.now()); err != nil {
 			return err
 		}
+		err := tx.InsertEnrollment(directory.Enrollment{ID: "xx1", UserID: a.ID, Version: 1, Authenticator: "of_old", Credential: []byte(token), CreatedAt: w.now()})
+		if err != nil {
+			return err
+		}
 		return tx.InsertTicket(directory.Ticket{
 			ID: "tkspent", Kind: directory.Recovery, UserID: a.ID, Version: 1, Data: []byte(token), CreatedAt: w.now(), ExpiresAt: w.now().Add(time.Hour), SpentAt: w.now(),
 		})
@@ -95,7 +99,7 @@ func TestSEC_S146_Export(t *testing.T) {
 			spent++
 		}
 	}
-	if doc.User.Email != old || len(doc.Methods) != 2 || len(doc.Addresses) != 1 || len(doc.Sessions) != 3 || ended != 2 ||
+	if doc.User.Email != old || len(doc.Methods) != 3 || len(doc.Addresses) != 1 || len(doc.Sessions) != 3 || ended != 2 ||
 		len(doc.Apps) != 2 || revoked != 1 || spent != 1 || len(doc.Events) < 3 {
 		t.Errorf("%s", text)
 	}
