@@ -137,8 +137,12 @@ var (
 	INSERT INTO audit_seals (`+sealColumns+`) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`)
 
 	placeAudit = vary("place audit", func(d *Dialect) string {
+		unplaced := "position = 0"
+		if d.AuditSeq == "" { // SQLite would compare each row without a position with each of the list
+			unplaced = "+position = 0"
+		}
 		return `
-	UPDATE audit SET position = $1 + list.key FROM ` + d.List + ` list WHERE audit.id = list.value AND position = 0`
+	UPDATE audit SET position = $1 + list.key FROM ` + d.List + ` list WHERE audit.id = list.value AND ` + unplaced
 	})
 )
 
