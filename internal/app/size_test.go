@@ -63,25 +63,25 @@ func TestREL_R25_AtSize(t *testing.T) {
 	}
 }
 
-func seeded(n int) string { return fmt.Sprintf("seed%d@example.com", n) }
+func seeded(n int) string { return fmt.Sprintf("seed%07d@example.com", n) }
 
 // seed makes people who have proven their address.
 func seed(t *testing.T, s store.Store, people int) {
 	t.Helper()
 	at := time.Now().UTC().Truncate(time.Microsecond)
 	one := func(tx store.Tx, n int) error {
-		id := directory.NewID("00u")
+		id := fmt.Sprintf("00u%022d", n) // in order: random ones write the log of SQLite full
 		err := tx.InsertUser(directory.User{
 			ID: id, Version: 1, Status: directory.Active, Email: seeded(n), Canonical: seeded(n), FirstName: "Ada", LastName: "Lovelace",
 			EmailVerifiedAt: at, CreatedAt: at, UpdatedAt: at,
 		})
 		if err == nil {
 			err = tx.InsertEnrollment(directory.Enrollment{
-				ID: directory.NewID("eae"), UserID: id, Version: 1, Authenticator: "okta_email", Credential: make([]byte, 120), CreatedAt: at,
+				ID: fmt.Sprintf("eae%022d", n), UserID: id, Version: 1, Authenticator: "okta_email", Credential: make([]byte, 120), CreatedAt: at,
 			})
 		}
 		if err == nil {
-			err = tx.Append(audit.Row{ID: directory.NewID("ae"), At: at, Events: []audit.Event{
+			err = tx.Append(audit.Row{ID: fmt.Sprintf("ae%022d", n), At: at, Events: []audit.Event{
 				{Type: "user.lifecycle.create", Outcome: audit.Success, Actor: id, Target: id, At: at},
 			}})
 		}
