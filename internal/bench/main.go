@@ -40,6 +40,7 @@ type flags struct {
 	users    int
 	nodes    int
 	profile  string
+	heap     string
 }
 
 func main() {
@@ -66,6 +67,7 @@ func parse() flags {
 	flag.IntVar(&f.users, "users", 0, "people who are there before")
 	flag.IntVar(&f.nodes, "nodes", 1, "engines on the PostgreSQL database, asked in turn")
 	flag.StringVar(&f.profile, "profile", "", "file that the engine's CPU profile is written to")
+	flag.StringVar(&f.heap, "heap", "", "file that the engine's profile of allocations is written to")
 	flag.Parse()
 	f.algs = strings.Split(*algs, ",")
 	for n := range strings.SplitSeq(*clients, ",") {

@@ -33,6 +33,7 @@ func serve(args []string) {
 	first := f.String("first", "", "folder of the first engine, whose key and app this one shares")
 	users := f.Int("users", 0, "")
 	profile := f.String("profile", "", "")
+	heap := f.String("heap", "", "")
 	_ = f.Parse(args)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(err)
@@ -58,6 +59,12 @@ func serve(args []string) {
 	must(json.NewEncoder(os.Stdout).Encode(map[string]string{"url": "http://" + l.Addr().String(), "client": client}))
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	stop()
+	if *heap != "" {
+		out, err := os.Create(*heap)
+		must(err)
+		must(pprof.Lookup("allocs").WriteTo(out, 0))
+		must(out.Close())
+	}
 }
 
 func must(err error) {
@@ -102,6 +109,9 @@ func (f flags) start(ctx context.Context, s setting, smtp string, first *process
 		args = append(args, "-users", strconv.Itoa(f.users))
 		if f.profile != "" {
 			args = append(args, "-profile", f.profile)
+		}
+		if f.heap != "" {
+			args = append(args, "-heap", f.heap)
 		}
 	}
 	p := &process{cmd: exec.CommandContext(ctx, self, args...), dir: dir}
