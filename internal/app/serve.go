@@ -46,6 +46,7 @@ func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
 	if t.Loopback {
 		logger.Warn("public_url is of this machine alone", "public_url", t.PublicURL)
 	}
+	CollectSeldom()
 	n := &node{settings: t, limits: serveLimits, log: logger, failed: make(chan error, 2)}
 	if err := n.start(ctx); err != nil {
 		return errors.Join(err, n.stop())

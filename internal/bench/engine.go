@@ -27,6 +27,7 @@ type engineConfig struct {
 // of a benchmark's people come from one. The algorithm signs both tokens.
 func newEngine(c engineConfig) (h http.Handler, client string, stop func()) {
 	ctx := context.Background()
+	app.CollectSeldom()
 	limits := flow.DefaultLimits()
 	limits.Rules.SourceMails, limits.Rules.SourceAddresses, limits.Rules.SignUps, limits.Rules.OpenFlows = nil, limit.Distinct{}, nil, nil
 	limits.Rules.AddressMails, limits.Rules.UserRequests = nil, nil // few sign in often

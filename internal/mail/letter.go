@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"log/slog"
+	"mime"
+	"mime/quotedprintable"
 	"net/mail"
 	"strings"
 	"time"
 
-	gomail "github.com/wneessen/go-mail"
 	"golang.org/x/net/idna"
 )
 
@@ -48,35 +50,57 @@ func (l *Letter) Encode() ([]byte, error) {
 			return nil, err
 		}
 	}
-	m := gomail.NewMsg(
-		gomail.WithNoDefaultUserAgent(),
-		gomail.WithCharset(gomail.CharsetUTF8),
-		gomail.WithEncoding(gomail.EncodingQP),
-		gomail.WithBoundary(boundary(l.MessageID)),
-	)
-	m.FromMailAddress(&mail.Address{Name: l.From.Name, Address: asciiAddress(l.From.Address)})
-	m.ToMailAddress(&mail.Address{Address: asciiAddress(l.To)})
 	if l.ReplyTo != "" {
 		if err := checkAddress(l.ReplyTo); err != nil {
 			return nil, err
 		}
-		m.ReplyToMailAddress(&mail.Address{Address: asciiAddress(l.ReplyTo)})
 	}
-	m.Subject(l.Subject)
-	m.SetDateWithValue(l.Date)
-	m.SetMessageIDWithValue(l.MessageID)
-	m.SetGenHeader("Content-Language", l.Language)
-	m.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834
-	m.SetGenHeader(gomail.HeaderXAutoResponseSuppress, "All")
-	m.SetBodyString(gomail.TypeTextPlain, l.Text)
-	m.AddAlternativeString(gomail.TypeTextHTML, l.HTML)
-
-	var out bytes.Buffer
-	out.Grow(16 << 10)
-	if _, err := m.WriteTo(&out); err != nil {
-		return nil, fmt.Errorf("mail: encode: %w", err)
+	size := len(l.Text) + len(l.HTML)
+	out := bytes.NewBuffer(make([]byte, 0, size+size/4+1024))
+	header(out, "Auto-Submitted", "auto-generated") // RFC 3834
+	header(out, "Content-Language", l.Language)
+	header(out, "Date", l.Date.Format(time.RFC1123Z))
+	header(out, "MIME-Version", "1.0")
+	header(out, "Message-ID", "<"+l.MessageID+">")
+	header(out, "Subject", mime.QEncoding.Encode("UTF-8", l.Subject))
+	header(out, "X-Auto-Response-Suppress", "All")
+	header(out, "From", (&mail.Address{Name: l.From.Name, Address: asciiAddress(l.From.Address)}).String())
+	header(out, "To", (&mail.Address{Address: asciiAddress(l.To)}).String())
+	if l.ReplyTo != "" {
+		header(out, "Reply-To", (&mail.Address{Address: asciiAddress(l.ReplyTo)}).String())
 	}
+	mark := boundary(l.MessageID)
+	out.WriteString("Content-Type: multipart/alternative;\r\n boundary=" + mark + "\r\n")
+	for _, part := range []struct{ kind, body string }{{"text/plain", l.Text}, {"text/html", l.HTML}} {
+		out.WriteString("\r\n--" + mark + "\r\n" +
+			"Content-Transfer-Encoding: quoted-printable\r\nContent-Type: " + part.kind + "; charset=UTF-8\r\n\r\n")
+		w := quotedprintable.NewWriter(out)
+		if _, err := io.WriteString(w, part.body); err != nil {
+			return nil, fmt.Errorf("mail: encode: %w", err)
+		}
+		if err := w.Close(); err != nil {
+			return nil, fmt.Errorf("mail: encode: %w", err)
+		}
+	}
+	out.WriteString("\r\n--" + mark + "--\r\n")
 	return out.Bytes(), nil
+}
+
+// header writes one, folded between words where it would be longer than 76
+// characters (RFC 5322 §2.2.3).
+func header(out *bytes.Buffer, name, value string) {
+	const long = 76
+	out.WriteString(name + ":")
+	column := len(name) + 1
+	for word := range strings.SplitSeq(value, " ") {
+		if word != "" && column+1+len(word) > long {
+			out.WriteString("\r\n")
+			column = 0
+		}
+		out.WriteString(" " + word)
+		column += 1 + len(word)
+	}
+	out.WriteString("\r\n")
 }
 
 // boundary depends on the message alone, so that every try sends the same bytes.
