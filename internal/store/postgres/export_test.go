@@ -21,11 +21,11 @@ func (s *Store) Begun(d store.Durability, setting string) (value string, err err
 		return "", err
 	}
 	defer s.pool.giveBack(c)
-	if _, err := c.ExecContext(ctx, s.begin(d)); err != nil {
+	if _, err := c.Exec(ctx, s.begin(d)); err != nil {
 		return "", err
 	}
 	err = c.sql.QueryRowContext(ctx, "SELECT current_setting($1)", setting).Scan(&value)
-	if _, rerr := c.ExecContext(ctx, "ROLLBACK"); err == nil {
+	if _, rerr := c.Exec(ctx, "ROLLBACK"); err == nil {
 		err = rerr
 	}
 	return value, err

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -86,7 +85,7 @@ func (s *Store) do(ctx context.Context, d store.Durability, fn func(*sqlstore.Tx
 // committed, and that it may go better the next time.
 func (s *Store) once(c inTime, d store.Durability, fn func(*sqlstore.Tx) error) (retry bool, err error) {
 	ctx := context.Background()
-	if _, err := c.conn.ExecContext(ctx, s.begin(d)); err != nil {
+	if _, err := c.conn.Exec(ctx, s.begin(d)); err != nil {
 		return again(err), refused("begin", err)
 	}
 	ended := false
@@ -94,7 +93,7 @@ func (s *Store) once(c inTime, d store.Durability, fn func(*sqlstore.Tx) error) 
 		if ended {
 			return
 		}
-		if _, err := c.conn.ExecContext(ctx, "ROLLBACK"); err != nil {
+		if _, err := c.conn.Exec(ctx, "ROLLBACK"); err != nil {
 			c.discard()
 		}
 	}()
@@ -112,7 +111,7 @@ func (s *Store) once(c inTime, d store.Durability, fn func(*sqlstore.Tx) error) 
 		return false, err
 	}
 	ended = true
-	if _, err := c.conn.ExecContext(ctx, "COMMIT"); err != nil {
+	if _, err := c.conn.Exec(ctx, "COMMIT"); err != nil {
 		if undone(err) {
 			return again(err), refused("commit", err)
 		}
@@ -142,20 +141,20 @@ var errLate = errors.New("postgres: the caller's time is up")
 
 func (c inTime) late() bool { return errors.Is(c.caller.Err(), context.DeadlineExceeded) }
 
-// ExecContext implements [sqlstore.Conn].
-func (c inTime) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+// Exec implements [sqlstore.Conn].
+func (c inTime) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	if c.late() {
-		return nil, errLate
+		return 0, errLate
 	}
-	return c.conn.ExecContext(ctx, query, args...)
+	return c.conn.Exec(ctx, query, args...)
 }
 
-// QueryContext implements [sqlstore.Conn].
-func (c inTime) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+// Query implements [sqlstore.Conn].
+func (c inTime) Query(ctx context.Context, query string, one func(sqlstore.Row) error, args ...any) error {
 	if c.late() {
-		return nil, errLate
+		return errLate
 	}
-	return c.conn.QueryContext(ctx, query, args...)
+	return c.conn.Query(ctx, query, one, args...)
 }
 
 var errNoReturn = errors.New("postgres: the transaction's function did not return")

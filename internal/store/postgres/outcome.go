@@ -45,7 +45,7 @@ func (s *Store) outcome(ctx context.Context, u *unknown) (c *conn, happened bool
 		}
 	}()
 	run := func(statement string) error {
-		_, err := c.ExecContext(ctx, statement)
+		_, err := c.Exec(ctx, statement)
 		return err
 	}
 	if err = run(s.begin(u.durability)); err != nil {

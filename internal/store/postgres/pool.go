@@ -208,16 +208,24 @@ func (c *conn) discard() { discard(c.sql) }
 
 func discard(c *sql.Conn) { _ = c.Raw(func(any) error { return driver.ErrBadConn }) }
 
-// ExecContext implements [sqlstore.Conn].
-func (c *conn) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+// Exec implements [sqlstore.Conn].
+func (c *conn) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	began := time.Now()
-	res, err := c.sql.ExecContext(context.WithoutCancel(ctx), query, texts(args)...)
+	n, err := sqlstore.SQLConn{Conn: c.sql}.Exec(context.WithoutCancel(ctx), query, texts(args)...)
 	c.note(began, err)
-	return res, err
+	return n, err
 }
 
-// QueryContext implements [sqlstore.Conn].
-func (c *conn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+// Query implements [sqlstore.Conn].
+func (c *conn) Query(ctx context.Context, query string, one func(sqlstore.Row) error, args ...any) error {
+	rows, err := c.rows(ctx, query, args)
+	if err != nil {
+		return err
+	}
+	return sqlstore.Each(rows, one)
+}
+
+func (c *conn) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
 	began := time.Now()
 	rows, err := c.sql.QueryContext(context.WithoutCancel(ctx), query, texts(args)...)
 	c.note(began, err)
@@ -237,9 +245,17 @@ func (c *conn) note(began time.Time, err error) {
 // reading is a conn outside a transaction, on which a query may be asked again.
 type reading struct{ *conn }
 
-// QueryContext implements [sqlstore.Conn].
-func (r reading) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := r.conn.QueryContext(ctx, query, args...)
+// Query implements [sqlstore.Conn].
+func (r reading) Query(ctx context.Context, query string, one func(sqlstore.Row) error, args ...any) error {
+	rows, err := r.rows(ctx, query, args)
+	if err != nil {
+		return err
+	}
+	return sqlstore.Each(rows, one)
+}
+
+func (r reading) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	rows, err := r.conn.rows(ctx, query, args)
 	if err == nil || !lost(err) {
 		return rows, err
 	}
@@ -251,7 +267,7 @@ func (r reading) QueryContext(ctx context.Context, query string, args ...any) (*
 	if cerr := r.connect(ctx); cerr != nil {
 		return nil, errors.Join(cerr, err)
 	}
-	return r.conn.QueryContext(ctx, query, args...)
+	return r.conn.rows(ctx, query, args)
 }
 
 // texts makes every text one that PostgreSQL can hold: UTF-8 without NUL. What

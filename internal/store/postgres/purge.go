@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"strings"
 	"time"
 
@@ -78,7 +77,7 @@ type part struct {
 
 // parts asks the catalog.
 func (s *Store) parts(ctx context.Context) (all []part, err error) {
-	err = s.ask(ctx, func(rows *sql.Rows) error {
+	err = s.ask(ctx, func(rows sqlstore.Row) error {
 		var p part
 		err := rows.Scan(&p.of, &p.table, &p.bytes, &p.rows)
 		all = append(all, p)
@@ -94,7 +93,7 @@ func (s *Store) parts(ctx context.Context) (all []part, err error) {
 // end is when the last row of a partition ends, zero if one never does. An index
 // knows both.
 func (s *Store) end(ctx context.Context, p part) (end time.Time, err error) {
-	err = s.ask(ctx, func(rows *sql.Rows) error {
+	err = s.ask(ctx, func(rows sqlstore.Row) error {
 		var first, last int64
 		err := rows.Scan(&first, &last)
 		if first > 0 {
@@ -105,23 +104,13 @@ func (s *Store) end(ctx context.Context, p part) (end time.Time, err error) {
 	return end, err
 }
 
-func (s *Store) ask(ctx context.Context, visit func(*sql.Rows) error, query string) error {
+func (s *Store) ask(ctx context.Context, visit func(sqlstore.Row) error, query string) error {
 	c, err := s.pool.Get(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.pool.Put(c)
-	rows, err := c.QueryContext(ctx, query)
-	if err != nil {
-		return refused("purge", err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := visit(rows); err != nil {
-			return refused("purge", err)
-		}
-	}
-	if err := rows.Err(); err != nil {
+	if err := c.Query(ctx, query, visit); err != nil {
 		return refused("purge", err)
 	}
 	return nil

@@ -2,28 +2,24 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
+
+	"github.com/stile-id/stile/internal/store/sqlstore"
 )
 
 // Time is what the server's clock says, to the microsecond. What is written takes its
 // times from whoever writes; this is for that one to set a clock by (decision D31).
-func (s *Store) Time(ctx context.Context) (_ time.Time, err error) {
+func (s *Store) Time(ctx context.Context) (time.Time, error) {
 	c, err := s.pool.Get(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
 	defer s.pool.Put(c)
-	rows, err := c.QueryContext(ctx, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+	var micro int64
+	err = c.Query(ctx, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+		func(row sqlstore.Row) error { return row.Scan(&micro) })
 	if err != nil {
 		return time.Time{}, refused("time", err)
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	var micro int64
-	for rows.Next() {
-		if err := rows.Scan(&micro); err != nil {
-			return time.Time{}, err
-		}
-	}
-	return time.UnixMicro(micro), rows.Err()
+	return time.UnixMicro(micro), nil
 }

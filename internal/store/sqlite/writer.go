@@ -306,7 +306,7 @@ func (w *writer) one(j *job, shared bool) (rows int64, broken error) {
 }
 
 func (w *writer) exec(text string) error {
-	_, err := w.stmts.ExecContext(context.Background(), text)
+	_, err := w.stmts.Exec(context.Background(), text)
 	return err
 }
 

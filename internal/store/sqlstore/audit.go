@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,9 +22,9 @@ var (
 	knowsAuditRow = define("read audit", `SELECT 1 FROM audit WHERE id = $1`)
 )
 
-func scanAudit(rows *sql.Rows) (a audit.Row, err error) {
+func scanAudit(row Row) (a audit.Row, err error) {
 	var events []byte
-	if err = rows.Scan(&a.ID, at(&a.At), &events); err == nil {
+	if err = row.Scan(&a.ID, at(&a.At), &events); err == nil {
 		err = json.Unmarshal(events, &a.Events)
 	}
 	return a, err
@@ -40,7 +39,7 @@ func (r *Reader) AuditRows(ctx context.Context, after string, limit int) ([]audi
 	if err != nil || len(all) > 0 {
 		return all, err
 	}
-	_, err = one(ctx, r, knowsAuditRow, func(*sql.Rows) (struct{}, error) { return struct{}{}, nil }, after)
+	_, err = one(ctx, r, knowsAuditRow, func(Row) (struct{}, error) { return struct{}{}, nil }, after)
 	return nil, err
 }
 
@@ -85,8 +84,8 @@ func (t *Tx) Witnessed(id string) (bool, error) {
 
 const recordColumns = `position, id, at, events`
 
-func scanRecord(rows *sql.Rows) (r audit.Record, err error) {
-	err = rows.Scan(&r.Position, &r.ID, at(&r.At), &r.Events)
+func scanRecord(row Row) (r audit.Record, err error) {
+	err = row.Scan(&r.Position, &r.ID, at(&r.At), &r.Events)
 	return r, err
 }
 
@@ -109,8 +108,8 @@ func (r *Reader) SealedAudit(ctx context.Context, from int64, limit int) ([]audi
 
 const sealColumns = `number, first_row, last_row, at, hash, mac`
 
-func scanSeal(rows *sql.Rows) (s audit.Seal, err error) {
-	err = rows.Scan(&s.Number, &s.First, &s.Last, at(&s.At), &s.Hash, &s.MAC)
+func scanSeal(row Row) (s audit.Seal, err error) {
+	err = row.Scan(&s.Number, &s.First, &s.Last, at(&s.At), &s.Hash, &s.MAC)
 	return s, err
 }
 

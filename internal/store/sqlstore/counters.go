@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/binary"
 	"errors"
 
@@ -13,8 +12,8 @@ import (
 
 var selectCounter = define("read counter", `SELECT key, data, expires_at FROM counters WHERE key = $1`)
 
-func scanCounter(rows *sql.Rows) (c limit.Counter, err error) {
-	err = rows.Scan(&c.Key, &c.Data, at(&c.ExpiresAt))
+func scanCounter(row Row) (c limit.Counter, err error) {
+	err = row.Scan(&c.Key, &c.Data, at(&c.ExpiresAt))
 	if len(c.Data) == 0 {
 		c.Data = nil
 	}

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -15,11 +14,11 @@ var selectClients = define("read clients", `SELECT id, version, data FROM client
 
 // Clients implements [store.Reader].
 func (r *Reader) Clients(ctx context.Context) ([]oauth.Client, error) {
-	return list(ctx, r, selectClients, func(rows *sql.Rows) (c oauth.Client, err error) {
+	return list(ctx, r, selectClients, func(row Row) (c oauth.Client, err error) {
 		var id string
 		var version int64
 		var data []byte
-		if err = rows.Scan(&id, &version, &data); err == nil {
+		if err = row.Scan(&id, &version, &data); err == nil {
 			err = json.Unmarshal(data, &c)
 		}
 		c.ID, c.Version = id, version
@@ -66,8 +65,8 @@ var selectKeys = define("read keys", `
 
 // Keys implements [store.Reader].
 func (r *Reader) Keys(ctx context.Context) ([]oauth.Key, error) {
-	return list(ctx, r, selectKeys, func(rows *sql.Rows) (k oauth.Key, err error) {
-		err = rows.Scan(&k.ID, &k.Server, &k.Alg, &k.Private, at(&k.CreatedAt), at(&k.ActiveFrom), at(&k.ExpiresAt))
+	return list(ctx, r, selectKeys, func(row Row) (k oauth.Key, err error) {
+		err = row.Scan(&k.ID, &k.Server, &k.Alg, &k.Private, at(&k.CreatedAt), at(&k.ActiveFrom), at(&k.ExpiresAt))
 		return k, err
 	})
 }
@@ -102,9 +101,9 @@ var (
 	ORDER BY created_at DESC, id`)
 )
 
-func scanFamily(rows *sql.Rows) (f oauth.RefreshFamily, err error) {
+func scanFamily(row Row) (f oauth.RefreshFamily, err error) {
 	var scopes, amr string
-	err = rows.Scan(&f.ID, &f.Grant, &f.ClientID, &f.UserID, &f.Server, &scopes, &amr, at(&f.AuthTime),
+	err = row.Scan(&f.ID, &f.Grant, &f.ClientID, &f.UserID, &f.Server, &scopes, &amr, at(&f.AuthTime),
 		&f.Generation, at(&f.RotatedAt), at(&f.CreatedAt), at(&f.IdleUntil), at(&f.ExpiresAt), at(&f.RevokedAt),
 		&f.IP, &f.UserAgent, &f.Session)
 	if err == nil {
@@ -182,9 +181,9 @@ var selectRevocations = define("read revocations", `
 
 // RevocationsSince implements [store.Reader].
 func (r *Reader) RevocationsSince(ctx context.Context, since time.Time) ([]oauth.Revocation, error) {
-	return list(ctx, r, selectRevocations, func(rows *sql.Rows) (v oauth.Revocation, err error) {
+	return list(ctx, r, selectRevocations, func(row Row) (v oauth.Revocation, err error) {
 		var kept string
-		if err = rows.Scan(&v.ID, at(&v.RevokedAt), at(&v.ExpiresAt), &kept); err == nil {
+		if err = row.Scan(&v.ID, at(&v.RevokedAt), at(&v.ExpiresAt), &kept); err == nil {
 			err = fromJSON(kept, &v.Kept)
 		}
 		return v, err

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"slices"
 	"strings"
 	"time"
@@ -14,8 +13,8 @@ import (
 const outboxColumns = `id, kind, payload, status, attempts, last_error,
 	created_at, not_before, expires_at, leased_until, fence`
 
-func scanMessage(rows *sql.Rows) (m outbox.Message, err error) {
-	err = rows.Scan(&m.ID, &m.Kind, &m.Payload, &m.Status, &m.Attempts, &m.LastError,
+func scanMessage(row Row) (m outbox.Message, err error) {
+	err = row.Scan(&m.ID, &m.Kind, &m.Payload, &m.Status, &m.Attempts, &m.LastError,
 		at(&m.CreatedAt), at(&m.NotBefore), at(&m.ExpiresAt), at(&m.LeasedUntil), &m.Fence)
 	if len(m.Payload) == 0 {
 		m.Payload = nil
@@ -43,7 +42,7 @@ var waitingMessages = define("count messages",
 
 // OutboxWaiting implements [store.Reader].
 func (r *Reader) OutboxWaiting(ctx context.Context, now time.Time) (n int64, oldest time.Time, err error) {
-	err = each(ctx, r, waitingMessages, func(rows *sql.Rows) error { return rows.Scan(&n, at(&oldest)) }, micros(now))
+	err = each(ctx, r, waitingMessages, func(row Row) error { return row.Scan(&n, at(&oldest)) }, micros(now))
 	return n, oldest, err
 }
 
@@ -55,7 +54,7 @@ var anyDue = define("look for due messages", `SELECT 1 FROM outbox WHERE `+dueMe
 // due reports whether there is a message to claim, without writing.
 func (r *Reader) due(ctx context.Context, now time.Time) (bool, error) {
 	due := false
-	err := each(ctx, r, anyDue, func(*sql.Rows) error { due = true; return nil }, micros(now))
+	err := each(ctx, r, anyDue, func(Row) error { due = true; return nil }, micros(now))
 	return due, err
 }
 
@@ -89,20 +88,14 @@ func (t *Tx) claim(now, leaseUntil time.Time, limit int) ([]outbox.Message, erro
 		return nil, t.failed
 	}
 	q := claimOutbox(t.dialect)
-	rows, err := t.conn.QueryContext(t.ctx, q.text, micros(now), micros(leaseUntil), limit)
-	if err != nil {
-		t.failed = t.dialect.failure(q, err)
-		return nil, t.failed
-	}
 	var all []outbox.Message
-	err = t.dialect.drain(q, rows, func(rows *sql.Rows) error {
-		m, err := scanMessage(rows)
+	t.failed = t.dialect.query(t.ctx, t.conn, q, func(row Row) error {
+		m, err := scanMessage(row)
 		all = append(all, m)
 		return err
-	})
-	if err != nil {
-		t.failed = err
-		return nil, err
+	}, micros(now), micros(leaseUntil), limit)
+	if t.failed != nil {
+		return nil, t.failed
 	}
 	t.rows += int64(len(all))
 	slices.SortFunc(all, func(a, b outbox.Message) int { // RETURNING has no order

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"strings"
 	"unicode/utf8"
 
@@ -45,9 +44,9 @@ var (
 	ORDER BY m.user_id LIMIT $3`)
 )
 
-func scanUser(rows *sql.Rows) (directory.User, error) {
+func scanUser(row Row) (directory.User, error) {
 	var u userRow
-	if err := rows.Scan(u.into()...); err != nil {
+	if err := row.Scan(u.into()...); err != nil {
 		return directory.User{}, err
 	}
 	return u.user()

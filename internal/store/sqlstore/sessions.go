@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -21,9 +20,9 @@ var (
 	SELECT `+sessionColumns+` FROM sessions WHERE user_id = $1 AND ended_at = 0 ORDER BY created_at DESC, id`)
 )
 
-func scanSession(rows *sql.Rows) (s session.Session, err error) {
+func scanSession(row Row) (s session.Session, err error) {
 	var proofs string
-	err = rows.Scan(&s.ID, &s.UserID, &s.Version, &proofs, &s.Remembered, &s.IP, &s.UserAgent,
+	err = row.Scan(&s.ID, &s.UserID, &s.Version, &proofs, &s.Remembered, &s.IP, &s.UserAgent,
 		at(&s.CreatedAt), at(&s.SeenAt), at(&s.IdleUntil), at(&s.ExpiresAt), at(&s.EndedAt))
 	if err == nil {
 		err = fromJSON(proofs, &s.Proofs)
@@ -124,8 +123,8 @@ var (
 	SELECT `+deviceColumns+` FROM devices WHERE user_id = $1 ORDER BY created_at DESC, id`)
 )
 
-func scanDevice(rows *sql.Rows) (d session.Device, err error) {
-	err = rows.Scan(&d.UserID, &d.ID, &d.IP, &d.UserAgent, at(&d.CreatedAt), at(&d.SeenAt), at(&d.ExpiresAt))
+func scanDevice(row Row) (d session.Device, err error) {
+	err = row.Scan(&d.UserID, &d.ID, &d.IP, &d.UserAgent, at(&d.CreatedAt), at(&d.SeenAt), at(&d.ExpiresAt))
 	return d, err
 }
 

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/stile-id/stile/internal/store"
 )
@@ -11,8 +10,8 @@ var selectSetting = define("read setting", `SELECT value FROM settings WHERE nam
 
 // Setting implements [store.Reader].
 func (r *Reader) Setting(ctx context.Context, name string) ([]byte, error) {
-	return one(ctx, r, selectSetting, func(rows *sql.Rows) (v []byte, err error) {
-		err = rows.Scan(&v)
+	return one(ctx, r, selectSetting, func(row Row) (v []byte, err error) {
+		err = row.Scan(&v)
 		return v, err
 	}, name)
 }

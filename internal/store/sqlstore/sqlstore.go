@@ -18,10 +18,49 @@ import (
 	"github.com/stile-id/stile/internal/store"
 )
 
-// A Conn runs queries: a *sql.DB, *sql.Conn, *sql.Tx or [Prepared].
+// A Conn runs statements.
 type Conn interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	// Exec returns how many rows it wrote.
+	Exec(ctx context.Context, query string, args ...any) (int64, error)
+	// Query gives each row to one, and ends with the first error of that.
+	Query(ctx context.Context, query string, one func(Row) error, args ...any) error
+}
+
+// A Row is scanned into variables as [sql.Rows] does it.
+type Row interface {
+	Scan(dest ...any) error
+}
+
+// Each gives each row to one, and closes them.
+func Each(rows *sql.Rows, one func(Row) error) error {
+	defer rows.Close()
+	for rows.Next() {
+		if err := one(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// A SQLConn is a Conn by way of [database/sql].
+type SQLConn struct{ *sql.Conn }
+
+// Exec implements [Conn].
+func (c SQLConn) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	r, err := c.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// Query implements [Conn].
+func (c SQLConn) Query(ctx context.Context, query string, one func(Row) error, args ...any) error {
+	rows, err := c.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	return Each(rows, one)
 }
 
 // A Failure says what a driver's error means.
@@ -142,37 +181,35 @@ func NewReader(s Source, d *Dialect) *Reader { return &Reader{source: s, dialect
 // Reads counts the queries so far.
 func (r *Reader) Reads() int64 { return r.reads.Load() }
 
-func each(ctx context.Context, r *Reader, q query, scan func(*sql.Rows) error, args ...any) error {
+func each(ctx context.Context, r *Reader, q query, scan func(Row) error, args ...any) error {
 	conn, err := r.source.Get(ctx)
 	if err != nil {
 		return err
 	}
 	defer r.source.Put(conn)
 	r.reads.Add(1)
-	rows, err := conn.QueryContext(ctx, q.text, args...)
-	if err != nil {
-		return r.dialect.failure(q, err)
-	}
-	return r.dialect.drain(q, rows, scan)
+	return r.dialect.query(ctx, conn, q, scan, args...)
 }
 
-func (d *Dialect) drain(q query, rows *sql.Rows, scan func(*sql.Rows) error) error {
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return fmt.Errorf("store: %s: %w", q.name, err)
-		}
+func (d *Dialect) query(ctx context.Context, c Conn, q query, scan func(Row) error, args ...any) error {
+	var unread error
+	err := c.Query(ctx, q.text, func(row Row) error {
+		unread = scan(row)
+		return unread
+	}, args...)
+	if unread != nil {
+		return fmt.Errorf("store: %s: %w", q.name, unread)
 	}
-	if err := rows.Err(); err != nil {
+	if err != nil {
 		return d.failure(q, err)
 	}
 	return nil
 }
 
-func list[T any](ctx context.Context, r *Reader, q query, scan func(*sql.Rows) (T, error), args ...any) ([]T, error) {
+func list[T any](ctx context.Context, r *Reader, q query, scan func(Row) (T, error), args ...any) ([]T, error) {
 	var all []T
-	err := each(ctx, r, q, func(rows *sql.Rows) error {
-		v, err := scan(rows)
+	err := each(ctx, r, q, func(row Row) error {
+		v, err := scan(row)
 		all = append(all, v)
 		return err
 	}, args...)
@@ -182,11 +219,11 @@ func list[T any](ctx context.Context, r *Reader, q query, scan func(*sql.Rows) (
 	return all, nil
 }
 
-func one[T any](ctx context.Context, r *Reader, q query, scan func(*sql.Rows) (T, error), args ...any) (T, error) {
+func one[T any](ctx context.Context, r *Reader, q query, scan func(Row) (T, error), args ...any) (T, error) {
 	var v T
 	found := false
-	err := each(ctx, r, q, func(rows *sql.Rows) (err error) {
-		v, err = scan(rows)
+	err := each(ctx, r, q, func(row Row) (err error) {
+		v, err = scan(row)
 		found = true
 		return err
 	}, args...)
@@ -240,14 +277,9 @@ func (t *Tx) exec(q query, args ...any) (int64, error) {
 	if t.failed != nil {
 		return 0, t.failed
 	}
-	res, err := t.conn.ExecContext(t.ctx, q.text, args...)
+	n, err := t.conn.Exec(t.ctx, q.text, args...)
 	if err != nil {
 		t.failed = t.dialect.failure(q, err)
-		return 0, t.failed
-	}
-	n, err := res.RowsAffected()
-	if err != nil {
-		t.failed = fmt.Errorf("store: %s: %w", q.name, err)
 		return 0, t.failed
 	}
 	t.rows += n
@@ -259,7 +291,7 @@ func (t *Tx) hold(number int64) error {
 	if t.failed != nil || t.dialect.Hold == "" {
 		return t.failed
 	}
-	if _, err := t.conn.ExecContext(t.ctx, t.dialect.Hold, number); err != nil {
+	if _, err := t.conn.Exec(t.ctx, t.dialect.Hold, number); err != nil {
 		t.failed = t.dialect.failure(query{"hold a number", t.dialect.Hold}, err)
 	}
 	return t.failed
@@ -275,26 +307,20 @@ func (t *Tx) write(missed error, q query, args ...any) error {
 }
 
 // oneInTx reads one row within the transaction; store.ErrNotFound fails nothing.
-func oneInTx[T any](t *Tx, q query, scan func(*sql.Rows) (T, error), args ...any) (T, error) {
+func oneInTx[T any](t *Tx, q query, scan func(Row) (T, error), args ...any) (T, error) {
 	var v T
 	if t.failed != nil {
 		return v, t.failed
 	}
 	t.reads++
 	found := false
-	rows, err := t.conn.QueryContext(t.ctx, q.text, args...)
-	if err != nil {
-		t.failed = t.dialect.failure(q, err)
-		return v, t.failed
-	}
-	err = t.dialect.drain(q, rows, func(rows *sql.Rows) (err error) {
-		v, err = scan(rows)
+	t.failed = t.dialect.query(t.ctx, t.conn, q, func(row Row) (err error) {
+		v, err = scan(row)
 		found = true
 		return err
-	})
-	if err != nil {
-		t.failed = err
-		return v, err
+	}, args...)
+	if t.failed != nil {
+		return v, t.failed
 	}
 	if !found {
 		return v, store.ErrNotFound

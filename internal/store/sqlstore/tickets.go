@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/stile-id/stile/internal/directory"
@@ -18,8 +17,8 @@ var (
 	SELECT `+ticketColumns+` FROM tickets WHERE user_id = $1 AND kind = $2 ORDER BY created_at DESC, id`)
 )
 
-func scanTicket(rows *sql.Rows) (k directory.Ticket, err error) {
-	err = rows.Scan(&k.ID, &k.Kind, &k.UserID, &k.Version, &k.Data, at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.SpentAt))
+func scanTicket(row Row) (k directory.Ticket, err error) {
+	err = row.Scan(&k.ID, &k.Kind, &k.UserID, &k.Version, &k.Data, at(&k.CreatedAt), at(&k.ExpiresAt), at(&k.SpentAt))
 	if len(k.Data) == 0 {
 		k.Data = nil
 	}

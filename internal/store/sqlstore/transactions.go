@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/store"
@@ -50,8 +49,8 @@ func (d *Dialect) transactions(id string) *Transactions {
 	return wholeTransactions
 }
 
-func scanTransaction(rows *sql.Rows) (r flow.Row, err error) {
-	err = rows.Scan(&r.ID, &r.ClientID, &r.Version, at(&r.ExpiresAt), &r.Data)
+func scanTransaction(row Row) (r flow.Row, err error) {
+	err = row.Scan(&r.ID, &r.ClientID, &r.Version, at(&r.ExpiresAt), &r.Data)
 	return r, err
 }
 

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"slices"
 	"strings"
 	"time"
@@ -53,10 +52,10 @@ func (r *userRow) user() (directory.User, error) {
 }
 
 // scanAccount adds a row to a, which is one user's.
-func scanAccount(rows *sql.Rows, a *directory.Account) error {
+func scanAccount(row Row, a *directory.Account) error {
 	var u userRow
 	var e directory.Enrollment
-	err := rows.Scan(append(u.into(),
+	err := row.Scan(append(u.into(),
 		&e.ID, &e.Version, &e.Authenticator, &e.Credential, at(&e.CreatedAt), at(&e.LastUsedAt))...)
 	if err != nil {
 		return err
@@ -75,7 +74,7 @@ func scanAccount(rows *sql.Rows, a *directory.Account) error {
 
 func (r *Reader) account(ctx context.Context, q query, key string) (directory.Account, error) {
 	var a directory.Account
-	err := each(ctx, r, q, func(rows *sql.Rows) error { return scanAccount(rows, &a) }, key)
+	err := each(ctx, r, q, func(row Row) error { return scanAccount(row, &a) }, key)
 	if err == nil && a.ID == "" {
 		err = store.ErrNotFound
 	}
@@ -107,8 +106,8 @@ var dueDeletions = define("look for due deletions", `
 
 // DueDeletions implements [store.Reader].
 func (r *Reader) DueDeletions(ctx context.Context, now time.Time, limit int) ([]string, error) {
-	return list(ctx, r, dueDeletions, func(rows *sql.Rows) (id string, err error) {
-		err = rows.Scan(&id)
+	return list(ctx, r, dueDeletions, func(row Row) (id string, err error) {
+		err = row.Scan(&id)
 		return id, err
 	}, micros(now), limit)
 }

@@ -77,7 +77,7 @@ func (t *Target) VoidSignIns(ctx context.Context, at time.Time) error {
 	if err != nil {
 		return fmt.Errorf("sign out: %w", err)
 	}
-	tx := sqlstore.NewTx(ctx, t.f.Conn, t.f.Dialect)
+	tx := sqlstore.NewTx(ctx, sqlstore.SQLConn{Conn: t.f.Conn}, t.f.Dialect)
 	for _, c := range clients {
 		c.Version++
 		c.EndedAt = at
@@ -115,7 +115,7 @@ func (t *Target) clients(ctx context.Context) ([]oauth.Client, error) {
 // Erase deletes users who were deleted after the copy was made, and returns which
 // of them were there (REL R-26). No id can come again, of the others neither.
 func (t *Target) Erase(ctx context.Context, ids []string, at time.Time) (gone []string, err error) {
-	tx := sqlstore.NewTx(ctx, t.f.Conn, t.f.Dialect)
+	tx := sqlstore.NewTx(ctx, sqlstore.SQLConn{Conn: t.f.Conn}, t.f.Dialect)
 	for _, id := range ids {
 		err := tx.DeleteUser(id, at)
 		switch {
