@@ -16,6 +16,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"sync"
 )
 
@@ -29,7 +30,7 @@ var ErrSealed = errors.New("keyring: sealed value cannot be opened")
 // A Keyring is safe for concurrent use.
 type Keyring struct {
 	master []byte
-	macs   sync.Map // purpose -> []byte
+	macs   sync.Map // purpose -> *sync.Pool of *mac
 	aeads  sync.Map // purpose -> cipher.AEAD
 }
 
@@ -48,21 +49,34 @@ func Generate() []byte {
 	return k
 }
 
+// A mac is the state of an HMAC, which after its first use begins anew without
+// the key's own two blocks.
+type mac struct {
+	hash.Hash
+	parts []byte
+	sum   [sha256.Size]byte
+}
+
 // MAC is HMAC-SHA-256 under the purpose's key over the parts, each preceded by
 // its length, so that no two lists of parts give the same input (SEC S-09).
 func (k *Keyring) MAC(purpose string, parts ...string) [32]byte {
-	key, ok := k.macs.Load(purpose)
+	pool, ok := k.macs.Load(purpose)
 	if !ok {
-		key, _ = k.macs.LoadOrStore(purpose, k.derive("mac/"+purpose))
+		key := k.derive("mac/" + purpose)
+		pool, _ = k.macs.LoadOrStore(purpose, &sync.Pool{New: func() any { return &mac{Hash: hmac.New(sha256.New, key)} }})
 	}
-	h := hmac.New(sha256.New, key.([]byte))
-	var n [8]byte
+	m := pool.(*sync.Pool).Get().(*mac)
+	defer pool.(*sync.Pool).Put(m)
 	for _, p := range parts {
-		binary.BigEndian.PutUint64(n[:], uint64(len(p)))
-		h.Write(n[:])
-		h.Write([]byte(p))
+		m.parts = binary.BigEndian.AppendUint64(m.parts, uint64(len(p)))
+		m.parts = append(m.parts, p...)
 	}
-	return [32]byte(h.Sum(nil))
+	m.Reset()
+	m.Write(m.parts)
+	m.Sum(m.sum[:0])
+	clear(m.parts) // they may be secrets
+	m.parts = m.parts[:0]
+	return m.sum
 }
 
 // Seal encrypts plaintext with AES-256-GCM; purpose names the table and column,

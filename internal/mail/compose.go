@@ -1,13 +1,13 @@
 package mail
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
 	htmltemplate "html/template"
 	"net/mail"
 	"net/url"
+	"strings"
 	texttemplate "text/template"
 )
 
@@ -84,7 +84,8 @@ func (c *Composer) Compose(id string, m Message) (*Letter, error) {
 		return nil, err
 	}
 	v := c.view(m)
-	var text, html bytes.Buffer
+	var text, html strings.Builder
+	text.Grow(1 << 10)
 	html.Grow(8 << 10)
 	if err := c.text.Execute(&limited{&text, maxText}, v); err != nil {
 		return nil, fmt.Errorf("mail: text: %w", err)
@@ -114,7 +115,7 @@ func (c *Composer) Compose(id string, m Message) (*Letter, error) {
 
 // limited is a writer that takes n bytes at most.
 type limited struct {
-	w *bytes.Buffer
+	w *strings.Builder
 	n int
 }
 

@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -78,10 +79,9 @@ type keySet struct {
 // A signingKey is a Key that was opened.
 type signingKey struct {
 	Key
-	public jose.JSONWebKey
-	plain  jose.Signer // header of alg and kid
-	typed  jose.Signer // and typ at+jwt
-	// The first part of each token that the two sign.
+	public  jose.JSONWebKey
+	private crypto.Signer
+	// The first part of each token that it signs: of alg and kid, and of typ at+jwt too.
 	plainHeader, typedHeader string
 }
 
@@ -95,15 +95,37 @@ func (k *signingKey) sign(typed bool, claims any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("oauth: encode claims: %w", err)
 	}
-	signer := k.plain
+	token := make([]byte, 0, len(k.typedHeader)+2+base64.RawURLEncoding.EncodedLen(len(payload)+rsaBits/8))
 	if typed {
-		signer = k.typed
+		token = append(token, k.typedHeader...)
+	} else {
+		token = append(token, k.plainHeader...)
 	}
-	jws, err := signer.Sign(payload)
+	token = base64.RawURLEncoding.AppendEncode(append(token, '.'), payload)
+	signature, err := k.signature(token)
 	if err != nil {
 		return "", fmt.Errorf("oauth: sign: %w", err)
 	}
-	return jws.CompactSerialize()
+	return string(base64.RawURLEncoding.AppendEncode(append(token, '.'), signature)), nil
+}
+
+// signature is that of RFC 7518 §3.3 and §3.4.
+func (k *signingKey) signature(input []byte) ([]byte, error) {
+	sum := sha256.Sum256(input)
+	switch key := k.private.(type) {
+	case *rsa.PrivateKey:
+		return rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
+	case *ecdsa.PrivateKey:
+		r, s, err := ecdsa.Sign(rand.Reader, key, sum[:])
+		if err != nil {
+			return nil, err
+		}
+		out := make([]byte, 64)
+		r.FillBytes(out[:32])
+		s.FillBytes(out[32:])
+		return out, nil
+	}
+	return nil, fmt.Errorf("a %T signs nothing", k.private)
 }
 
 // signer returns the key that signs for a server now, and makes the first one.
@@ -307,33 +329,28 @@ func (k *keys) open(row Key) (*signingKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("oauth: signing key %s: %w", row.ID, err)
 	}
-	var public crypto.PublicKey
+	var signer crypto.Signer
 	switch p := private.(type) {
 	case *rsa.PrivateKey:
 		if row.Alg == algRS256 {
-			public = p.Public()
+			signer = p
 		}
 	case *ecdsa.PrivateKey:
 		if row.Alg == algES256 && p.Curve == elliptic.P256() {
-			public = p.Public()
+			signer = p
 		}
 	}
-	if public == nil {
+	if signer == nil {
 		return nil, fmt.Errorf("oauth: signing key %s is a %T, not for %s", row.ID, private, row.Alg)
 	}
+	public := signer.Public()
 	if kid, err := thumbprint(public); err != nil || kid != row.ID {
 		return nil, errors.Join(fmt.Errorf("oauth: signing key %s has another thumbprint", row.ID), err)
 	}
 	key := &signingKey{
 		Key: row, public: jose.JSONWebKey{Key: public, KeyID: row.ID, Algorithm: row.Alg, Use: "sig"},
+		private:     signer,
 		plainHeader: header(row, ""), typedHeader: header(row, typeAccess),
-	}
-	with := jose.SigningKey{Algorithm: jose.SignatureAlgorithm(row.Alg), Key: jose.JSONWebKey{Key: private, KeyID: row.ID}}
-	if key.plain, err = jose.NewSigner(with, nil); err == nil {
-		key.typed, err = jose.NewSigner(with, new(jose.SignerOptions).WithType(typeAccess))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("oauth: signing key %s: %w", row.ID, err)
 	}
 	return key, nil
 }
