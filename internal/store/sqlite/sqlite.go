@@ -21,6 +21,7 @@ import (
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
+	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/store/sqlstore"
@@ -182,6 +183,14 @@ func (s *Store) InTx(ctx context.Context, d store.Durability, fn func(store.Tx) 
 	return err
 }
 
+// Transaction implements [store.Store].
+func (s *Store) Transaction(ctx context.Context, id string) (flow.Row, error) {
+	if row, ok := s.writer.recent.get(id); ok {
+		return row, nil
+	}
+	return s.Reader.Transaction(ctx, id)
+}
+
 // ClaimOutbox implements [store.Store].
 func (s *Store) ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
 	return sqlstore.ClaimOutbox(ctx, s.Reader, s.writer.do, now, leaseUntil, limit)
@@ -192,6 +201,7 @@ const purgeBatch = 100
 
 // Purge implements [store.Store].
 func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
+	defer s.writer.recent.clear()
 	return sqlstore.Purge(ctx, s.writer.do, now, limit, purgeBatch, nil)
 }
 
@@ -220,6 +230,7 @@ func (s *Store) Close() error {
 		}
 		if s.writer != nil { // last, because the last connection checkpoints
 			errs = append(errs, s.writer.close())
+			s.writer.recent.clear() // nothing is read of a store that is closed
 		}
 		if s.lock != nil {
 			errs = append(errs, s.lock.Close())

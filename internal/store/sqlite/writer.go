@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/store/sqlstore"
 )
@@ -29,6 +30,7 @@ type writer struct {
 	conn    *sql.Conn
 	stmts   *sqlstore.Prepared
 	checker *checkpointer
+	recent  *recent
 	log     *slog.Logger
 	queue   chan *job
 	done    chan struct{}
@@ -58,7 +60,8 @@ type job struct {
 	ran        chan error        // what fn returned
 	done       chan error        // what became of it
 
-	err error // the writer's, until it is sent to done
+	err   error // the writer's, until it is sent to done
+	steps []flow.Row
 }
 
 var jobs = sync.Pool{New: func() any {
@@ -71,7 +74,7 @@ func newWriter(ctx context.Context, db *sql.DB, c *checkpointer, o Options) (*wr
 		return nil, err
 	}
 	w := &writer{
-		db: db, conn: conn, stmts: sqlstore.Prepare(conn), checker: c, log: o.Logger,
+		db: db, conn: conn, stmts: sqlstore.Prepare(conn), checker: c, recent: newRecent(), log: o.Logger,
 		queue: make(chan *job, queueDepth), done: make(chan struct{}), lazyWait: o.LazyWait,
 	}
 	go w.run()
@@ -87,7 +90,7 @@ func (w *writer) do(ctx context.Context, d store.Durability, fn func(*sqlstore.T
 		return err
 	}
 	j := jobs.Get().(*job)
-	j.durability, j.err = d, nil
+	j.durability, j.err, j.steps = d, nil, nil
 	j.state.Store(queued)
 	if err := w.enqueue(j); err != nil {
 		jobs.Put(j)
@@ -209,6 +212,7 @@ func (w *writer) group(batch []*job) (rest []*job) {
 		return nil
 	}
 	rows, last, err := w.members(batch)
+	w.forget(batch[:last])
 	switch {
 	case err == nil && rows > 0:
 		err = w.exec("COMMIT")
@@ -220,6 +224,7 @@ func (w *writer) group(batch []*job) (rest []*job) {
 		err = w.failure("commit", err)
 	} else {
 		w.count(durable, rows)
+		w.remember(batch[:last])
 	}
 	for _, j := range batch[:last] {
 		if j.state.Load() == begun {
@@ -227,6 +232,24 @@ func (w *writer) group(batch []*job) (rest []*job) {
 		}
 	}
 	return batch[last:]
+}
+
+// forget takes out of what is kept all that a commit is about to change.
+func (w *writer) forget(batch []*job) {
+	for _, j := range batch {
+		for _, row := range j.steps {
+			w.recent.drop(row.ID)
+		}
+	}
+}
+
+// remember keeps what a commit has changed.
+func (w *writer) remember(batch []*job) {
+	for _, j := range batch {
+		for _, row := range j.steps {
+			w.recent.put(row)
+		}
+	}
 }
 
 // members gives each job of a batch its turn, until all have had it or the
@@ -293,6 +316,9 @@ func (w *writer) one(j *job, shared bool) (rows int64, broken error) {
 	w.txReads.Add(tx.Reads())
 	if j.err == nil {
 		j.err = failed
+	}
+	if j.err == nil {
+		j.steps = tx.Steps()
 	}
 	if !shared {
 		return tx.Rows(), nil

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/problem"
 	"github.com/stile-id/stile/internal/store"
 )
@@ -243,6 +244,7 @@ type Tx struct {
 	reads   int64
 	audits  int64 // rows of audit appended so far
 	witness string
+	steps   []flow.Row
 	failed  error
 }
 

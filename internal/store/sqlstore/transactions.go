@@ -61,8 +61,20 @@ func (r *Reader) Transaction(ctx context.Context, id string) (flow.Row, error) {
 
 // InsertTransaction implements [store.Tx].
 func (t *Tx) InsertTransaction(r flow.Row) error {
-	return t.write(store.ErrConflict, t.dialect.transactions(r.ID).insert,
+	err := t.write(store.ErrConflict, t.dialect.transactions(r.ID).insert,
 		r.ID, r.ClientID, r.Version, micros(r.ExpiresAt), blob(r.Data))
+	if err == nil {
+		t.stepped(r)
+	}
+	return err
+}
+
+// Steps are the rows of transactions written so far, as they would be read.
+func (t *Tx) Steps() []flow.Row { return t.steps }
+
+func (t *Tx) stepped(r flow.Row) {
+	r.ExpiresAt = timeOf(micros(r.ExpiresAt))
+	t.steps = append(t.steps, r)
 }
 
 // SaveTransaction implements [store.Tx].
@@ -70,8 +82,11 @@ func (t *Tx) SaveTransaction(r flow.Row) error {
 	args := []any{r.ID, r.Version, blob(r.Data), r.ClientID, micros(r.ExpiresAt)}
 	in := t.dialect.transactions(r.ID)
 	n, err := t.exec(in.step, args...)
-	if err != nil || n > 0 {
-		return err
+	if err == nil && n == 0 {
+		err = t.write(store.ErrStale, in.save, args...)
 	}
-	return t.write(store.ErrStale, in.save, args...)
+	if err == nil {
+		t.stepped(r)
+	}
+	return err
 }

@@ -25,11 +25,16 @@ func (t *timeScanner) Scan(v any) error {
 	if !ok {
 		return fmt.Errorf("time is a %T", v)
 	}
-	*t = timeScanner{}
-	if n != 0 {
-		*t = timeScanner(time.UnixMicro(n).UTC())
-	}
+	*t = timeScanner(timeOf(n))
 	return nil
+}
+
+// timeOf reverses micros, but for the time zone and what is less than a microsecond.
+func timeOf(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(n).UTC()
 }
 
 // blob keeps nil out of columns that are NOT NULL; nil and empty are the same.

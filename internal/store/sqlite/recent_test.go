@@ -1,0 +1,153 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/store"
+)
+
+func kept(s *Store, id string) bool {
+	_, ok := s.writer.recent.get(id)
+	return ok
+}
+
+// same fails unless a row is read from memory as from the file.
+func same(t *testing.T, s *Store, id string) {
+	t.Helper()
+	got, err := s.Transaction(bg, id)
+	want, werr := s.Reader.Transaction(bg, id)
+	if diff := cmp.Diff(want, got); diff != "" || !errors.Is(err, werr) {
+		t.Errorf("%s: %v and %v; the file, and what is read:\n%s", id, werr, err, diff)
+	}
+}
+
+func TestRecentIsAsItWouldBeRead(t *testing.T) {
+	s := openTest(t)
+	row := flow.Row{
+		ID: "tx", ClientID: "app", Version: 1, Data: []byte("1"),
+		ExpiresAt: time.Date(2026, 11, 27, 12, 0, 0, 123_456_789, time.FixedZone("", 3600)),
+	}
+	if err := s.InTx(bg, store.Relaxed, func(tx store.Tx) error { return tx.InsertTransaction(row) }); err != nil {
+		t.Fatal(err)
+	}
+	if !kept(s, "tx") {
+		t.Error("nothing is kept")
+	}
+	same(t, s, "tx")
+	for range 3 {
+		row.Version++
+		row.Data = []byte(fmt.Sprint(row.Version))
+		row.ExpiresAt = row.ExpiresAt.Add(time.Second)
+		if err := s.InTx(bg, store.Durable, func(tx store.Tx) error { return tx.SaveTransaction(row) }); err != nil {
+			t.Fatal(err)
+		}
+		same(t, s, "tx")
+	}
+	if got, err := s.Transaction(bg, "tx"); err != nil || got.Version != 4 {
+		t.Errorf("version %d, %v", got.Version, err)
+	}
+}
+
+// Of a group that shares a commit one undoes what it wrote, and the others' stays.
+func TestRecentForgetsWhatIsUndone(t *testing.T) {
+	s := openTest(t)
+	for _, id := range []string{"a", "b"} {
+		if err := s.InTx(bg, store.Relaxed, insert(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release := hold(t, s)
+	undo := errors.New("undo")
+	errs := make([]error, 2)
+	var group sync.WaitGroup
+	for i, id := range []string{"a", "b"} {
+		group.Go(func() {
+			errs[i] = s.InTx(bg, store.Relaxed, func(tx store.Tx) error {
+				if err := tx.SaveTransaction(flow.Row{ID: id, Version: 2}); err != nil {
+					return err
+				}
+				if id == "a" {
+					return undo
+				}
+				return nil
+			})
+		})
+	}
+	waitQueued(s, 2)
+	release()
+	group.Wait()
+	if !errors.Is(errs[0], undo) || errs[1] != nil {
+		t.Fatal(errs)
+	}
+	for id, version := range map[string]int64{"a": 1, "b": 2} {
+		same(t, s, id)
+		if got, err := s.Transaction(bg, id); err != nil || got.Version != version {
+			t.Errorf("%s: version %d, %v", id, got.Version, err)
+		}
+	}
+}
+
+func TestRecentForgetsWhatACommitDidNotBearOut(t *testing.T) {
+	s := openTest(t)
+	if err := s.InTx(bg, store.Relaxed, insert("tx")); err != nil {
+		t.Fatal(err)
+	}
+	err := s.InTx(bg, store.Durable, func(tx store.Tx) error {
+		if _, err := s.writer.conn.ExecContext(bg, "PRAGMA defer_foreign_keys=ON"); err != nil {
+			t.Error(err)
+		}
+		if err := tx.InsertEnrollment(directory.Enrollment{ID: "e", UserID: "nobody"}); err != nil {
+			t.Error(err)
+		}
+		return tx.SaveTransaction(flow.Row{ID: "tx", Version: 2})
+	})
+	if err == nil {
+		t.Fatal("the commit went through")
+	}
+	same(t, s, "tx")
+	if got, err := s.Transaction(bg, "tx"); err != nil || got.Version != 1 {
+		t.Errorf("version %d, %v", got.Version, err)
+	}
+}
+
+func TestREL_R21_RecentIsBounded(t *testing.T) {
+	s := openTest(t)
+	const size, rows = 16 << 10, 3 * recentBytes / (16 << 10)
+	for i := range rows {
+		row := flow.Row{ID: fmt.Sprint(i), Version: 1, Data: make([]byte, size)}
+		if err := s.InTx(bg, store.Relaxed, func(tx store.Tx) error { return tx.InsertTransaction(row) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := s.writer.recent
+	if n := len(r.young) + len(r.old); n*size > 2*recentBytes+2*size {
+		t.Errorf("%d rows of %d bytes are kept", n, size)
+	}
+	if kept(s, "0") || !kept(s, fmt.Sprint(rows-1)) {
+		t.Error("the first is kept, or the last is not")
+	}
+	same(t, s, "0")
+}
+
+func TestREL_R23_RecentForgetsWhatIsPurged(t *testing.T) {
+	s := openTest(t)
+	end := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	row := flow.Row{ID: "tx", Version: 1, ExpiresAt: end}
+	if err := s.InTx(bg, store.Relaxed, func(tx store.Tx) error { return tx.InsertTransaction(row) }); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Purge(bg, end.Add(time.Second), 10); n != 1 || err != nil {
+		t.Fatalf("%d rows, %v", n, err)
+	}
+	if there(t, s, "tx") {
+		t.Error("a row that was purged is still read")
+	}
+}
