@@ -80,6 +80,28 @@ func TestUX_M0_1_Encoding(t *testing.T) {
 	}
 }
 
+// RFC 5322 §2.1.1 and §2.2.3: lines of at most 78 characters, and none of spaces alone.
+func TestUX_M0_1_Folding(t *testing.T) {
+	subjects := []string{
+		"short", strings.Repeat("word ", 40) + "end", strings.Repeat("a", 200), "two  spaces",
+		strings.Repeat("Ümläut ", 30), "123456 is your " + strings.Repeat("Acme ", 12) + "code",
+	}
+	for _, subject := range subjects {
+		l := compose(t, newComposer(t), message(SignUp))
+		l.Subject = subject
+		p := parse(t, l)
+		if got := p.subject(t); got != subject {
+			t.Errorf("subject %q was read as %q", subject, got)
+		}
+		head, _, _ := bytes.Cut(p.raw, []byte("\r\n\r\n"))
+		for line := range strings.SplitSeq(string(head), "\r\n") {
+			if strings.TrimSpace(line) == "" || len(line) > 78 && strings.ContainsAny(strings.TrimSpace(line), " ") {
+				t.Errorf("line %q of subject %q", line, subject)
+			}
+		}
+	}
+}
+
 func TestSEC_S115_HeaderInjection(t *testing.T) {
 	c := newComposer(t)
 	var corpus []string
