@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
@@ -51,13 +52,16 @@ func (c *change) need(ctx context.Context, age time.Duration, more ...string) er
 	}
 	rule := policy.AccessRule{Factors: 1}.With(policy.ACRTwoFactorsIfPossible)
 	enrollment := c.org.EnrollmentFor(c.account.Groups)
+	// The mailbox alone is not enough of who has anything else, of whatever kind: as
+	// the flow has it.
+	mailbox := !slices.ContainsFunc(proofs, func(p policy.Proof) bool { return p.Authenticator != emailKey })
 	havingMore := false
 	for _, en := range c.account.Enrollments {
 		if c.a.authenticators[en.Authenticator] == nil || !enrollment.Allows(en.Authenticator) {
 			continue
 		}
 		shown := slices.ContainsFunc(proofs, func(p policy.Proof) bool { return p.Authenticator == en.Authenticator })
-		havingMore = havingMore || !shown && rule.Helps(c.asProof(en.Authenticator), proofs)
+		havingMore = havingMore || !shown && !c.spent(en) && (rule.Helps(c.asProof(en.Authenticator), proofs) || mailbox && len(proofs) > 0)
 	}
 	if !rule.Satisfied(proofs, havingMore) {
 		return &StepUp{MaxAge: age}
@@ -111,6 +115,16 @@ func (c *change) proofs(ctx context.Context, age time.Duration) ([]policy.Proof,
 		out = append(out, proof)
 	}
 	return out, nil
+}
+
+// spent reports whether an enrollment is used up.
+func (c *change) spent(en directory.Enrollment) bool {
+	s, ok := c.a.authenticators[en.Authenticator].(authenticator.Spender)
+	if !ok {
+		return false
+	}
+	credential, err := c.a.Secrets.OpenCredential(en)
+	return err == nil && s.Spent(credential)
 }
 
 // session is the browser's at the engine. A token that outlives its session does

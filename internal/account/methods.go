@@ -69,7 +69,8 @@ func (a *Accounts) Methods(ctx context.Context, by Actor) ([]Method, error) {
 		})
 	}
 	for _, key := range c.org.EnrollmentFor(c.account.Groups).Keys("") {
-		if _, has := c.account.Enrolled(key); c.allowed(key) && !a.authenticators[key].Info().Assigned && (!has || a.authenticators[key].Info().Several) {
+		en, has := c.account.Enrolled(key)
+		if has = has && !c.spent(en); c.allowed(key) && !a.authenticators[key].Info().Assigned && (!has || a.authenticators[key].Info().Several) {
 			out = append(out, Method{Info: a.authenticators[key].Info()})
 		}
 	}

@@ -39,6 +39,12 @@ type Info struct {
 	Class policy.Class
 	// PhishingResistant says that a proof cannot be relayed by a page that looks like ours.
 	PhishingResistant bool
+	// Wrong is what a wrong answer is told, and a right one while answers are not
+	// looked at (SEC S-109); zero: "Invalid code. Try again." at Prompt.Fields' first.
+	Wrong problem.Message
+	// Unguessable says that no number of tries comes nearer to a right answer: those
+	// of a key of its own. Counting them would only let a stranger stop its owner.
+	Unguessable bool
 	// Several says that a person may have more than one: keys, devices.
 	Several bool
 	// AfterProof says that only who has shown something else is asked for it, because
@@ -185,7 +191,7 @@ type Credential struct {
 	Name    string         `json:",omitempty"` // what its owner calls it: "MacBook"; empty: as the authenticator
 	Public  map[string]any `json:",omitempty"` // beside the profile on the wire, to whom the person is proven: a credentialId
 	// Unique is what no two enrollments may have, whoever's they are, such as the id
-	// of a key: a second one is refused as ErrTaken by the engine. Empty: nothing.
+	// of a key: the engine refuses a second one. Empty: nothing.
 	Unique []byte `json:"-"`
 }
 
@@ -197,7 +203,7 @@ type Proof struct {
 
 // What FinishEnroll and FinishVerify return, beside faults. A *Rejected carries
 // the messages of a value that may not be used, such as a weak password, a *Wrong
-// those of a wrong answer of which more can be said.
+// the one of a wrong answer of which more can be said.
 var (
 	ErrWrong = errors.New("authenticator: wrong answer")
 	// ErrEmpty is an answer without a value: nothing was tried.
@@ -206,7 +212,9 @@ var (
 	ErrDenied = errors.New("authenticator: denied on the device")
 )
 
-// Wrong is ErrWrong with a message of its own, whose Field is a name of Prompt.Fields or empty.
+// Wrong is ErrWrong of which more can be said than Info.Wrong, to somebody who has
+// all but given the right answer: a code that was used before. The Field of Message is
+// a name of Prompt.Fields or empty.
 type Wrong struct{ Message problem.Message }
 
 func (*Wrong) Error() string { return "authenticator: wrong answer, and why" }
@@ -266,6 +274,12 @@ type Voucher interface {
 type Assigner interface {
 	Authenticator
 	Assign(Input) (Credential, error)
+}
+
+// A Spender has credentials that are used up, as a list of codes is: who has only
+// such a one has none.
+type Spender interface {
+	Spent(Credential) bool
 }
 
 // A Detailer can be told more in the same answer that chooses it: by which method, to

@@ -17,11 +17,11 @@ type bodyRoom struct {
 	of   map[netip.Addr]int
 }
 
-// What bodies may take up. A source that is many people's has room for a thousand
-// of their requests, which are of less than 4 KiB.
+// What bodies may take up. A source that is many people's has room for five hundred
+// of their requests, which are of less than 4 KiB; sixteen sources have it all.
 const (
 	bodyTotal = 32 << 20
-	bodyShare = bodyTotal / 4
+	bodyShare = bodyTotal / 16
 )
 
 // take reports whether there are n bytes for a source.

@@ -70,7 +70,7 @@ func newGate(floor, ceiling int, marks [classes]mark) *gate {
 // room is called with mu held. A source that is nobody has no share.
 func (g *gate) room(c Class, source netip.Addr) bool {
 	m := &g.marks[c]
-	if source.IsValid() && g.by[source] >= share(g.reach(c, g.limit)) {
+	if m.never == 0 && source.IsValid() && g.by[source] >= share(g.reach(c, g.limit)) { // of what has few places the source's others do not count
 		return false
 	}
 	if m.never > 0 && g.of[c] >= m.never {

@@ -166,8 +166,8 @@ func (e *Engine) turnAt(ctx context.Context, load func(context.Context) (*Turn, 
 		err = t.commit(ctx)
 		if limit, ok := isOver(err); ok && limit.source > 0 {
 			return nil, errTooMany(limit.source)
-		} else if ok && over == (overLimit{}) {
-			over = limit
+		} else if ok && !over.covers(limit) {
+			over = over.and(limit)
 			continue
 		}
 		switch problem.KindOf(err) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
 )
 
@@ -125,6 +126,30 @@ func (t *Turn) helpful() []string {
 			out = append(out, key)
 		}
 	}
+	if len(out) == 0 && (t.rule().IfPossible() || t.enrolling()) {
+		return t.ownLeft()
+	}
+	return out
+}
+
+// enrolling: a way to sign in would be set up next, on an account that was there before.
+func (t *Turn) enrolling() bool {
+	return len(t.missing(policy.Required)) > 0 || t.adding() || t.tx.proven() && !t.rule().Satisfied(t.shown(), false)
+}
+
+// ownLeft lists what the person has beside the mailbox, until they have shown one of
+// it, of whatever class: whoever reads the mail of somebody with an app must not add
+// a password to the account, or remove the app (SEC S-56, S-59).
+func (t *Turn) ownLeft() []string {
+	if t.tx.Subject.Created || slices.ContainsFunc(t.tx.Proofs, func(p Proof) bool { return p.Authenticator != emailKey }) {
+		return nil
+	}
+	var out []string
+	for _, key := range t.enrollment().Keys("") {
+		if key != emailKey && t.enrolled(key) {
+			out = append(out, key)
+		}
+	}
 	return out
 }
 
@@ -149,7 +174,7 @@ func (t *Turn) recoveryFactors() []string {
 // adding: the person came to add a certain authenticator, and may.
 func (t *Turn) adding() bool {
 	key := t.tx.Request.Enroll
-	if key == "" || t.tx.Added || !t.tx.proven() || t.short() || !t.enrollment().Allows(key) || t.e.authenticators[key] == nil {
+	if key == "" || t.tx.Added || !t.tx.proven() || !t.enrollment().Allows(key) || t.e.authenticators[key] == nil {
 		return false
 	}
 	info := t.e.authenticators[key].Info()
@@ -196,8 +221,31 @@ func (t *Turn) enrolled(key string) bool {
 	if t.tx.Activating && key == emailKey { // the invitation has proven it
 		return true
 	}
-	_, ok := t.account.Enrolled(key)
-	return ok
+	n := 0
+	for _, en := range t.account.Enrollments {
+		if en.Authenticator == key {
+			n++
+		}
+	}
+	return n > len(t.spent(key))
+}
+
+// spent are the enrollments of an authenticator that are used up.
+func (t *Turn) spent(key string) []directory.Enrollment {
+	s, ok := t.e.authenticators[key].(authenticator.Spender)
+	if !ok {
+		return nil
+	}
+	var out []directory.Enrollment
+	for _, en := range t.account.Enrollments {
+		if en.Authenticator != key {
+			continue
+		}
+		if c, err := t.e.OpenCredential(en); err == nil && s.Spent(c) {
+			out = append(out, en)
+		}
+	}
+	return out
 }
 
 // choices lists the authenticators that may be enrolled now: the required ones
@@ -212,7 +260,7 @@ func (t *Turn) choices() []string {
 		return t.missing(policy.Required)
 	}
 	list := t.missing(policy.Required)
-	if len(list) == 0 && t.adding() {
+	if len(list) == 0 && t.adding() && !t.short() {
 		return []string{t.tx.Request.Enroll}
 	}
 	if len(list) == 0 && t.short() {

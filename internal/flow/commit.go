@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/directory"
@@ -136,7 +137,9 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 		t.tellOfPause(ctx)
 	}
 	if len(messages) > 0 {
-		t.delivery = string(outbox.Queued)
+		if slices.ContainsFunc(t.mails, func(m Outgoing) bool { return m.sent != nil }) {
+			t.delivery = string(outbox.Queued) // of what the question sent, not of notices and wake-ups
+		}
 		t.e.outbox.Handoff(messages...)
 	}
 	return nil

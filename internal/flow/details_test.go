@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
@@ -171,5 +173,92 @@ func TestAddingAnAuthenticator(t *testing.T) {
 	}
 	if n := len(r.account(ada).Enrollments); n != 3 {
 		t.Fatalf("%d ways to sign in, want 3", n)
+	}
+}
+
+// Whoever reads somebody's mail must not add a way to sign in to an account that has
+// another one, although that is evidence of the same kind.
+func TestSEC_S56_S59_TheMailboxAloneAddsNothing(t *testing.T) {
+	for name, org := range map[string]policy.Org{
+		"asked for by the person": with(policy.PasswordOptional(), gadgetKey),
+		"asked for by the app":    with(twoFactors(), gadgetKey),
+		"required by policy":      with(requiring(passwordKey), gadgetKey),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, org)
+			r.store.users["00ugadget"] = directory.Account{User: directory.User{
+				ID: "00ugadget", Version: 1, Status: directory.Active, Email: ada, Canonical: ada, FirstName: "Ada", LastName: "L", EmailVerifiedAt: r.at,
+			}}
+			for key, data := range map[string]string{emailKey: "", gadgetKey: "k1"} {
+				en := directory.Enrollment{ID: "en" + key, UserID: "00ugadget", Version: 1, Authenticator: key}
+				en.Credential = r.SealCredential(en.ID, authenticator.Credential{Data: []byte(data)})
+				a := r.store.users["00ugadget"]
+				a.Enrollments = append(a.Enrollments, en)
+				r.store.users["00ugadget"] = a
+			}
+			request := Request{ClientID: "0oa1", Server: "default", State: "s"}
+			if name == "asked for by the person" {
+				request.Enroll = passwordKey
+			}
+			v := r.beginWith(Start{Request: request})
+			got := v.answer("identify", "identifier", ada)
+			if got.Stage == ChooseFactor {
+				got = v.choose(emailKey)
+			}
+			got = v.prove(r.code(ada))
+			if got.Stage != ChooseFactor || len(got.Choices) != 1 || got.Choices[0].Key != gadgetKey {
+				t.Fatalf("the mailbox leads to %s %v", got.Stage, got.Choices)
+			}
+			if got := v.add(passwordKey); got.Kind != problem.Invalid || got.Stage != ChooseFactor {
+				t.Fatalf("enrolling all the same: %v at %s", got.Kind, got.Stage)
+			}
+			v.choose(gadgetKey)
+			if out, err := v.device("key", "k1"); err != nil || out.Kind != problem.None {
+				t.Fatalf("%+v, %v", out, err)
+			}
+			if got := v.poll(); got.Stage != ChooseEnroll || got.Choices[0].Key != passwordKey {
+				t.Fatalf("both lead to %s %v", got.Stage, got.Choices)
+			}
+		})
+	}
+}
+
+func requiring(key string) policy.Org {
+	org := policy.PasswordOptional()
+	org.Require(key)
+	return org
+}
+
+// While answers are not looked at, the right one is told what a wrong one is.
+func TestSEC_S109_APauseTellsNothing(t *testing.T) {
+	r := newRig(t, with(policy.PasswordOptional(), passkeyKey))
+	v := r.proven(ada)
+	v.add(passkeyKey)
+	v.answer("enroll-authenticator", "credentials.key", "k1")
+	v.answer("skip")
+	r.pass(time.Hour)
+	asked := func() *visit {
+		v := r.begin()
+		v.answer("identify", "identifier", ada)
+		v.choose(passkeyKey)
+		return v
+	}
+	sign := func(v *visit, key string) *View {
+		challenge, _ := v.last.Current.Context["challenge"].(string)
+		return v.answer("challenge-authenticator", "credentials.key", key, "credentials.signed", challenge)
+	}
+	var first *View
+	for range 3 { // ten within a quarter of an hour
+		v := asked()
+		for range 4 {
+			first = sign(v, "k2")
+		}
+	}
+	paused := sign(asked(), "k1")
+	if paused.Stage == Success {
+		t.Fatal("no pause began")
+	}
+	if key(first) != "of its own" || key(paused) != "of its own" || paused.Messages[0].Text != first.Messages[0].Text || paused.Messages[0].Field != first.Messages[0].Field {
+		t.Errorf("a wrong answer is told %+v, the right one in the pause %+v", first.Messages, paused.Messages)
 	}
 }

@@ -31,7 +31,7 @@ type phone struct{ now func() time.Time }
 func (phone) Info() authenticator.Info {
 	return authenticator.Info{
 		Key: phoneKey, Type: "phone", ID: "aut" + phoneKey, Name: "Phone", Methods: []authenticator.Method{"sms", "voice"},
-		EnrollmentPrefix: "sms", AMR: "sms", Class: policy.Possession, AfterProof: true,
+		EnrollmentPrefix: "sms", AMR: "sms", Class: policy.Possession, AfterProof: true, Wrong: problem.Message{Key: "of its own", Field: "passcode"},
 	}
 }
 
@@ -78,7 +78,7 @@ func (p phone) BeginVerify(_ context.Context, s authenticator.Subject) (authenti
 
 func (p phone) FinishVerify(_ context.Context, s authenticator.Subject, _ authenticator.Prompt, in authenticator.Input) (authenticator.Proof, error) {
 	if in["passcode"] != "123456" {
-		return authenticator.Proof{}, &authenticator.Wrong{Message: problem.Message{Key: "of its own", Field: "passcode"}}
+		return authenticator.Proof{}, authenticator.ErrWrong
 	}
 	return authenticator.Proof{Credential: s.First()}, nil
 }
@@ -137,6 +137,7 @@ func (passkey) Info() authenticator.Info {
 	return authenticator.Info{
 		Key: passkeyKey, Type: "security_key", ID: "aut" + passkeyKey, Name: "Passkey", Methods: []authenticator.Method{"webauthn"},
 		EnrollmentPrefix: "fwf", AMR: "hwk", Class: policy.Possession, PhishingResistant: true, Several: true,
+		Wrong: problem.Message{Key: "of its own", Text: "Not that one", Field: "key"},
 	}
 }
 

@@ -90,7 +90,7 @@ func discovered(ctx context.Context, t *Turn, in Input) error {
 		return t.nobodysKey(o)
 	}
 	err = t.verify(ctx, o, answer)
-	if errors.Is(err, authenticator.ErrWrong) {
+	if errors.Is(err, authenticator.ErrWrong) || errors.Is(err, authenticator.ErrEmpty) || errors.As(err, new(*authenticator.Rejected)) {
 		t.nobody()
 		return t.nobodysKey(o)
 	}

@@ -135,7 +135,7 @@ var ErrGone = problem.New(problem.NotFound, "challenge", "the request is not ope
 
 // AnswerElsewhere applies the answer of a device. What follows from it waits for
 // the browser that asked: the device gets neither code nor session. The error is
-// ErrGone, or a fault.
+// ErrGone, a refusal of kind Expired or Throttled, or a fault.
 func (e *Engine) AnswerElsewhere(ctx context.Context, a DeviceAnswer) (DeviceOutcome, error) {
 	var out DeviceOutcome
 	in := Input{}

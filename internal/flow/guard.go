@@ -39,6 +39,9 @@ var (
 	// FactorLeft: more proof is asked for, and the person has what can give it.
 	FactorLeft = Guard{"factor left", func(t *Turn) bool { return t.short() && len(t.factors()) > 0 }}
 
+	// OwnLeft: something would be enrolled, and the person has not shown what they have.
+	OwnLeft = Guard{"own left", func(t *Turn) bool { return t.tx.proven() && t.enrolling() && len(t.ownLeft()) > 0 }}
+
 	RequiredMissing = Guard{"required missing", func(t *Turn) bool { return len(t.missing(policy.Required)) > 0 }}
 
 	// AssuranceEnrollable: more proof is asked for than the person has ways to give.
@@ -46,7 +49,7 @@ var (
 	AssuranceShort      = Guard{"assurance short", (*Turn).short}
 
 	// Adding: somebody who is signed in came to add a certain authenticator.
-	Adding = Guard{"adding", (*Turn).adding}
+	Adding = Guard{"adding", func(t *Turn) bool { return t.adding() && !t.short() }}
 
 	// OptionalLeft holds only in the transaction that made the user (decision D26).
 	OptionalLeft = Guard{"optional left", func(t *Turn) bool {

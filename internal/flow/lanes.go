@@ -31,6 +31,16 @@ func (o overLimit) Error() string {
 	return fmt.Sprintf("flow: over a limit (paused %v, wait %v, source %v, taken %v)", o.paused, o.wait, o.source, o.taken)
 }
 
+// covers reports whether a turn that knows o need not have run into more.
+func (o overLimit) covers(more overLimit) bool {
+	return (o.paused || !more.paused) && (o.wait > 0 || more.wait == 0) && (o.taken || !more.taken)
+}
+
+func (o overLimit) and(more overLimit) overLimit {
+	o.paused, o.taken, o.wait = o.paused || more.paused, o.taken || more.taken, max(o.wait, more.wait)
+	return o
+}
+
 // isOver returns the limit that a commit ran into.
 func isOver(err error) (overLimit, bool) {
 	var over overLimit
@@ -68,6 +78,16 @@ func (t *Turn) lane(ctx context.Context) (limit.Lane, error) {
 	return limit.Known, nil
 }
 
+// counted names what wrong answers to an authenticator count for. What it is asked
+// for before anything was shown, by anybody who knows the address, counts apart: a
+// stranger must not use up the second factor of somebody else.
+func (t *Turn) counted(key string) string {
+	if key == emailKey || key == passwordKey || t.tx.proven() {
+		return key
+	}
+	return key + " first"
+}
+
 // guesses is the rule for an authenticator of this person.
 func (t *Turn) guesses(key string) limit.Guesses {
 	rules := t.e.limits.Rules
@@ -101,8 +121,8 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 	if err != nil {
 		return err
 	}
-	key, rule, now := limit.GuessKey(t.guessedAt(), o.Authenticator, lane), t.guesses(o.Authenticator), t.now
-	if rule.Off() {
+	key, rule, now := limit.GuessKey(t.guessedAt(), t.counted(o.Authenticator), lane), t.guesses(o.Authenticator), t.now
+	if rule.Off() || t.e.authenticators[o.Authenticator].Info().Unguessable && t.source() == "" {
 		return nil
 	}
 	// A refused answer may take the person from the turn.
@@ -122,12 +142,13 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 		}
 	}
 	source, volume := t.wrongFrom(lane)
+	unguessable := t.e.authenticators[o.Authenticator].Info().Unguessable
 	t.counts = append(t.counts, func(tx Tx) error {
 		c, err := tx.Counter(key)
 		if err != nil {
 			return err
 		}
-		if _, open := rule.Open(c, now); !open && !byLink {
+		if _, open := rule.Open(c, now); !open && !byLink && !unguessable {
 			return overLimit{paused: true}
 		}
 		var from limit.Counter
@@ -151,6 +172,9 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 		}
 		next, paused := rule.Wrong(c, now)
 		t.guessed, t.pause = !byLink, nil
+		if unguessable {
+			next, paused = c, false
+		}
 		if paused {
 			t.pause = &pause{of: whose, known: known, key: o.Authenticator, count: rule.Standing(next, now).Consecutive}
 		}
@@ -194,7 +218,7 @@ func (t *Turn) comesIn(ctx context.Context, key string) error {
 	if key == passwordKey {
 		return nil
 	}
-	counter, rule, now := limit.GuessKey(t.guessedAt(), key, limit.Unknown), t.guesses(key), t.now
+	counter, rule, now := limit.GuessKey(t.guessedAt(), t.counted(key), limit.Unknown), t.guesses(key), t.now
 	c, err := t.e.counter(ctx, counter)
 	if err != nil {
 		return err

@@ -75,11 +75,9 @@ func (t *Turn) failedToBegin(ctx context.Context, o *Open, err error) error {
 	field := "authenticator."
 	if have := t.tx.Open; have == nil || have.Wanted == nil || have.Authenticator != o.Authenticator {
 		o.Details = nil
-		if err := t.begins(ctx, o); err != nil {
+		if err := t.open(ctx, o); err != nil || t.kind != problem.None {
 			return err
 		}
-		t.tx.Open = o
-		t.move()
 	} else if have.Wanted.Channel {
 		field = ""
 	}
@@ -154,7 +152,7 @@ func (t *Turn) issue(ctx context.Context, o *Open) error {
 // was tried or is old, as a client selects again within seconds (IDX §3.1).
 func (t *Turn) reselect(ctx context.Context) error {
 	o := t.tx.Open
-	if !o.Sent || (o.Tries == 0 && t.now.Sub(t.tx.Guesses.SentAt) < t.e.limits.Reselect) {
+	if o.Prompt.Elsewhere || !o.Sent || (o.Tries == 0 && t.now.Sub(t.tx.Guesses.SentAt) < t.e.limits.Reselect) {
 		return nil
 	}
 	return resend(ctx, t, nil)
@@ -217,19 +215,26 @@ func (t *Turn) failed(err error) error {
 	case errors.Is(err, authenticator.ErrDenied):
 		t.denied(t.tx.Open)
 		return nil
-	case errors.As(err, &wrong):
-		m := wrong.Message
-		if m.Field != "" {
-			m = m.On("credentials." + m.Field)
-		}
-		return t.wrong(t.tx.Open, m)
+	case errors.As(err, &wrong) && !t.over.paused:
+		return t.wrong(t.tx.Open, inForm(wrong.Message))
 	case !errors.Is(err, authenticator.ErrWrong):
 		return err
 	}
 	if t.tx.Open.Authenticator == passwordKey {
 		return t.wrong(t.tx.Open, wrongPassword())
 	}
+	if m := t.openAuthenticator().Info().Wrong; m.Key != "" && !t.tx.Open.Enrolling {
+		return t.wrong(t.tx.Open, inForm(m))
+	}
 	return t.wrong(t.tx.Open, wrongCode())
+}
+
+// inForm puts an authenticator's message where the form has its field.
+func inForm(m problem.Message) problem.Message {
+	if m.Field == "" {
+		return m
+	}
+	return m.On("credentials." + m.Field)
 }
 
 // firstField is where a message about a missing answer goes.

@@ -140,7 +140,7 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 	}
 	last := t.tx.Open
 	switch {
-	case t.aside(key):
+	case t.aside(key) && !t.tx.Aside.changes(details) && !t.tx.Aside.Denied:
 		t.tx.Open, t.tx.Aside = t.tx.Aside, nil
 		t.move()
 	default:

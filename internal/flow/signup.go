@@ -154,6 +154,9 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 	if key == passwordKey {
 		t.tx.Changed = true
 	}
+	for _, old := range t.spent(key) { // the new one takes its place
+		t.removeEnrollment(old)
+	}
 	t.account.Enrollments = append(t.account.Enrollments, en)
 	t.writes = append(t.writes, func(tx Tx) error {
 		err := tx.InsertEnrollment(en)
@@ -179,7 +182,7 @@ func chooseEnrollment(ctx context.Context, t *Turn, in Input) error {
 		return nil
 	}
 	o, details := t.tx.Open, t.detailsOf(key, true, in)
-	if o != nil && o.Authenticator == key && o.Wanted == nil && !o.changes(details) && !t.refusedElsewhere() {
+	if o != nil && o.Authenticator == key && o.Wanted == nil && !o.changes(details) && !t.refusedElsewhere() && !(t.dead() && !o.Sent) {
 		return t.reselect(ctx)
 	}
 	return t.open(ctx, &Open{Authenticator: key, Enrolling: true, Purpose: authenticator.SignUp, Details: details})

@@ -50,7 +50,8 @@ var Route = []Rule{
 	{Denied, Terminal},
 	{RecoveryFactorLeft, ChooseFactor},
 	{ResetDue, Reset},
-	{FactorLeft, ChooseFactor}, // must stay above every enrollment rule
+	{FactorLeft, ChooseFactor}, // this and the next must stay above every enrollment rule
+	{OwnLeft, ChooseFactor},
 	{PasswordExpired, Reenroll},
 	{PasswordExpiring, ReenrollSoon},
 	{RequiredMissing, ChooseEnroll},
@@ -166,7 +167,7 @@ var Offers = map[Stage][]Offer{
 
 // repeatable answers may be given again with the same body and mean it: a
 // repetition is taken for a lost answer only if both were under way at once.
-var repeatable = map[string]bool{"resend": true, "resend-push": true, "poll": true, "enroll-poll": true, "challenge-poll": true, "cancel": true}
+var repeatable = map[string]bool{"resend": true, "cancel": true}
 
 // Place is where an offer stands in the document.
 type Place int

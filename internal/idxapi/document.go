@@ -182,7 +182,7 @@ func (d *document) fields(in []flow.Field, prefix string, placed map[int]bool) [
 // both carry the key that clients choose by (IDX §2.4).
 func (d *document) option(o flow.Option) ion.Option {
 	target := ""
-	if o.Enrolled {
+	if o.Enrolled && !challengedWhole(o.Info) { // the id must be the current authenticator's (AUTH R14)
 		for i, e := range d.view.Enrollments {
 			if e.Info.Key == o.Info.Key && target == "" {
 				target = "$.authenticatorEnrollments.value[" + strconv.Itoa(i) + "]"
@@ -212,11 +212,13 @@ func (d *document) option(o flow.Option) ion.Option {
 // currentMember is where the document has what is challenged: apps and keys are
 // challenged as a whole, of others it is the enrollment (AUTH §1.3, §2.2, §3.4, §4.2).
 func (d *document) currentMember() string {
-	if c := d.view.Current; c != nil && (c.Info.Type == "app" || c.Info.Type == "security_key") {
+	if c := d.view.Current; c != nil && challengedWhole(c.Info) {
 		return "currentAuthenticator"
 	}
 	return "currentAuthenticatorEnrollment"
 }
+
+func challengedWhole(i authenticator.Info) bool { return i.Type == "app" || i.Key == "webauthn" }
 
 // current encodes the authenticator in hand and returns it, for its actions.
 func (d *document) current() *ion.Authenticator {

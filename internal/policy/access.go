@@ -112,6 +112,9 @@ func (r AccessRule) With(acr string) AccessRule {
 	return r
 }
 
+// IfPossible reports whether a second factor is asked for only of who has one.
+func (r AccessRule) IfPossible() bool { return r.ifPossible }
+
 // withPassword narrows the alternatives to passwords, and drops those that a
 // password cannot meet: taking it for another secret would lower the rule.
 func withPassword(alternatives []Constraint) []Constraint {

@@ -140,8 +140,8 @@ func (a *Authenticator) FinishVerify(_ context.Context, s authenticator.Subject,
 	}
 	c.Next = at + 1
 	updated, err := c.encode()
-	updated.ID = have.ID
-	return authenticator.Proof{Credential: updated}, err
+	have.Data = updated.Data
+	return authenticator.Proof{Credential: have}, err
 }
 
 // find is where the count, or the clock, of the token stood when it showed what was typed.

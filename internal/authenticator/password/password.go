@@ -197,8 +197,8 @@ func (a *Authenticator) verify(ctx context.Context, s authenticator.Subject, typ
 		return c, err
 	}
 	updated, err := stored.encode()
-	updated.ID = c.ID
-	return updated, err
+	c.Data = updated.Data
+	return c, err
 }
 
 func (a *Authenticator) hash(ctx context.Context, password string) (phc string, err error) {

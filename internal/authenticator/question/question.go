@@ -63,6 +63,7 @@ func (a *Authenticator) Info() authenticator.Info {
 	return authenticator.Info{
 		Key: Key, Type: "security_question", ID: "aut1question0000000", Name: "Security Question", Methods: []authenticator.Method{method},
 		EnrollmentPrefix: "qae", AMR: "kba", Class: policy.Knowledge, AfterProof: true,
+		Wrong: message("authfactor.challenge.question_factor.answer_invalid", "Your answer doesn't match our records. Please try again.", "answer"),
 	}
 }
 
@@ -178,13 +179,13 @@ func (a *Authenticator) FinishVerify(ctx context.Context, s authenticator.Subjec
 	case directory.Blank(answer):
 		return authenticator.Proof{}, authenticator.ErrEmpty
 	case len(answer) > 4*maxAnswer:
-		return authenticator.Proof{}, wrong()
+		return authenticator.Proof{}, authenticator.ErrWrong
 	}
 	if len(have.Data) == 0 || s.Purpose == authenticator.SignInUnknown {
 		if err := a.pool.Do(ctx, func() { argon2id.New(fold(answer), a.params) }); err != nil {
 			return authenticator.Proof{}, err
 		}
-		return authenticator.Proof{}, wrong()
+		return authenticator.Proof{}, authenticator.ErrWrong
 	}
 	c, err := decode(have)
 	if err != nil {
@@ -199,7 +200,7 @@ func (a *Authenticator) FinishVerify(ctx context.Context, s authenticator.Subjec
 		return authenticator.Proof{}, err
 	}
 	if key := in["questionKey"]; !right || key != "" && key != c.Key {
-		return authenticator.Proof{}, wrong()
+		return authenticator.Proof{}, authenticator.ErrWrong
 	}
 	return authenticator.Proof{Credential: have}, nil
 }
@@ -212,11 +213,6 @@ func decode(have authenticator.Credential) (c credential, err error) {
 		return c, fmt.Errorf("question: decode credential: %w", err)
 	}
 	return c, nil
-}
-
-func wrong() error {
-	return &authenticator.Wrong{Message: message("authfactor.challenge.question_factor.answer_invalid",
-		"Your answer doesn't match our records. Please try again.", "answer")}
 }
 
 func message(key, text, field string) problem.Message {

@@ -37,7 +37,11 @@ const (
 // An Authenticator makes lists of codes and takes them. It is safe for concurrent use.
 type Authenticator struct{}
 
-var _ authenticator.Authenticator = (*Authenticator)(nil)
+// The optional port that it implements, beside the one that it must.
+var (
+	_ authenticator.Authenticator = (*Authenticator)(nil)
+	_ authenticator.Spender       = (*Authenticator)(nil)
+)
 
 // New returns an Authenticator.
 func New() *Authenticator { return &Authenticator{} }
@@ -122,6 +126,12 @@ func (*Authenticator) FinishEnroll(_ context.Context, _ authenticator.Subject, p
 	return c.encode()
 }
 
+// Spent reports whether no code is left.
+func (*Authenticator) Spent(have authenticator.Credential) bool {
+	var c credential
+	return json.Unmarshal(have.Data, &c) == nil && len(c.Left) == 0
+}
+
 // find compares with every code that is left, so that its time tells nothing.
 func (c credential) find(typed string) int {
 	sum, at := hash(typed), -1
@@ -159,6 +169,6 @@ func (*Authenticator) FinishVerify(_ context.Context, s authenticator.Subject, _
 	}
 	c.Left = append(c.Left[:i:i], c.Left[i+1:]...)
 	updated, err := c.encode()
-	updated.ID = have.ID
-	return authenticator.Proof{Credential: updated}, err
+	have.Data, have.Profile = updated.Data, updated.Profile
+	return authenticator.Proof{Credential: have}, err
 }

@@ -63,6 +63,7 @@ func (a *Authenticator) Info() authenticator.Info {
 	return authenticator.Info{
 		Key: Key, Type: "app", ID: "aut1googleotp000000", Name: "Google Authenticator", Methods: []authenticator.Method{method},
 		EnrollmentPrefix: "uft", AMR: "otp", Class: policy.Possession,
+		Wrong: message("authfactor.challenge.soft_token.invalid_passcode", "Your code doesn't match our records. Please try again."),
 	}
 }
 
@@ -144,18 +145,17 @@ func (a *Authenticator) FinishVerify(_ context.Context, s authenticator.Subject,
 	step, ok := c.Secret.Match(in[field], now-verifyBack, now+verifyAhead)
 	switch {
 	case !ok, len(have.Data) == 0, s.Purpose == authenticator.SignInUnknown:
-		return authenticator.Proof{}, wrong("authfactor.challenge.soft_token.invalid_passcode",
-			"Your code doesn't match our records. Please try again.")
+		return authenticator.Proof{}, authenticator.ErrWrong
 	case step <= c.Step:
-		return authenticator.Proof{}, wrong("authfactor.challenge.soft_token.used_passcode",
-			"Each code can only be used once. Please wait for a new code and try again.")
+		return authenticator.Proof{}, &authenticator.Wrong{Message: message("authfactor.challenge.soft_token.used_passcode",
+			"Each code can only be used once. Please wait for a new code and try again.")}
 	}
 	c.Step = step
 	updated, err := c.encode()
-	updated.ID = have.ID
-	return authenticator.Proof{Credential: updated}, err
+	have.Data = updated.Data
+	return authenticator.Proof{Credential: have}, err
 }
 
-func wrong(key, text string) error {
-	return &authenticator.Wrong{Message: problem.Message{Key: key, Text: text, Field: field, Class: problem.ClassError}}
+func message(key, text string) problem.Message {
+	return problem.Message{Key: key, Text: text, Field: field, Class: problem.ClassError}
 }

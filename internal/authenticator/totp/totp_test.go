@@ -65,9 +65,12 @@ func enrolled(t *testing.T, a *totp.Authenticator, c *clock) (authenticator.Subj
 
 func why(err error) string {
 	var w *authenticator.Wrong
-	if errors.As(err, &w) {
+	switch {
+	case errors.As(err, &w):
 		_, short, _ := strings.Cut(w.Message.Key, "soft_token.")
 		return short
+	case errors.Is(err, authenticator.ErrWrong):
+		return "invalid_passcode"
 	}
 	if err != nil {
 		return err.Error()
