@@ -1,0 +1,106 @@
+package faults
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/sqlite"
+)
+
+// REL R-21: what an engine holds in memory does not grow with its people or with the
+// flows that are open, nor does its start, but for the look through the file
+// (REL R-05), which `quick_check: false` leaves out.
+func TestREL_R21_AtSize(t *testing.T) {
+	s := open(t, plan{settings: "quick_check: false\n"})
+	n := s.nodes[0]
+	if err := n.end(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	many := sized(2_000, 1_000_000)
+	path := filepath.Join(n.dir, "data", "stile.db")
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for from := 0; from < many; from += 1000 {
+		err := db.InTx(t.Context(), store.Relaxed, func(tx store.Tx) error { return crowd(tx, from, min(from+1000, many), began) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d people and %d live flows written in %.1f s, %d MiB", many, many, time.Since(began).Seconds(), info.Size()>>20)
+
+	began = time.Now()
+	n.start()
+	n.ready()
+	started, atRest := time.Since(began), held(t, n)
+	l := s.begin(4, sized(30*time.Second, 11*time.Minute))
+	pause(l.ctx, sized(3*time.Second, time.Minute))
+	early := held(t, n)
+	pause(l.ctx, sized(3*time.Second, 9*time.Minute))
+	late := held(t, n)
+	l.end()
+	t.Logf("ready after %.2f s with %.1f MiB; under load %.1f MiB, later %.1f MiB", started.Seconds(), atRest, early, late)
+	if late > 400 {
+		t.Errorf("it holds %.1f MiB, want 400 at most", late)
+	}
+	if minutes := sized(0.0, 9.0); minutes > 0 && (late-early)/minutes > 1 {
+		t.Errorf("it grows by %.1f MiB a minute, want 1 at most", (late-early)/minutes)
+	}
+}
+
+// crowd writes people with a way to sign in, and as many flows that live for an hour.
+func crowd(tx store.Tx, from, to int, at time.Time) error {
+	at = at.UTC().Truncate(time.Microsecond)
+	for i := from; i < to; i++ {
+		id, address := fmt.Sprintf("00u%022d", i), fmt.Sprintf("seed%07d@example.com", i)
+		err := tx.InsertUser(directory.User{
+			ID: id, Version: 1, Status: directory.Active, Email: address, Canonical: address, FirstName: "Ada", LastName: "Lovelace",
+			EmailVerifiedAt: at, CreatedAt: at, UpdatedAt: at,
+		})
+		if err == nil {
+			err = tx.InsertEnrollment(directory.Enrollment{
+				ID: fmt.Sprintf("eae%022d", i), UserID: id, Version: 1, Authenticator: "okta_email", Credential: make([]byte, 120), CreatedAt: at,
+			})
+		}
+		if err == nil {
+			err = tx.InsertTransaction(flow.Row{
+				ID: fmt.Sprintf("t%c%022d", 'A'+i%6, i), ClientID: clientID, Version: 1, ExpiresAt: at.Add(time.Hour), Data: make([]byte, 700),
+			})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// held is what a node has in memory, in MiB.
+func held(t *testing.T, n *node) float64 {
+	t.Helper()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	kib, ok := resident(n.cmd.Process.Pid)
+	if !ok {
+		t.Skip("the system does not tell what a process holds") // /proc is Linux's
+	}
+	return float64(kib) / 1024
+}
