@@ -23,6 +23,7 @@ import (
 	"github.com/stile-id/stile/internal/authenticator/question"
 	"github.com/stile-id/stile/internal/authenticator/recoverycode"
 	"github.com/stile-id/stile/internal/authenticator/totp"
+	"github.com/stile-id/stile/internal/authenticator/webauthn"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/flow"
@@ -191,6 +192,12 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	passkeys, err := webauthn.New(webauthn.Config{
+		Keyring: keys, Now: c.Now, PublicURL: c.PublicURL, Settings: func() policy.WebAuthn { return a.policies.Current().WebAuthn },
+	})
+	if err != nil {
+		return nil, err
+	}
 	words, err := password.New(password.Config{Pool: a.bounds.hashing, Now: c.Now})
 	if err != nil {
 		return nil, err
@@ -207,7 +214,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New(), handed}
+	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New(), handed, passkeys}
 	a.policies = &policies{store: db, initial: c.Policy, overlay: c.Overlay, log: c.Logger}
 	if err := a.policies.load(ctx); err != nil {
 		return nil, err

@@ -52,6 +52,9 @@ type Info struct {
 	AfterProof bool
 	// Assigned says that an operator gives it; nobody sets it up for themselves.
 	Assigned bool
+	// VerifiesUser says that the device which proves it may know its owner, and that
+	// enrolling shows whether it does.
+	VerifiesUser bool
 }
 
 // Purpose is what a proof is for; a proof for one is none for another (SEC S-07).
@@ -91,6 +94,8 @@ type Subject struct {
 	App     string   // the name of the app that they are on their way to
 	Origins []string // "https://app.example", of pages that may ask for the app: WebAuthn's
 	Details Input    // what they said before it began, by the names of Wanted.Fields
+
+	VerifyUser bool // a proof without Proof.UserVerified is of no use
 }
 
 // First is the oldest enrollment, empty for who has none.
@@ -111,6 +116,7 @@ type Prompt struct {
 	Settings  map[string]any // settings on the wire, for example the password complexity
 	ExpiresAt time.Time      // end of the newest thing issued; zero: as long as the transaction
 	Elsewhere bool           // a device answers it; who waits polls
+	Once      bool           // an answer uses it up: after a wrong one another is asked
 	Effects   []Effect       // to queue with the state
 }
 
@@ -193,6 +199,8 @@ type Credential struct {
 	// Unique is what no two enrollments may have, whoever's they are, such as the id
 	// of a key: the engine refuses a second one. Empty: nothing.
 	Unique []byte `json:"-"`
+	// VerifiesUser says that its device has shown that it knows its owner (Proof.UserVerified).
+	VerifiesUser bool `json:",omitempty"`
 }
 
 // A Proof is what a right answer shows.
@@ -215,7 +223,10 @@ var (
 // Wrong is ErrWrong of which more can be said than Info.Wrong, to somebody who has
 // all but given the right answer: a code that was used before. The Field of Message is
 // a name of Prompt.Fields or empty.
-type Wrong struct{ Message problem.Message }
+type Wrong struct {
+	Message problem.Message
+	Reason  string // for the audit log; empty: nothing but that it was wrong
+}
 
 func (*Wrong) Error() string { return "authenticator: wrong answer, and why" }
 

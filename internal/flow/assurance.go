@@ -61,9 +61,35 @@ func (t *Turn) passwords() bool {
 	return slices.ContainsFunc(t.org.Enrollment, func(e policy.Enrollment) bool { return e.Allows(passwordKey) })
 }
 
-// asProof is what proving an authenticator now would show.
+// asProof is what proving an authenticator now would show: of one that the person
+// has, what it has shown before; of any other, at best.
 func (t *Turn) asProof(key string) policy.Proof {
-	return Proof{Authenticator: key, At: t.now}.seen(t.e.authenticators[key].Info())
+	info := t.e.authenticators[key].Info()
+	verifies := info.VerifiesUser
+	if verifies && t.tx.Subject != nil && t.tx.proven() && t.enrolled(key) {
+		have, err := t.credentials(key)
+		verifies = err == nil && slices.ContainsFunc(have, func(c authenticator.Credential) bool { return c.VerifiesUser })
+	}
+	return Proof{Authenticator: key, At: t.now, UserVerified: verifies}.seen(info)
+}
+
+// mustVerifyUser reports whether a proof by a device that does not know its owner
+// would be of no use: where it is all that a sign-in shows (SEC S-51), and where the
+// policy asks for more than the device itself (AUTH A-38).
+func (t *Turn) mustVerifyUser(o *Open) bool {
+	proof := t.asProof(o.Authenticator)
+	switch {
+	case !t.e.authenticators[o.Authenticator].Info().VerifiesUser:
+		return false
+	case !t.tx.proven():
+		return !o.Enrolling
+	case t.recovering() || !t.short():
+		return false
+	}
+	rule := t.rule()
+	bare := proof
+	bare.UserVerified = false
+	return rule.Helps(proof, t.shown()) && !rule.Helps(bare, t.shown())
 }
 
 // shown are the proofs of this transaction as policies see them.

@@ -16,9 +16,7 @@ import (
 func (t *Turn) discoverer() (authenticator.Discoverer, bool) {
 	for _, key := range t.enrollment().Keys("") {
 		if d, ok := t.e.authenticators[key].(authenticator.Discoverer); ok {
-			proof := t.asProof(key)
-			proof.UserVerified = true
-			return d, t.rule().Helps(proof, nil)
+			return d, t.rule().Helps(t.asProof(key), nil)
 		}
 	}
 	return nil, false

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"errors"
@@ -152,6 +153,9 @@ func (t *Turn) issue(ctx context.Context, o *Open) error {
 // was tried or is old, as a client selects again within seconds (IDX §3.1).
 func (t *Turn) reselect(ctx context.Context) error {
 	o := t.tx.Open
+	if end := o.Prompt.ExpiresAt; !o.Sent && !o.Prompt.Elsewhere && !end.IsZero() && !t.now.Before(end) {
+		return t.open(ctx, o.again())
+	}
 	if o.Prompt.Elsewhere || !o.Sent || (o.Tries == 0 && t.now.Sub(t.tx.Guesses.SentAt) < t.e.limits.Reselect) {
 		return nil
 	}
@@ -200,15 +204,15 @@ func (t *Turn) dead() bool { return t.tx.Open.Tries >= t.e.limits.Rules.CodeTrie
 // failed takes what an authenticator returned. A wrong answer is counted, and
 // the count committed before anybody hears that it was wrong: of answers given
 // in parallel each takes its place in the count or is evaluated anew (SEC S-03).
-func (t *Turn) failed(err error) error {
+func (t *Turn) failed(ctx context.Context, err error) error {
 	var rejected *authenticator.Rejected
 	var wrong *authenticator.Wrong
 	switch {
 	case errors.As(err, &rejected):
 		for _, m := range rejected.Messages {
-			t.refuse(problem.Invalid, m.On("credentials."+m.Field))
+			t.refuse(problem.Invalid, inForm(m))
 		}
-		return nil
+		return t.askAnew(ctx)
 	case errors.Is(err, authenticator.ErrEmpty):
 		t.refuse(problem.Invalid, blank("credentials."+t.firstField()))
 		return nil
@@ -216,7 +220,8 @@ func (t *Turn) failed(err error) error {
 		t.denied(t.tx.Open)
 		return nil
 	case errors.As(err, &wrong) && !t.over.paused:
-		return t.wrong(t.tx.Open, inForm(wrong.Message))
+		t.wrongFor(t.tx.Open, inForm(wrong.Message), wrong.Reason)
+		return t.askAnew(ctx)
 	case !errors.Is(err, authenticator.ErrWrong):
 		return err
 	}
@@ -224,7 +229,8 @@ func (t *Turn) failed(err error) error {
 		return t.wrong(t.tx.Open, wrongPassword())
 	}
 	if m := t.openAuthenticator().Info().Wrong; m.Key != "" && !t.tx.Open.Enrolling {
-		return t.wrong(t.tx.Open, inForm(m))
+		t.wrongFor(t.tx.Open, inForm(m), "")
+		return t.askAnew(ctx)
 	}
 	return t.wrong(t.tx.Open, wrongCode())
 }
@@ -250,17 +256,33 @@ func (t *Turn) firstField() string {
 // wrong counts a wrong answer to o, in the transaction and in the lanes of the
 // account; after the last that a transaction may give it ends.
 func (t *Turn) wrong(o *Open, message problem.Message) error {
+	t.wrongFor(o, message, "")
+	return nil
+}
+
+// wrongFor is wrong with a reason for the audit log.
+func (t *Turn) wrongFor(o *Open, message problem.Message, reason string) {
 	o.Tries++
 	t.move()
 	t.durable = true
 	if t.tx.Guesses.Wrong++; t.tx.Guesses.Wrong >= t.e.limits.Rules.CodeTries*t.e.limits.Rules.KilledCodes {
 		t.record(audit.Event{Type: proof, Outcome: audit.Failure, Reason: audit.LockedOut, Authenticator: o.Authenticator})
 		t.end(problem.Unauthenticated, suspended())
+		return
+	}
+	t.record(audit.Event{Type: proof, Outcome: audit.Failure, Reason: cmp.Or(reason, audit.InvalidCredentials), Authenticator: o.Authenticator})
+	t.refuse(problem.Unauthenticated, message)
+}
+
+// askAnew asks the question that an answer has used up once more (SEC S-51). The
+// tries at it are counted on.
+func (t *Turn) askAnew(ctx context.Context) error {
+	o := t.tx.Open
+	if o == nil || !o.Prompt.Once || t.dead() {
 		return nil
 	}
-	t.record(audit.Event{Type: proof, Outcome: audit.Failure, Reason: audit.InvalidCredentials, Authenticator: o.Authenticator})
-	t.refuse(problem.Unauthenticated, message)
-	return nil
+	t.move()
+	return t.begins(ctx, o)
 }
 
 // deadMessage answers a challenge that wrong answers have used up. A code can be

@@ -72,7 +72,7 @@ func changePassword(ctx context.Context, t *Turn, in Input) error {
 	}
 	updated, err := changer.FinishChange(ctx, about, o.Prompt, credentials(in))
 	if err != nil {
-		return t.failed(err)
+		return t.failed(ctx, err)
 	}
 	kind, template := "user.account.update_password", "password-changed"
 	if t.tx.Recovering {

@@ -174,7 +174,7 @@ func answerChallenge(ctx context.Context, t *Turn, in Input) error {
 		return nil // a client posts an empty code at each sign-in: nothing was tried (decision D24)
 	}
 	if err != nil {
-		return t.failed(err)
+		return t.failed(ctx, err)
 	}
 	t.tx.Open = nil
 	if a := t.tx.Aside; a != nil && a.Authenticator == o.Authenticator {

@@ -217,7 +217,7 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 		err = t.judged(ctx, o, answer, err)
 	}
 	if err != nil {
-		return t.failed(err)
+		return t.failed(ctx, err)
 	}
 	proves := t.openAuthenticator().Info().EnrollmentProves
 	// Who enrols what the app cannot do without is not asked for it once more.
@@ -234,7 +234,7 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 		return err
 	}
 	if proves || short {
-		t.proved(o, false)
+		t.proved(o, c.VerifiesUser)
 	}
 	t.added(o)
 	t.tx.Open = nil

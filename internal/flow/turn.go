@@ -132,7 +132,12 @@ func (t *Turn) about(o *Open) (authenticator.Subject, error) {
 	if a, err := directory.ParseAddress(out.Address); err == nil {
 		out.Address = a.Mailbox()
 	}
+	if t.account != nil && t.tx.proven() {
+		out.UserID = t.account.ID
+	}
 	var err error
-	out.Enrolled, err = t.credentials(o.Authenticator)
+	if out.Enrolled, err = t.credentials(o.Authenticator); err == nil {
+		out.VerifyUser = t.mustVerifyUser(o)
+	}
 	return out, err
 }

@@ -246,6 +246,9 @@ func (t *Turn) assumedEnrollments(keys []string) []EnrollmentView {
 	var out []EnrollmentView
 	for _, key := range keys {
 		info := t.e.authenticators[key].Info()
+		if info.Several { // how many there are, and which, is told after proof
+			continue
+		}
 		mac := t.e.keys.MAC("flow/assumed enrollment", t.tx.ID, key, t.tx.Subject.Canonical)
 		en := EnrollmentView{ID: info.EnrollmentPrefix + directory.IDFrom(mac[:]), Info: info}
 		if key == emailKey {

@@ -179,10 +179,11 @@ func (d *document) fields(in []flow.Field, prefix string, placed map[int]bool) [
 }
 
 // option relates to its authenticator or, when it is proven, to its enrollment;
-// both carry the key that clients choose by (IDX §2.4).
+// both carry the key that clients choose by (IDX §2.4). What is challenged as a whole
+// is one option, however many a person has of it (AUTH R14, §4.2).
 func (d *document) option(o flow.Option) ion.Option {
 	target := ""
-	if o.Enrolled && !challengedWhole(o.Info) { // the id must be the current authenticator's (AUTH R14)
+	if o.Enrolled && !challengedWhole(o.Info) {
 		for i, e := range d.view.Enrollments {
 			if e.Info.Key == o.Info.Key && target == "" {
 				target = "$.authenticatorEnrollments.value[" + strconv.Itoa(i) + "]"

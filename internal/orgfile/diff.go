@@ -48,7 +48,7 @@ func Diff(old, f File) []Change {
 // sections is the order of the file; elsewhere keys are in the order of the alphabet.
 var sections = []string{
 	"version", "enumeration", "brand", "trustedOrigins", "groups",
-	"session", "access", "enrollment", "profile", "password", "apps",
+	"session", "access", "enrollment", "profile", "password", "webauthn", "apps",
 }
 
 func tree(f File) map[string]any {

@@ -33,6 +33,8 @@ type Org struct {
 	Enrollment []Enrollment `json:"enrollment"` // by group; the last is everybody's
 	Profile    []Profile    `json:"profile"`    // by name; apps name theirs
 	Password   []Password   `json:"password"`   // by group; the last is everybody's
+
+	WebAuthn WebAuthn `json:"webauthn,omitzero"` // passkeys and security keys
 }
 
 // A Brand is how the engine's own pages and mails look where an app says nothing else.

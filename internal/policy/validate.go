@@ -56,6 +56,7 @@ func (o *Org) Validate(known func(key string) bool) error {
 	v.enrollment(known)
 	v.profiles()
 	v.passwords()
+	v.webauthn()
 	return errors.Join(v.errs...)
 }
 
