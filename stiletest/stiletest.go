@@ -58,6 +58,9 @@ func Require(keys ...string) Option {
 	}
 }
 
+// Offer makes authenticators optional ones beside those of the policies: "webauthn".
+func Offer(keys ...string) Option { return func(s *settings) { s.org.Offer(keys...) } }
+
 // Disclose makes sign-in and sign-up tell whether an address has an account.
 func Disclose() Option { return func(s *settings) { s.org.Enumeration = policy.Disclose } }
 

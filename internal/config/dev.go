@@ -29,6 +29,7 @@ type Dev struct {
 
 	Org         string   `env:"STILE_ORG" placeholder:"FILE" help:"Policies of this start, in place of those that stile apply has stored."`
 	Enumeration string   `env:"STILE_ENUMERATION" default:"" enum:"protect,disclose," help:"Whether sign-in and sign-up tell that an address has an account: protect or disclose. Default: as stile apply has it, protect before."`
+	Offer       []string `name:"authenticators" env:"STILE_AUTHENTICATORS" placeholder:"KEY" help:"Authenticators that people may set up beside those of the policies, for example webauthn, or all; repeatable."`
 	Require     []string `name:"require-authenticators" env:"STILE_REQUIRE_AUTHENTICATORS" placeholder:"KEY" help:"Authenticators that everybody must set up beside the email, for example okta_password; repeatable."`
 }
 
@@ -66,7 +67,13 @@ func (d *Dev) Validate() error {
 	if len(d.SPARedirectURIs) == 0 {
 		d.SPARedirectURIs = []string{"http://localhost:8081/login/callback"}
 	}
+	for _, key := range d.Offer {
+		if key != allAuthenticators && !slices.Contains(policy.Installed, key) {
+			return fmt.Errorf("--authenticators: there is no %q; there are %s, and all", key, strings.Join(policy.Installed, ", "))
+		}
+	}
 	org := policy.PasswordOptional()
+	org.Offer(d.offered()...)
 	for _, key := range d.Require {
 		if !org.Require(key) {
 			return fmt.Errorf("--require-authenticators: there is no %q; there are %s",
@@ -81,15 +88,26 @@ func (d *Dev) Overlay(org *policy.Org) {
 	if d.Enumeration != "" {
 		org.Enumeration = policy.Enumeration(d.Enumeration)
 	}
-	if len(d.Require) == 0 {
+	if len(d.Require)+len(d.Offer) == 0 {
 		return
 	}
 	org.Enrollment = slices.Clone(org.Enrollment)
 	last := &org.Enrollment[len(org.Enrollment)-1]
 	last.Authenticators = slices.Clone(last.Authenticators)
+	org.Offer(d.offered()...)
 	for _, key := range d.Require {
 		org.Require(key)
 	}
+}
+
+// allAuthenticators is the value of Offer for every one there is.
+const allAuthenticators = "all"
+
+func (d *Dev) offered() []string {
+	if slices.Contains(d.Offer, allAuthenticators) {
+		return policy.Installed
+	}
+	return d.Offer
 }
 
 // AppURL is the demo app's address as browsers see it.

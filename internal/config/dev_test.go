@@ -1,6 +1,11 @@
 package config
 
-import "testing"
+import (
+	"slices"
+	"testing"
+
+	"github.com/stile-id/stile/internal/policy"
+)
 
 func TestDevValidate(t *testing.T) {
 	for _, c := range []struct {
@@ -18,6 +23,12 @@ func TestDevValidate(t *testing.T) {
 		{name: "PostgreSQL", dev: Dev{Listen: "localhost:9000", AppListen: "off", Database: "postgres:///stile?host=/run"}, url: "http://localhost:9000"},
 		{name: "another database", dev: Dev{Listen: ":1", AppListen: "off", Database: "mysql://a:b@c/d"}, want: "--database: not of the form postgres://user:password@host/name"},
 		{name: "id without secret", dev: Dev{Listen: ":1", AppListen: "off", ClientID: "a"}, want: "--client-id and --client-secret go together"},
+		{name: "authenticators", dev: Dev{Listen: ":1", AppListen: "off", Offer: []string{"webauthn"}, Require: []string{"webauthn"}}, url: "http://localhost:1"},
+		{name: "all authenticators", dev: Dev{Listen: ":1", AppListen: "off", Offer: []string{"all"}, Require: []string{"webauthn"}}, url: "http://localhost:1"},
+		{name: "no such authenticator", dev: Dev{Listen: ":1", AppListen: "off", Offer: []string{"x"}},
+			want: `--authenticators: there is no "x"; there are okta_email, okta_password, webauthn, google_otp, security_question, recovery_code, custom_otp, and all`},
+		{name: "required and not offered", dev: Dev{Listen: ":1", AppListen: "off", Require: []string{"webauthn"}},
+			want: `--require-authenticators: there is no "webauthn"; there are okta_email, okta_password`},
 		{name: "unknown authenticator", dev: Dev{Listen: ":1", AppListen: "off", Require: []string{"x"}},
 			want: `--require-authenticators: there is no "x"; there are okta_email, okta_password`},
 	} {
@@ -32,5 +43,26 @@ func TestDevValidate(t *testing.T) {
 				t.Errorf("public URL %s, want %s", c.dev.PublicURL, c.url)
 			}
 		})
+	}
+}
+
+func TestDevAuthenticators(t *testing.T) {
+	for _, c := range []struct{ offer, want []string }{
+		{nil, []string{"okta_email", "okta_password"}},
+		{[]string{"webauthn", "okta_password"}, []string{"okta_email", "okta_password", "webauthn"}},
+		{[]string{"all"}, policy.Installed},
+	} {
+		stored := policy.PasswordOptional()
+		org := stored
+		(&Dev{Offer: c.offer}).Overlay(&org)
+		if got := org.EnrollmentFor(nil).Keys(""); !slices.Equal(got, c.want) {
+			t.Errorf("--authenticators %q: %q", c.offer, got)
+		}
+		if got := stored.EnrollmentFor(nil).Keys(""); len(got) != 2 {
+			t.Errorf("--authenticators %q changed what is stored: %q", c.offer, got)
+		}
+		if got := org.EnrollmentFor(nil).Keys(policy.Required); !slices.Equal(got, []string{"okta_email"}) {
+			t.Errorf("--authenticators %q requires %q", c.offer, got)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite testdata")
 
-func known(key string) bool { return key == "okta_email" || key == "okta_password" }
+func known(key string) bool { return slices.Contains(policy.Installed, key) }
 
 func parse(t *testing.T, text string) orgfile.File {
 	t.Helper()

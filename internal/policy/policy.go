@@ -67,6 +67,23 @@ func PasswordOptional() Org {
 	}
 }
 
+// Installed are the keys of the authenticators that this engine has, in the order in
+// which people see them where no policy has another.
+var Installed = []string{
+	"okta_email", "okta_password", "webauthn", "google_otp", "security_question", "recovery_code", "custom_otp",
+}
+
+// Offer adds authenticators to the default enrollment policy, as optional ones, behind
+// those that it has.
+func (o *Org) Offer(keys ...string) {
+	e := &o.Enrollment[len(o.Enrollment)-1]
+	for _, key := range keys {
+		if !e.Allows(key) {
+			e.Authenticators = append(e.Authenticators, Authenticator{Key: key, Need: Optional})
+		}
+	}
+}
+
 // Require makes an authenticator of the default enrollment policy a required
 // one; it reports whether it is in the list.
 func (o *Org) Require(key string) bool {

@@ -32,8 +32,22 @@ func full() Org {
 		Name: "staff", Groups: staff, Complexity: Complexity{MinLength: 15}, MaxAge: Days(90), Warn: Days(5), MinAge: Hours(1), History: 24,
 		MaxAttempts: 5, AutoUnlock: Minutes(15), Unlock: true,
 	})
+	o.WebAuthn = WebAuthn{RPID: "example.com", Attestation: "direct", AAGUIDs: []string{"2fc0579f-8113-47ea-b116-bb5a8db9202a"}, Roots: []string{root}}
 	return o
 }
+
+// root is a certificate that signs nothing.
+const root = `-----BEGIN CERTIFICATE-----
+MIIBfzCCASWgAwIBAgIUS9rcO8EUy3vVKPxabF8uOAN5yXcwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJQWNtZSBLZXlzMCAXDTI2MTEyNzA5NTkzOVoYDzIxMjYxMTAz
+MDk1OTM5WjAUMRIwEAYDVQQDDAlBY21lIEtleXMwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATjpgtbu4rYCsVCZd19Zx4zLIpGmrOZ63+FXn3gWus8C9zltEaHUmcN
+OJkfSyvP/iuZm4jWS8Oe7LZwxY3ESjE9o1MwUTAdBgNVHQ4EFgQUIaf2ck6fO+1z
+eQ5pgi21QWqYYH4wHwYDVR0jBBgwFoAUIaf2ck6fO+1zeQ5pgi21QWqYYH4wDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAqXHkBIqzKueHhiM15t2g
+aTvSwb6hrRlRCXgAUYZYQwUCIF2PuDwFv0k8D+Xdje62wa3+l3PtA57+eK0g+PWr
+5dMt
+-----END CERTIFICATE-----`
 
 func TestValidateAccepts(t *testing.T) {
 	for name, o := range map[string]Org{"password-optional": PasswordOptional(), "full": full()} {
@@ -55,6 +69,15 @@ func TestEachRefusalHasItsPath(t *testing.T) {
 		{"brand.color", func(o *Org) { o.Brand.Color = "#12345;x" }},
 		{"brand.logo", func(o *Org) { o.Brand.Logo = "http://acme.example/logo.svg" }},
 		{"brand.logo", func(o *Org) { o.Brand.Logo = "javascript:alert(1)" }},
+		{"webauthn.rpId", func(o *Org) { o.WebAuthn.RPID = "https://example.com" }},
+		{"webauthn.rpId", func(o *Org) { o.WebAuthn.RPID = "example.com:8080" }},
+		{"webauthn.rpId", func(o *Org) { o.WebAuthn.RPID = "Example.com" }},
+		{"webauthn.attestation", func(o *Org) { o.WebAuthn.Attestation = "enterprise" }},
+		{"webauthn.aaguids[0]", func(o *Org) { o.WebAuthn.AAGUIDs[0] = "yubikey" }},
+		{"webauthn.aaguids", func(o *Org) { o.WebAuthn.Attestation = "" }},
+		{"webauthn.roots", func(o *Org) { o.WebAuthn.Roots = nil }},
+		{"webauthn.roots", func(o *Org) { o.WebAuthn.AAGUIDs = nil }},
+		{"webauthn.roots[0]", func(o *Org) { o.WebAuthn.Roots[0] = "MII…" }},
 		{"trustedOrigins[1]", func(o *Org) { o.TrustedOrigins[1] = "*" }},
 		{"trustedOrigins[0]", func(o *Org) { o.TrustedOrigins[0] = "https://app.example.com/" }},
 		{"trustedOrigins[0]", func(o *Org) { o.TrustedOrigins[0] = "https://App.example.com" }},

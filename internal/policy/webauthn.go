@@ -46,7 +46,7 @@ func (v *validation) webauthn() {
 			v.fail(fmt.Sprintf("webauthn.aaguids[%d]", i), "%q is not of the form 01234567-89ab-cdef-0123-456789abcdef", id)
 		}
 	}
-	if len(w.AAGUIDs) > 0 && w.Conveyance() != "direct" {
+	if len(w.AAGUIDs) > 0 && w.Conveyance() == "none" {
 		v.fail("webauthn.aaguids", `need attestation "direct": keys do not tell their model otherwise`)
 	}
 	if (len(w.AAGUIDs) > 0) != (len(w.Roots) > 0) {
