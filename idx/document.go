@@ -145,10 +145,8 @@ func (d *document) current() object {
 // resolve follows a path of the grammar $.word.word[digits]… and unwraps
 // {"type":"object","value":…}. A path that leads nowhere gives nil.
 func (d *document) resolve(path string) object {
-	rest, ok := strings.CutPrefix(path, "$.")
-	if !ok {
-		return nil
-	}
+	// Engines leave "$." out of the name of the challenge for passkeys (AUTH §4.3).
+	rest := strings.TrimPrefix(path, "$.")
 	var at any = map[string]any(d.root)
 	for part := range strings.SplitSeq(rest, ".") {
 		name, index, indexed := strings.Cut(part, "[")

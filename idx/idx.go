@@ -95,7 +95,10 @@ type NextStep struct {
 	Type          string         `json:"type,omitempty"`          // the authenticator's type: "email", "password", …
 	Authenticator *Authenticator `json:"authenticator,omitempty"` // the one in hand
 	Inputs        []InputField   `json:"inputs,omitempty"`
-	Options       []Option       `json:"options,omitempty"` // authenticators to choose from
+	// Enrollments are what the person has already, where a passkey or security key is
+	// asked for: the browser must know which they are.
+	Enrollments []*Authenticator `json:"authenticatorEnrollments,omitempty"`
+	Options     []Option         `json:"options,omitempty"` // authenticators to choose from
 	// CanSkip is encoded (true or false) on select-authenticator-enroll, elsewhere only when true.
 	CanSkip   bool `json:"-"`
 	CanResend bool `json:"canResend,omitempty"`
@@ -123,6 +126,9 @@ type Authenticator struct {
 	Profile     map[string]any `json:"profile,omitempty"`  // of an enrollment, for example {"email": "j***e@example.org"}
 	Settings    map[string]any `json:"settings,omitempty"` // for example the password complexity
 	Context     map[string]any `json:"contextualData,omitempty"`
+
+	CredentialID string   `json:"credentialId,omitempty"` // of a passkey or security key, base64url
+	Transports   []string `json:"transports,omitempty"`   // by which it can be reached
 
 	// Delivery is what the engine says of the message it sent, nil where it says nothing.
 	Delivery *Delivery `json:"-"`

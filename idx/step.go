@@ -52,6 +52,11 @@ func (d *document) step(f *form) *NextStep {
 		s.Authenticator = readAuthenticator(about)
 		s.Type = s.Authenticator.Type
 	}
+	if s.Authenticator != nil && s.Authenticator.Key == "webauthn" {
+		for _, o := range d.root.obj("authenticatorEnrollments").list("value") {
+			s.Enrollments = append(s.Enrollments, readAuthenticator(o))
+		}
+	}
 	for _, l := range f.leaves() {
 		if !l.hidden {
 			s.Inputs = append(s.Inputs, l.InputField)
@@ -178,6 +183,16 @@ func readAuthenticator(o object) *Authenticator {
 		a.Delivery = &Delivery{TriesLeft: s.int("triesLeft"), Status: s.str("delivery")}
 		a.Delivery.CodeExpiresAt, _ = time.Parse(time.RFC3339, s.str("codeExpiresAt"))
 		a.Delivery.ResendAt, _ = time.Parse(time.RFC3339, s.str("resendAt"))
+	}
+	if c := o.obj("challengeData"); c != nil && a.Context == nil { // the challenge itself, of a passkey
+		a.Context = map[string]any{"challengeData": map[string]any(c)}
+	}
+	a.CredentialID = o.str("credentialId")
+	list, _ := o["transports"].([]any)
+	for _, t := range list {
+		if s, ok := t.(string); ok {
+			a.Transports = append(a.Transports, s)
+		}
 	}
 	return a
 }

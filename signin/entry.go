@@ -13,9 +13,15 @@ type entry struct {
 	Again    string   // the address of who is signed in and must prove it once more
 	Boxes    []*field // to tick at sign-in
 	Password bool     // sign-in asks for it
+	Passkey  bool     // whoever is there may use a passkey
 
 	// Addresses of the other forms, "" for those that are not offered.
 	SignIn, SignUp, Recover, Unlock string
+}
+
+// PasskeyValues are what the script of the page fills in.
+func (entry) PasskeyValues() []string {
+	return append(passkeyValues[passkeyStep][:4:4], "remember", "keep")
 }
 
 // A resume leads back to a flow that waits for its code (UX P3.14).
@@ -99,6 +105,7 @@ func (p *Pages) entry(v *visit, form string, fields func(*offer, *flow) []*field
 			e.Boxes = append(e.Boxes, &field{Name: "keep", Label: v.words.T("sign_in.keep"), Type: "checkbox", Checked: f.Keep})
 		}
 	}
+	e.Passkey = form == signInForm && o.passkey
 	if s != nil {
 		e.Again, e.SignUp = s.identity().Email, "" // who is asked once more has an account
 	}
@@ -108,6 +115,9 @@ func (p *Pages) entry(v *visit, form string, fields func(*offer, *flow) []*field
 
 	pg := p.page(v, formPages[form], f)
 	pg.Data = e
+	if e.Passkey {
+		pg.Passkeys = p.assets["webauthn.js"].link
+	}
 	pg.Fields = fields(o, f)
 	for _, fd := range pg.Fields {
 		if q.Get("change") != "" && (fd.Name == "identifier" || fd.Name == "email") { // UX P3.10
@@ -119,11 +129,18 @@ func (p *Pages) entry(v *visit, form string, fields func(*offer, *flow) []*field
 }
 
 // identifierField is the address of someone who has been here before (UX P1.2).
-func identifierField(v *visit, f *flow) *field {
+func identifierField(v *visit, o *offer, f *flow) *field {
 	return &field{
 		Name: "identifier", Label: v.words.T("sign_in.identifier"), Type: "email", InputMode: "email",
-		Autocomplete: "username", Plain: true, Required: true, Value: f.Typed["identifier"],
+		Autocomplete: username(o), Plain: true, Required: true, Value: f.Typed["identifier"],
 	}
+}
+
+func username(o *offer) string {
+	if o.passkey {
+		return "username webauthn"
+	}
+	return "username"
 }
 
 // resumable looks for a flow of this browser that waits for its code. The back

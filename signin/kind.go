@@ -17,6 +17,8 @@ const (
 	expiredStep  = "password-expired"
 	expiringStep = "password-expiring"
 	profileStep  = "profile-update"
+	passkeyStep  = "passkey"     // to prove one
+	setKeyStep   = "set-passkey" // to set one up
 	anyStep      = "form"
 )
 
@@ -44,6 +46,10 @@ func kindOf(s *idx.NextStep) string {
 		return listStep
 	case s.Name == chooseFactor:
 		return chooseStep
+	case s.Authenticator != nil && s.Authenticator.Context["challengeData"] != nil:
+		return passkeyStep
+	case s.Authenticator != nil && s.Authenticator.Context["activationData"] != nil:
+		return setKeyStep
 	case s.Name == "profile-update":
 		return profileStep
 	case s.Type == "password" && (asksFor(s, "password") || asksFor(s, "newPassword")) && passwordSteps[s.Name] != "":

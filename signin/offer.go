@@ -13,6 +13,7 @@ type offer struct {
 	unlock   bool             // a paused password can be unlocked
 	password bool             // sign-in asks for it beside the address
 	keep     bool             // sign-in takes whether the person wants to stay signed in
+	passkey  bool             // whoever is there may sign in with a passkey that says who they are
 	profile  []idx.InputField // what sign-up asks for
 }
 
@@ -50,6 +51,7 @@ func (p *Pages) probe(v *visit) (*offer, error) {
 		signUp: tx.HasFeature(idx.FeatureRegistration), recover: tx.HasFeature(idx.FeaturePasswordRecover),
 		unlock: tx.HasFeature(idx.FeatureAccountUnlock),
 	}
+	o.passkey = tx.Step(discoverStep) != nil
 	if step := tx.Step("identify"); step != nil {
 		o.password, o.keep = asksFor(step, "password"), asksFor(step, "rememberMe")
 	}

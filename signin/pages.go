@@ -25,7 +25,8 @@
 //	/login/signed-out
 //	/login/profile    what people see and change of their account; with /name, /email,
 //	                  /code, /password, /remove, /data, /data.json and /delete below it
-//	/login/poll, /login/style.css, /login/page.js, /login/icon.svg
+//	/login/passkey, /login/passkey/options  for the script of a page that takes passkeys
+//	/login/poll, /login/style.css, /login/page.js, /login/webauthn.js, /login/icon.svg
 //
 // GET shows and changes nothing. POST acts and answers with 303.
 //
@@ -39,7 +40,7 @@
 // These do not change. <main data-page> is one of sign-in, sign-up, recover, unlock,
 // welcome, invitation-over, new-password, recovery-over (of mailed tokens),
 // email-code, password, choose-authenticator, select-authenticator, set-password,
-// reset-password, password-expired, password-expiring, profile-update, form,
+// reset-password, password-expired, password-expiring, passkey, set-passkey, profile-update, form,
 // link-continue, link-elsewhere, already-signed-in, sign-out, signed-out,
 // recovery-completed, not-enough, denied, too-old, error, profile, profile-name,
 // profile-email, profile-code, profile-password, profile-remove, profile-data,
@@ -51,7 +52,7 @@
 // profile-update and profile-name, fields have the names that the engine gave them. Submit buttons
 // have name="action" and one of these values:
 //
-//	sign-in               next; its links send sign-up, recover, unlock where there is script
+//	sign-in               next, passkey; its links send sign-up, recover, unlock where there is script
 //	sign-up               create
 //	recover, unlock       next
 //	email-code            continue, resend, check (I opened the link), change, instead
@@ -59,6 +60,8 @@
 //	choose-authenticator  submit, cancel
 //	select-authenticator  submit, skip, cancel
 //	set-password, form    continue, skip, cancel
+//	passkey               continue, instead, cancel
+//	set-passkey           continue, skip, cancel
 //	reset-password        continue, skip (Go on without a password), cancel
 //	password-expired      continue, cancel
 //	password-expiring     continue, skip, cancel
@@ -293,6 +296,9 @@ func (p *Pages) table(callback string) map[string]route {
 		p.prefix + "sign-out":   {show: p.showSignOut, act: p.signOut, keep: doublePress},
 		p.prefix + "signed-out": {show: p.showSignedOut},
 		p.prefix + "poll":       {act: p.poll},
+
+		p.prefix + "passkey":         {act: p.passkey, keep: doublePress},
+		p.prefix + "passkey/options": {act: p.passkeyOptions},
 	}
 	p.addProfile(all)
 	return all

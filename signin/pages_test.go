@@ -338,11 +338,12 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 	for _, name := range []string{
 		"sign-in", "sign-up", "recover", "unlock", "email-code", "select-authenticator", "choose-authenticator", "password",
 		"set-password", "reset-password", "password-expired", "password-expiring", "profile-update", "form", "link-continue", "link-elsewhere",
+		"passkey", "set-passkey",
 		"profile", "profile-name", "profile-email", "profile-code", "profile-password",
 	} {
 		used["title."+name] = true
 	}
-	for _, name := range []string{"set-password", "reset-password", "password-expired", "password-expiring"} {
+	for _, name := range []string{"set-password", "reset-password", "password-expired", "password-expiring", "passkey", "set-passkey"} {
 		used[name+".lead"], used[name+".submit"] = true, true
 	}
 	for _, kinds := range signin.MethodKinds {

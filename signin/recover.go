@@ -10,7 +10,7 @@ func (p *Pages) showUnlock(v *visit) *answer  { return p.showHelp(v, unlockForm)
 // showHelp is the form of somebody whose password does not let them in: whose it
 // is, and nothing else.
 func (p *Pages) showHelp(v *visit, form string) *answer {
-	return p.entry(v, form, func(_ *offer, f *flow) []*field { return []*field{identifierField(v, f)} })
+	return p.entry(v, form, func(_ *offer, f *flow) []*field { return []*field{identifierField(v, &offer{}, f)} })
 }
 
 func (p *Pages) recover(v *visit) *answer { return p.help(v, recoverForm, p.startRecovery) }

@@ -14,7 +14,7 @@ func (p *Pages) showSignIn(v *visit) *answer {
 			"ui_locales", q.Get("ui_locales")))
 	}
 	return p.entry(v, signInForm, func(o *offer, f *flow) []*field {
-		all := []*field{identifierField(v, f)}
+		all := []*field{identifierField(v, o, f)}
 		if o.password {
 			all = append(all, &field{
 				Name: "password", Label: v.words.T("password.label"), Type: "password", Autocomplete: "current-password",

@@ -41,6 +41,8 @@ func (p *Pages) showStep(v *visit) *answer {
 		return p.showPassword(v, f, tx, step)
 	case setStep, resetStep, expiredStep, expiringStep:
 		return p.showNewPassword(v, f, tx, step)
+	case passkeyStep, setKeyStep:
+		return p.showPasskey(v, f, tx, step)
 	case profileStep:
 		return p.showProfile(v, f, step)
 	case setAppStep, appStep, setQuestionStep, questionStep, setCodesStep, codesStep, tokenStep:
@@ -159,7 +161,7 @@ func (p *Pages) do(v *visit, f *flow, tx *idx.Transaction, action string) *answe
 	a := p.advance(v, f, next)
 	if step.Name == "enroll-authenticator" && kindOf(step) != codeStep && action == "continue" && len(next.Messages) == 0 &&
 		a.status == http.StatusSeeOther && next.NextStep != nil && kindOf(next.NextStep) == listStep {
-		return p.stay(v, f, next.NextStep, note{Key: "select.added", Params: []string{step.Authenticator.DisplayName}, Class: info})
+		return p.stay(v, f, next.NextStep, note{Key: "select.added", Params: []string{v.words.authenticator(step.Authenticator)}, Class: info})
 	}
 	return a
 }
@@ -183,6 +185,9 @@ func (p *Pages) choose(v *visit, tx *idx.Transaction) (*idx.Transaction, error) 
 func (p *Pages) input(v *visit, f *flow, step *idx.NextStep) (idx.Input, []note) {
 	in := idx.Input{Step: step.Name, Values: map[string]any{}}
 	f.Filled = map[string]string{}
+	if names := passkeyValues[kindOf(step)]; names != nil {
+		return passkeyInput(v, in, names)
+	}
 	var wrong []note
 	for _, asked := range step.Inputs {
 		value, missing := v.form(asked.Name), "error.field.blank"

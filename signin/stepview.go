@@ -162,8 +162,11 @@ func (p *Pages) showList(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	l := list{Enroll: step.Name == chooseEnroll, CanSkip: step.CanSkip}
 	for _, o := range step.Options {
 		c := choice{Value: o.Value, Label: o.Label, Icon: iconOf(o.Value)}
-		if name, ok := v.words.lookup("authenticator." + o.Value + ".name"); ok && o.Label == "" {
+		if name, ok := v.words.lookup("authenticator." + o.Value + ".name"); ok && (o.Label == "" || o.Value == passkeyKey) {
 			c.Label = name
+		}
+		if o.Value == passkeyKey && l.Enroll {
+			c.Device, pg.Passkeys = v.words.T("passkey.device"), p.assets["webauthn.js"].link
 		}
 		if about, ok := v.words.lookup("authenticator." + o.Value + ".about"); ok {
 			c.About = about

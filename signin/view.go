@@ -30,6 +30,7 @@ type page struct {
 	Prefix    string
 	Style     string // addresses of assets
 	Script    string
+	Passkeys  string // address of their script, on pages that have use for it
 	Icon      string
 	Initial   string // of the app's name, for those without a logo
 	Languages []language
@@ -86,7 +87,10 @@ func (f *field) Described() string {
 	return strings.Join(ids, " ")
 }
 
-type choice struct{ Value, Label, About, Icon string }
+type choice struct {
+	Value, Label, About, Icon string
+	Device                    string // label where the device itself can do it
+}
 
 type fault struct{ Text, Link string }
 
@@ -112,7 +116,7 @@ type notice struct {
 	Alert           bool // something went wrong
 }
 
-var pageNames = []string{"entry", "help", "code", "list", "password", "newpassword", "profile", "form", "link", "elsewhere", "notice", "account", "change", "newemail", "method"}
+var pageNames = []string{"entry", "help", "code", "list", "password", "newpassword", "profile", "form", "link", "elsewhere", "notice", "account", "change", "newemail", "method", "passkey"}
 
 func parseTemplates() (map[string]*template.Template, error) {
 	all := map[string]*template.Template{}
@@ -132,6 +136,7 @@ var templateOf = map[string]string{
 	codeStep: "code", listStep: "list", chooseStep: "list", passwordStep: "password",
 	setStep: "newpassword", resetStep: "newpassword", expiredStep: "newpassword", expiringStep: "newpassword",
 	setAppStep: "method", appStep: "method", setQuestionStep: "method", questionStep: "method", setCodesStep: "method", codesStep: "method", tokenStep: "method",
+	passkeyStep: "passkey", setKeyStep: "passkey",
 	profileStep: "profile", anyStep: "form", "link-continue": "link", "link-elsewhere": "elsewhere",
 	"profile": "account", "profile-name": "change", "profile-email": "change", "profile-password": "change", "profile-code": "newemail",
 }
@@ -318,12 +323,14 @@ func (p *Pages) loadAssets(accent color) (map[string]asset, error) {
 	if err != nil {
 		return nil, err
 	}
-	js, err := files.ReadFile("static/page.js")
-	if err != nil {
-		return nil, err
+	for _, name := range []string{"page.js", "webauthn.js"} {
+		js, err := files.ReadFile("static/" + name)
+		if err != nil {
+			return nil, err
+		}
+		add(name, "text/javascript; charset=utf-8", js)
 	}
 	add("style.css", "text/css; charset=utf-8", append([]byte(paletteCSS(accent)), css...))
-	add("page.js", "text/javascript; charset=utf-8", js)
 	add("icon.svg", "image/svg+xml", fmt.Appendf(nil,
 		`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="%s"/>`+
 			`<text x="16" y="22" font-family="system-ui,sans-serif" font-size="17" font-weight="600" text-anchor="middle" fill="%s">%s</text></svg>`,

@@ -97,12 +97,20 @@ const sender = "Acme <login@acme.example>"
 // stage runs an engine and the demo app inside the test, with a clock to move.
 func stage(t testing.TB, options ...stiletest.Option) *site {
 	t.Helper()
-	return inside(t, func(e *stiletest.Engine) (http.Handler, error) {
-		return demo.New(demo.Config{
-			Issuer: e.Issuer, ClientID: e.ClientID, ClientSecret: e.ClientSecret, RedirectURI: e.RedirectURI,
-			Inbox: e.URL + "/dev/inbox", Sender: sender, Now: e.Clock.Now, Logger: slog.New(slog.DiscardHandler),
-		})
-	}, options...)
+	return inside(t, demoApp, options...)
+}
+
+// named is stage on a host with a name, as passkeys want it: addresses of numbers have none.
+func named(t testing.TB, options ...stiletest.Option) *site {
+	t.Helper()
+	return insideOn(t, "localhost", demoApp, options...)
+}
+
+func demoApp(e *stiletest.Engine) (http.Handler, error) {
+	return demo.New(demo.Config{
+		Issuer: e.Issuer, ClientID: e.ClientID, ClientSecret: e.ClientSecret, RedirectURI: e.RedirectURI,
+		Inbox: e.URL + "/dev/inbox", Sender: sender, Now: e.Clock.Now, Logger: slog.New(slog.DiscardHandler),
+	})
 }
 
 // mounted is stage with the pages in a small app of their own, set up by change.
@@ -140,10 +148,19 @@ func appPage(w http.ResponseWriter, r *http.Request) {
 
 func inside(t testing.TB, app func(*stiletest.Engine) (http.Handler, error), options ...stiletest.Option) *site {
 	t.Helper()
+	return insideOn(t, "127.0.0.1", app, options...)
+}
+
+func insideOn(t testing.TB, host string, app func(*stiletest.Engine) (http.Handler, error), options ...stiletest.Option) *site {
+	t.Helper()
 	needsBrowser(t)
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
-	s := &site{home: "http://" + server.Listener.Addr().String()}
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &site{home: "http://" + net.JoinHostPort(host, port)}
 	own := []stiletest.Option{stiletest.RedirectURI(s.home + "/login/callback"), stiletest.Logger(slog.New(slog.DiscardHandler))}
 	engine := stiletest.Start(t, append(own, options...)...)
 	s.engine, s.client, s.kit, s.clock = engine.URL, engine.Client, engine, engine.Clock

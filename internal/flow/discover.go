@@ -49,7 +49,10 @@ func discoverForm(t *Turn) []Field {
 		return nil
 	}
 	t.discover = o.Prompt.Public
-	return []Field{{Name: "credentials", Type: "object", Required: true, Fields: asked(o.Prompt.Fields)}}
+	return []Field{
+		{Name: "credentials", Type: "object", Required: true, Fields: asked(o.Prompt.Fields)},
+		{Name: "rememberMe", Type: "boolean", Label: "Keep me signed in"},
+	}
 }
 
 // discovered takes the answer of a credential that names its owner: it says who

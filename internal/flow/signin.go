@@ -203,7 +203,8 @@ func (t *Turn) verify(ctx context.Context, o *Open, answer authenticator.Input) 
 	if t.tx.Subject.Kind != KindKnown || i < 0 {
 		return errors.New("flow: a proof was accepted for nobody")
 	}
-	if string(shown.Credential.Data) != string(about.Enrolled[i].Data) {
+	// Who has several wants to know which one was used, and when.
+	if string(shown.Credential.Data) != string(about.Enrolled[i].Data) || t.e.authenticators[o.Authenticator].Info().Several {
 		if err := t.changeEnrollment(shown.Credential); err != nil {
 			return err
 		}
