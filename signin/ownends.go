@@ -33,7 +33,7 @@ func (p *Pages) showRemove(v *visit, o *owner) (*answer, error) {
 		return v.redirect(p.to(ownPage)), nil
 	case m.Kept != "":
 		return p.notice(v, http.StatusOK, "profile-remove", notice{
-			Heading: v.words.T("account.kept.heading", "method", v.words.methodName(*m)),
+			Heading: v.words.T("account.kept.heading", "method", v.words.called(*m)),
 			Text:    v.words.H(keptKey(m.Kept)), Primary: p.back(v),
 		}), nil
 	}
@@ -41,8 +41,8 @@ func (p *Pages) showRemove(v *visit, o *owner) (*answer, error) {
 		return nil, err
 	}
 	return p.notice(v, http.StatusOK, "profile-remove", notice{
-		Heading: v.words.T("account.remove.heading", "method", v.words.methodName(*m)),
-		Text:    v.words.H("account.remove.text", "method", v.words.methodName(*m)),
+		Heading: v.words.T("account.remove.heading", "method", v.words.called(*m)),
+		Text:    v.words.H("account.remove.text", "method", v.words.called(*m)),
 		Primary: &press{
 			Label: v.words.T("account.remove"), Post: p.to(removePage, "method", id), Action: "remove",
 			Fields: map[string]string{"flow": newFlowID()},

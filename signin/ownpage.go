@@ -177,6 +177,14 @@ func (w *words) methodName(m idx.AccountMethod) string {
 	return m.Name
 }
 
+// called is what its owner calls a way to sign in, else its name.
+func (w *words) called(m idx.AccountMethod) string {
+	if m.Label != "" {
+		return m.Label
+	}
+	return w.methodName(m)
+}
+
 func keptKey(k idx.Kept) string {
 	switch k {
 	case idx.KeptEmail, idx.KeptRequired, idx.KeptLast:

@@ -61,7 +61,13 @@ func (c *change) need(ctx context.Context, age time.Duration, more ...string) er
 			continue
 		}
 		shown := slices.ContainsFunc(proofs, func(p policy.Proof) bool { return p.Authenticator == en.Authenticator })
-		havingMore = havingMore || !shown && !c.spent(en) && (rule.Helps(c.asProof(en.Authenticator), proofs) || mailbox && len(proofs) > 0)
+		more := c.asProof(en.Authenticator)
+		if credential, err := c.a.Secrets.OpenCredential(en); err != nil {
+			return err
+		} else if credential.VerifiesUser { // as a sign-in that steps up counts it
+			more.UserVerified = true
+		}
+		havingMore = havingMore || !shown && !c.spent(en) && (rule.Helps(more, proofs) || mailbox && len(proofs) > 0)
 	}
 	if !rule.Satisfied(proofs, havingMore) {
 		return &StepUp{MaxAge: age}

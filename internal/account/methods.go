@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -126,7 +127,16 @@ func (c *change) removeMethod(ctx context.Context, en directory.Enrollment) erro
 	if err := c.signOutOthers(ctx); err != nil {
 		return err
 	}
-	return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.authenticators[en.Authenticator].Info().Name})
+	return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.nameOf(en)})
+}
+
+// nameOf is what its owner calls a way to sign in, else its own name.
+func (a *Accounts) nameOf(en directory.Enrollment) string {
+	credential, err := a.Secrets.OpenCredential(en)
+	if err != nil { // it goes all the same
+		credential.Name = ""
+	}
+	return cmp.Or(credential.Name, a.authenticators[en.Authenticator].Info().Name)
 }
 
 func (c *change) remove(en directory.Enrollment) {

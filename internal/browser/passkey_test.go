@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 
@@ -53,6 +54,24 @@ func (k *key) recognized(on bool) {
 	k.p.do(command(webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: k.id, IsUserVerified: on}))
 }
 
+// unlisted makes the browser one that lists no passkeys in fields: what plays the
+// device answers to that without anybody having chosen.
+func (k *key) unlisted() {
+	k.p.t.Helper()
+	k.p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+			Source: "PublicKeyCredential.isConditionalMediationAvailable = async () => false",
+		})
+		return err
+	}))
+}
+
+// forges says whether its signatures are wrong.
+func (k *key) forges(on bool) {
+	k.p.t.Helper()
+	k.p.do(command(webauthn.SetResponseOverrideBits, webauthn.SetResponseOverrideBitsParams{AuthenticatorID: k.id, IsBogusSignature: &on}))
+}
+
 func passkeys(t testing.TB, options ...stiletest.Option) *site {
 	t.Helper()
 	return named(t, append(options, stiletest.Offer("webauthn"))...)
@@ -98,4 +117,85 @@ func TestUX_P1_6_P5_7_Passkey(t *testing.T) {
 	k.touched(true)
 	p.open(p.site.home + "/login/")
 	p.at("home").isIn(address)
+}
+
+// In place of the mailed code, and as the second of two factors.
+func TestPasskey_AsAFactor(t *testing.T) {
+	const org = `
+access: [{name: default, rules: [{name: default, factors: 2}]}]
+enrollment: [{name: default, authenticators: [{key: okta_email, need: required}, {key: okta_password, need: optional}, {key: webauthn, need: optional}]}]`
+	p, address := newPerson(t, named(t, stiletest.Org(org)), desk), newAddress()
+	k := keyOf(p)
+	p.enter(p.begin(address).Code).at("select-authenticator").says("Set up one more way")
+	p.press(action("submit")).at("set-passkey").press(action("continue")).skip().isIn(address)
+	k.touched(false)
+	p.signOut()
+	k.touched(true)
+	last := p.site.mail(t, address)
+	p.show(look{width: 1280, noScript: true})
+	last = p.toCode(address, last)
+	p.enter(last.Code).at("passkey").says("Passkeys need JavaScript")
+	p.show(desk)
+	p.reload()
+	p.at("passkey").says("Use your passkey", "You are signing in as "+address)
+	p.press(action("continue")).at("home").isIn(address)
+
+	k.touched(false)
+	p.signOut()
+	p.open(p.site.home+"/login/").at("sign-in").put("identifier", address).press(action("next")).at("email-code")
+	p.press(`main p.under a`).at("choose-authenticator")
+	p.click("#authenticator-webauthn").press(action("submit")).at("passkey").says(address)
+	k.touched(true)
+	p.press(action("continue")).at("home").isIn(address) // it knows its owner: that is two
+}
+
+func TestPasskey_WhatGoesWrong(t *testing.T) {
+	p, address := newPerson(t, passkeys(t), desk), newAddress()
+	k := keyOf(p)
+	p.addPasskey(address)
+	p.skip()
+	k.touched(false)
+	p.signOut()
+
+	// It does not know who touches it.
+	p.open(p.site.home+"/login/").at("sign-in").put("identifier", address).press(action("next")).at("email-code")
+	p.press(`main p.under a`).at("choose-authenticator")
+	p.click("#authenticator-webauthn").press(action("submit")).at("passkey")
+	k.recognized(false)
+	k.touched(true)
+	p.click(action("continue"))
+	p.wait(`document.querySelector("[role=alert]") !== null`)
+	p.says("That was cancelled, or took too long")
+	k.recognized(true)
+
+	// Its signature is not right; then it is.
+	k.forges(true)
+	p.press(action("continue")).at("passkey").says("That passkey did not sign you in")
+	k.forges(false)
+	p.press(action("continue")).at("home").isIn(address)
+
+	// From the sign-in page.
+	k.unlisted()
+	p.signOut()
+	k.forges(true)
+	p.open(p.site.home + "/login/").at("sign-in")
+	p.press(action("passkey")).at("sign-in").says("That passkey did not sign you in")
+}
+
+func TestPasskey_ProfileShowsAndRemoves(t *testing.T) {
+	p, address := newPerson(t, passkeys(t), desk), newAddress()
+	k := keyOf(p)
+	k.unlisted()
+	p.addPasskey(address)
+	p.skip()
+	p.press("#account").at("profile").says("This device", "Passkey or security key")
+	// SEC S-56: it is more than the code that was shown.
+	p.press(`main a[href^="/login/profile/remove"]`).proves(address).at("passkey").press(action("continue"))
+	p.at("profile-remove").says("Remove This device?").press(action("remove")).at("profile").says("Removed.")
+	if p.has(`a[href^="/login/profile/remove"]`) {
+		t.Error("it is there still")
+	}
+	p.signOut()
+	p.open(p.site.home + "/login/").at("sign-in")
+	p.press(action("passkey")).at("sign-in").says("That passkey did not sign you in")
 }
