@@ -1,0 +1,233 @@
+package flow
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+const keyKey = "webauthn"
+
+// ring is an authenticator of which people have several, whose questions take one
+// answer each. An answer is the question and what the key is like.
+type ring struct {
+	now  func() time.Time
+	next *int
+	seen *[]authenticator.Subject
+}
+
+func (ring) Info() authenticator.Info {
+	return authenticator.Info{
+		Key: keyKey, Type: "security_key", ID: "aut" + keyKey, Name: "Key", Methods: []authenticator.Method{"webauthn"},
+		EnrollmentPrefix: "fwf", AMR: "pop", Class: policy.Possession, PhishingResistant: true, Several: true, VerifiesUser: true,
+	}
+}
+
+func (k ring) BeginEnroll(_ context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
+	*k.next++
+	*k.seen = append(*k.seen, s)
+	question := strings.Repeat("?", *k.next)
+	return authenticator.Prompt{
+		Sealed: []byte(question), Public: map[string]any{"question": question}, Once: true, ExpiresAt: k.now().Add(5 * time.Minute),
+		Fields: []authenticator.Field{{Name: "answer", Required: true, Hidden: true}},
+	}, nil
+}
+
+func (k ring) BeginVerify(ctx context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
+	return k.BeginEnroll(ctx, s)
+}
+
+func (k ring) FinishEnroll(_ context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+	question, like, _ := strings.Cut(in["answer"], " ")
+	if question != string(p.Sealed) || s.VerifyUser && like != "knows me" {
+		return authenticator.Credential{}, &authenticator.Rejected{Messages: []problem.Message{{Key: "no key", Class: problem.ClassError}}}
+	}
+	return authenticator.Credential{Data: []byte(like), VerifiesUser: like == "knows me", Public: map[string]any{"credentialId": "abc"}}, nil
+}
+
+func (k ring) FinishVerify(_ context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Proof, error) {
+	question, like, _ := strings.Cut(in["answer"], " ")
+	switch {
+	case like == "copied":
+		return authenticator.Proof{}, &authenticator.Wrong{Reason: "COPIED", Message: problem.Message{Key: "wrong key", Class: problem.ClassError}}
+	case question != string(p.Sealed) || len(s.Enrolled) == 0 || s.VerifyUser && like != "knows me":
+		return authenticator.Proof{}, &authenticator.Wrong{Message: problem.Message{Key: "wrong key", Class: problem.ClassError}}
+	}
+	return authenticator.Proof{Credential: s.First(), UserVerified: like == "knows me"}, nil
+}
+
+// withKeys is an organisation whose people may have keys.
+func withKeys(t *testing.T, factors int) (*rig, *[]authenticator.Subject) {
+	org := policy.PasswordOptional()
+	org.Offer(keyKey)
+	org.Access[0].Rules[0].Factors = factors
+	seen := new([]authenticator.Subject)
+	r := newRig(t, org)
+	r.authenticators[keyKey] = ring{now: r.clock, next: new(int), seen: seen}
+	return r, seen
+}
+
+func question(v *View) string { s, _ := v.Current.Context["question"].(string); return s }
+
+func (v *visit) enrolKey(like string) *View {
+	v.tb.Helper()
+	asked := v.answer("select-authenticator-enroll", "authenticator.id", "aut"+keyKey)
+	return v.answer("enroll-authenticator", "credentials.answer", question(asked)+" "+like)
+}
+
+func (v *visit) proveKey(like string) *View {
+	v.tb.Helper()
+	return v.answer("challenge-authenticator", "credentials.answer", question(v.last)+" "+like)
+}
+
+// The id that a key keeps is the account's own, also where somebody signs in to enrol it.
+func TestSEC_S51_KeysAreMadeForTheAccount(t *testing.T) {
+	r, seen := withKeys(t, 1)
+	v := r.begin()
+	v.signUp(ada)
+	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+	v.enrolKey("knows me")
+	r.pass(time.Hour)
+	v = r.beginWith(Start{Request: Request{ClientID: "0oa1", Server: "default", State: "s", Enroll: keyKey}})
+	v.answer("identify", "identifier", ada)
+	v.prove(r.code(ada))
+	if v.enrolKey("knows me"); v.last.Stage != Success {
+		t.Fatalf("a second key leads to %s", v.last.Stage)
+	}
+	account := r.account(ada)
+	if n := len(account.Enrollments); n != 3 {
+		t.Errorf("%d enrollments", n)
+	}
+	for i, s := range *seen {
+		if s.UserID != account.ID {
+			t.Errorf("question %d is for %q, the account is %q", i, s.UserID, account.ID)
+		}
+	}
+}
+
+// SEC S-51, AUTH A-38: the device must know its owner where it is the whole sign-in,
+// and where one class of evidence is not enough.
+func TestSEC_S51_A38_WhenKeysMustKnowTheirOwner(t *testing.T) {
+	r, seen := withKeys(t, 1)
+	v := r.begin()
+	v.signUp(ada)
+	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+	if v.enrolKey("does not"); v.last.Stage != ChooseEnroll {
+		t.Fatalf("a key for one factor leads to %s", v.last.Stage)
+	}
+	r.pass(time.Hour)
+	v = r.begin()
+	v.answer("identify", "identifier", ada)
+	v.choose(keyKey)
+	if got := v.proveKey("does not"); key(got) != "wrong key" {
+		t.Errorf("as the whole sign-in: %s, %s", got.Stage, key(got))
+	}
+
+	two, seenTwo := withKeys(t, 2)
+	v = two.begin()
+	v.signUp(ada)
+	v.answer("enroll-authenticator", "credentials.passcode", two.code(ada))
+	if got := v.enrolKey("does not"); key(got) != "no key" {
+		t.Errorf("beside a mailed code, of the same class: %s, %s", got.Stage, key(got))
+	}
+	if got := v.answer("enroll-authenticator", "credentials.answer", question(v.last)+" knows me"); got.Stage == Enroll || names(got) == "cancel" {
+		t.Fatalf("one that knows her leads to %s: %s", got.Stage, names(got))
+	}
+	two.pass(time.Hour)
+	v = two.begin()
+	v.answer("identify", "identifier", ada)
+	v.prove(two.code(ada))
+	if v.last.Current == nil || v.last.Stage != ChooseFactor && v.last.Stage != Challenge {
+		v.choose(keyKey)
+	}
+	if v.last.Stage == ChooseFactor {
+		v.choose(keyKey)
+	}
+	if got := v.proveKey("knows me"); got.Stage != Success {
+		t.Errorf("two classes lead to %s", got.Stage)
+	}
+	must := func(seen []authenticator.Subject) (out []bool) {
+		for _, s := range seen {
+			out = append(out, s.VerifyUser)
+		}
+		return out
+	}
+	if got := must(*seen); !slices.Equal(got, []bool{false, true, true}) {
+		t.Errorf("one factor: asked for with %v", got)
+	}
+	if got := must(*seenTwo); !slices.Equal(got, []bool{true, true, true}) {
+		t.Errorf("two factors: asked for with %v", got)
+	}
+}
+
+// Each answer uses its question up, whatever it was; the tries are counted on.
+func TestSEC_S51_QuestionsForKeysTakeOneAnswer(t *testing.T) {
+	r, _ := withKeys(t, 1)
+	v := r.begin()
+	v.signUp(ada)
+	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+	v.enrolKey("knows me")
+	r.pass(time.Hour)
+	v = r.begin()
+	v.answer("identify", "identifier", ada)
+	first := question(v.choose(keyKey))
+	if got := question(v.choose(keyKey)); got != first {
+		t.Errorf("chosen twice, it asks %q after %q", got, first)
+	}
+	second := v.answer("challenge-authenticator", "credentials.answer", "no")
+	if question(second) == first {
+		t.Error("after a wrong answer it asks the same")
+	}
+	if got := v.answer("challenge-authenticator", "credentials.answer", first+" knows me"); key(got) != "wrong key" {
+		t.Errorf("the answer to the question before leads to %s", got.Stage)
+	}
+	if got := v.proveKey("copied"); key(got) != "wrong key" {
+		t.Errorf("a copy leads to %s", got.Stage)
+	}
+	var reasons []string
+	for _, e := range r.store.audit {
+		if e.Authenticator == keyKey && e.Reason != "" {
+			reasons = append(reasons, e.Reason)
+		}
+	}
+	if want := []string{"INVALID_CREDENTIALS", "INVALID_CREDENTIALS", "COPIED"}; !slices.Equal(reasons, want) {
+		t.Errorf("the audit log has %q", reasons)
+	}
+	third := question(v.last)
+	r.pass(5 * time.Minute)
+	if got := question(v.choose(keyKey)); got == third {
+		t.Error("chosen again after its time, it asks the same")
+	}
+	if got := v.proveKey("knows me"); got.Stage != Success || amr(r, got) != "pop mfa" {
+		t.Errorf("the right answer leads to %s", got.Stage)
+	}
+}
+
+// Before proof nothing is told of keys: neither that there are, nor how many, nor which.
+func TestSEC_S43_KeysBeforeProof(t *testing.T) {
+	r, _ := withKeys(t, 1)
+	v := r.begin()
+	v.signUp(ada)
+	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+	v.enrolKey("knows me")
+	if got := v.last.Enrollments; len(got) != 2 || got[1].Public["credentialId"] != "abc" {
+		t.Errorf("AUTH A-36: after proof %+v", got)
+	}
+	r.pass(time.Hour)
+	for _, address := range []string{ada, "nobody@example.com"} {
+		v = r.begin()
+		v.answer("identify", "identifier", address)
+		v.choose(keyKey)
+		for _, e := range v.last.Enrollments {
+			if e.Info.Key == keyKey || e.Public != nil {
+				t.Errorf("%s: %+v", address, e)
+			}
+		}
+	}
+}
