@@ -92,6 +92,7 @@ func discovered(ctx context.Context, t *Turn, in Input) error {
 	}
 	err = t.verify(ctx, o, answer)
 	if errors.Is(err, authenticator.ErrWrong) || errors.Is(err, authenticator.ErrEmpty) || errors.As(err, new(*authenticator.Rejected)) {
+		t.e.log.DebugContext(ctx, "an answer is refused", "authenticator", o.Authenticator, "why", err)
 		t.nobody()
 		return t.nobodysKey(o)
 	}

@@ -205,6 +205,9 @@ func (t *Turn) dead() bool { return t.tx.Open.Tries >= t.e.limits.Rules.CodeTrie
 // the count committed before anybody hears that it was wrong: of answers given
 // in parallel each takes its place in the count or is evaluated anew (SEC S-03).
 func (t *Turn) failed(ctx context.Context, err error) error {
+	if o := t.tx.Open; o != nil {
+		t.e.log.DebugContext(ctx, "an answer is refused", "authenticator", o.Authenticator, "why", err)
+	}
 	var rejected *authenticator.Rejected
 	var wrong *authenticator.Wrong
 	switch {

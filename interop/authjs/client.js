@@ -61,7 +61,7 @@ export function suiteOf({ OktaAuth, version, options = {}, listed }) {
     return { ...person, transaction, tokens: transaction.tokens };
   }
 
-  return { connect, signUp, prove, account, withPassword, listed, version };
+  return { connect, signUp, prove, account, withPassword, listed, version, webauthn: OktaAuth.webauthn };
 }
 
 // keys lists a transaction's messages by their i18n key.

@@ -19,6 +19,7 @@ export const engines = {
   profiling: required('STILE_PROFILING_URL'),
   authenticators: required('STILE_AUTHENTICATORS_URL'),
   secondFactors: required('STILE_SECOND_FACTORS_URL'),
+  passkeys: required('STILE_PASSKEYS_URL'),
 };
 
 export const web = {

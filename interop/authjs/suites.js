@@ -9,6 +9,7 @@ import { expirySuite } from './expiry.js';
 import { tokenSuite } from './tokens.js';
 import { refusalSuite } from './refusals.js';
 import { authenticatorSuite } from './authenticators.js';
+import { passkeySuite } from './passkeys.js';
 
 export const suites = {
   'sign-up': signUpSuite,
@@ -21,4 +22,5 @@ export const suites = {
   tokens: tokenSuite,
   refusals: refusalSuite,
   authenticators: authenticatorSuite,
+  passkeys: passkeySuite,
 };

@@ -79,9 +79,13 @@ func checkDevice(d *protocol.AuthenticatorData, rpID string, ch challenge) error
 	return nil
 }
 
-// decode reads base64url, with padding or without.
+// toURL is what base64url has in place of two characters of base64.
+var toURL = strings.NewReplacer("+", "-", "/", "_")
+
+// decode reads base64url and base64, with padding or without: the protocol's
+// JavaScript client sends the latter.
 func decode(value string) ([]byte, error) {
-	value = strings.TrimRight(strings.TrimSpace(value), "=")
+	value = toURL.Replace(strings.TrimRight(strings.TrimSpace(value), "="))
 	if base64.RawURLEncoding.DecodedLen(len(value)) > maxAnswer {
 		return nil, fmt.Errorf("over %d bytes", maxAnswer)
 	}

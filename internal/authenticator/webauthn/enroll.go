@@ -17,15 +17,15 @@ import (
 
 const minRSA = 2048 / 8 // bytes of the modulus
 
-// FinishEnroll takes a new key (WebAuthn L3 §7.1). Why one is refused is nobody's
-// business but the log's: the browser asks again.
+// FinishEnroll takes a new key (WebAuthn L3 §7.1). Why one is refused is for
+// the log: the browser asks again.
 func (a *Authenticator) FinishEnroll(_ context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
 	if blank(in, "clientData", "attestation") {
 		return authenticator.Credential{}, authenticator.ErrEmpty
 	}
 	c, err := a.attested(s, p, in)
 	if errors.Is(err, authenticator.ErrWrong) {
-		err = notEnrolled()
+		err = fmt.Errorf("%w: %w", notEnrolled(), err)
 	}
 	return c, err
 }

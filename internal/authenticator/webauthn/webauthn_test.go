@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"encoding/pem"
@@ -338,6 +339,28 @@ func TestAUTH_A34_OptionalValues(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%.40s: got %v", given, got)
 		}
+	}
+}
+
+// okta-auth-js sends plain base64, whatever its helper is called.
+func TestAUTH_A34_Base64(t *testing.T) {
+	w, s, d := newWorld(t), mary(), &webauthntest.Device{Origin: page}
+	d.AAGUID = [16]byte{0xfb, 0xff, 0xfe, 0xfb, 0xff, 0xfe, 0xfb, 0xff, 0xfe} // of which both alphabets make something else
+	plain := func(in map[string]string) {
+		for name, value := range in {
+			if b, err := base64.RawURLEncoding.DecodeString(value); err == nil {
+				in[name] = base64.StdEncoding.EncodeToString(b)
+			}
+		}
+		if !strings.ContainsAny(in["clientData"]+in["attestation"]+in["signatureData"], "+/=") {
+			t.Fatal("it is base64url too")
+		}
+	}
+	if err := w.enroll(&s, d, plain); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.verify(&s, d, d.Keys[0], plain); err != nil {
+		t.Fatal(err)
 	}
 }
 
