@@ -35,7 +35,7 @@ func TestSEC_S107_Inventory(t *testing.T) {
 		}
 		uses := slices.DeleteFunc(p.Imports, func(i string) bool {
 			return i != "crypto" && !strings.HasPrefix(i, "crypto/") && !strings.HasPrefix(i, "golang.org/x/crypto/") && !strings.HasPrefix(i, "github.com/go-jose/") &&
-				!strings.HasPrefix(i, "filippo.io/")
+				!strings.HasPrefix(i, "filippo.io/") && !strings.HasPrefix(i, "github.com/go-webauthn/")
 		})
 		if len(uses) > 0 {
 			slices.Sort(uses)
