@@ -9,6 +9,8 @@ import (
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 
+	"github.com/stile-id/stile/idx"
+	"github.com/stile-id/stile/signin"
 	"github.com/stile-id/stile/stiletest"
 )
 
@@ -58,12 +60,7 @@ func (k *key) recognized(on bool) {
 // device answers to that without anybody having chosen.
 func (k *key) unlisted() {
 	k.p.t.Helper()
-	k.p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
-			Source: "PublicKeyCredential.isConditionalMediationAvailable = async () => false",
-		})
-		return err
-	}))
+	k.p.atEachPage("PublicKeyCredential.isConditionalMediationAvailable = async () => false")
 }
 
 // forges says whether its signatures are wrong.
@@ -198,4 +195,116 @@ func TestPasskey_ProfileShowsAndRemoves(t *testing.T) {
 	p.signOut()
 	p.open(p.site.home + "/login/").at("sign-in")
 	p.press(action("passkey")).at("sign-in").says("That passkey did not sign you in")
+}
+
+func TestUX_EveryState_Passkeys(t *testing.T) { inEveryState(t, passkeyStates) }
+
+func keyed(t testing.TB) *site { return passkeys(t) }
+
+func wordyKeyed(t testing.TB) *site {
+	catalog := longCatalog(t)
+	return mounted(t, func(_ *idx.Config, o *signin.Options) { o.Catalog = catalog }, stiletest.Offer("webauthn"))
+}
+
+// passkeyStates are the pages of passkeys, and those that they change.
+var passkeyStates = []state{
+	{name: "passkeys, sign-in", site: keyed, reach: func(p *person) {
+		p.open(p.site.home + "/login/").at("sign-in").wait(`!document.getElementById("passkey").hidden`)
+	}},
+	{name: "passkeys, sign-in, nobody there", site: keyed, reach: func(p *person) {
+		keyOf(p).unlisted()
+		p.open(p.site.home + "/login/").at("sign-in").click(action("passkey"))
+		p.wait(`document.querySelector("[role=alert]") !== null`)
+		p.says("That was cancelled")
+	}},
+	{name: "passkeys, list", site: keyed, reach: func(p *person) { p.enter(p.begin(newAddress()).Code).at("select-authenticator") }},
+	{name: "passkeys, list, of the device", site: keyed, reach: func(p *person) {
+		keyOf(p)
+		p.enter(p.begin(newAddress()).Code).at("select-authenticator")
+		p.wait(`document.getElementById("authenticator-webauthn").checked`)
+	}},
+	{name: "passkeys, list, added", site: keyed, reach: func(p *person) {
+		keyOf(p)
+		p.addPasskey(newAddress())
+	}},
+	{name: "passkeys, set up", site: keyed, reach: func(p *person) { p.toSetUp() }},
+	{name: "passkeys, set up, cancelled", site: keyed, reach: func(p *person) {
+		keyOf(p).recognized(false)
+		p.toSetUp()
+		p.insist()
+		p.click(action("continue"))
+		p.wait(`document.querySelector("[role=alert]") !== null`)
+	}},
+	{name: "passkeys, set up, no script", site: keyed, reach: func(p *person) {
+		p.show(look{width: 1280, noScript: true})
+		p.toSetUp().says("Passkeys need JavaScript")
+	}},
+	{name: "passkeys, set up, not able", site: keyed, reach: func(p *person) {
+		p.unable()
+		p.toSetUp()
+		p.wait(`document.querySelector("[role=alert]") !== null`)
+		p.says("This browser cannot use passkeys here")
+	}},
+	{name: "passkeys, use", site: keyed, reach: func(p *person) { p.toPasskey(newAddress()) }},
+	{name: "passkeys, use, not right", site: keyed, reach: func(p *person) {
+		address, k := newAddress(), keyOf(p)
+		k.unlisted()
+		p.addPasskey(address)
+		p.skip()
+		p.signOut()
+		p.toPasskey(address)
+		k.forges(true)
+		p.press(action("continue")).at("passkey").says("That passkey did not sign you in")
+	}},
+	{name: "passkeys, profile", site: keyed, reach: func(p *person) {
+		keyOf(p)
+		p.addPasskey(newAddress())
+		p.skip().press("#account").at("profile").says("This device")
+	}},
+	{name: "passkeys, long words, set up", site: wordyKeyed, reach: func(p *person) {
+		p.open(p.site.home + "/login/?lang=de").at("sign-in")
+		address := newAddress()
+		p.beginAs("Ada", "Lovelace", address)
+		p.enter(p.site.mail(p.t, address).Code).at("select-authenticator")
+		p.click("#authenticator-webauthn").press(action("submit")).at("set-passkey")
+	}},
+}
+
+// toSetUp goes to the page that sets one up.
+func (p *person) toSetUp() *person {
+	p.t.Helper()
+	p.enter(p.begin(newAddress()).Code).at("select-authenticator")
+	return p.click("#authenticator-webauthn").press(action("submit")).at("set-passkey")
+}
+
+// toPasskey goes to the page that asks for one in place of the code.
+func (p *person) toPasskey(address string) *person {
+	p.t.Helper()
+	p.open(p.site.home+"/login/").at("sign-in").put("identifier", address).press(action("next")).at("email-code")
+	p.press(`main p.under a`).at("choose-authenticator")
+	return p.click("#authenticator-webauthn").press(action("submit")).at("passkey")
+}
+
+// unable makes the browser one that knows no passkeys; insist makes the page ask for
+// a device that knows its owner.
+func (p *person) unable() { p.atEachPage("delete window.PublicKeyCredential") }
+func (p *person) insist() {
+	p.t.Helper()
+	eval[bool](p, `(() => {
+		const form = document.getElementById("passkey"), options = JSON.parse(form.dataset.options);
+		options.authenticatorSelection.userVerification = "required";
+		form.dataset.options = JSON.stringify(options);
+		return true;
+	})()`)
+}
+
+func (p *person) atEachPage(script string) {
+	p.t.Helper()
+	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		made, err := cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
+		p.t.Cleanup(func() {
+			_ = p.try(command(page.RemoveScriptToEvaluateOnNewDocument, page.RemoveScriptToEvaluateOnNewDocumentParams{Identifier: made.Identifier}))
+		})
+		return err
+	}))
 }

@@ -22,9 +22,11 @@
   const form = document.getElementById("passkey");
   const button = form && form.querySelector("button");
 
+  const title = document.title;
   const problem = (text) => {
     const place = document.getElementById("passkey-problem");
     place.textContent = "";
+    document.title = text ? form.dataset.title : title;
     if (!text) return;
     const alert = document.createElement("div");
     alert.className = "alert";
