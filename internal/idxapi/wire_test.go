@@ -229,6 +229,10 @@ var volatile = []struct{ re, with string }{
 	{`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z`, "2026-11-22T21:00:00.000Z"},
 	{`http://127\.0\.0\.1:[0-9]+`, "https://id.example.com"},
 	{`"delivery":"(queued|sent)"`, `"delivery":"sent"`},
+	{`fwf[0-9A-Za-z]{22}`, "fwfENROLLMENT"},
+	{`"challenge":"[A-Za-z0-9_-]{43}"`, `"challenge":"CHALLENGE"`},
+	{`"credentialId":"[A-Za-z0-9_-]+"`, `"credentialId":"KEY"`},
+	{`"user":\{"displayName":"([^"]*)","id":"[A-Za-z0-9_-]+"`, `"user":{"displayName":"$1","id":"HANDLE"`},
 }
 
 func (w *wire) golden(name string, a answer) {

@@ -11,11 +11,15 @@ import (
 
 var handle = regexp.MustCompile(`^[0-9A-Za-z]{1,64}$`)
 
+// steady is how long the question stays the same when it is shown again (IDX C-10).
+const steady = 30 * time.Second
+
 // BeginDiscover asks whoever is there for a key that names its owner. It is the
 // whole sign-in, so the device must know them (SEC S-51).
 func (a *Authenticator) BeginDiscover(_ context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
-	ch := challenge{Bound: a.bind(s), Ends: a.now().Add(lifetime), Verify: true, Nowhere: true}
-	return a.prompt(ch, map[string]any{"challengeData": a.challengeData(ch, a.make(s, a.now()))},
+	at := a.now().Truncate(steady)
+	ch := challenge{Bound: a.bind(s), Ends: at.Add(lifetime), Verify: true, Nowhere: true}
+	return a.prompt(ch, map[string]any{"challengeData": a.challengeData(ch, a.make(s, at))},
 		"authenticatorData", "clientData", "signatureData", "userHandle?")
 }
 
