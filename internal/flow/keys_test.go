@@ -14,22 +14,22 @@ import (
 
 const keyKey = "webauthn"
 
-// ring is an authenticator of which people have several, whose questions take one
+// keyset is an authenticator of which people have several, whose questions take one
 // answer each. An answer is the question and what the key is like.
-type ring struct {
+type keyset struct {
 	now  func() time.Time
 	next *int
 	seen *[]authenticator.Subject
 }
 
-func (ring) Info() authenticator.Info {
+func (keyset) Info() authenticator.Info {
 	return authenticator.Info{
 		Key: keyKey, Type: "security_key", ID: "aut" + keyKey, Name: "Key", Methods: []authenticator.Method{"webauthn"},
 		EnrollmentPrefix: "fwf", AMR: "pop", Class: policy.Possession, PhishingResistant: true, Several: true, VerifiesUser: true,
 	}
 }
 
-func (k ring) BeginEnroll(_ context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
+func (k keyset) BeginEnroll(_ context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
 	*k.next++
 	*k.seen = append(*k.seen, s)
 	question := strings.Repeat("?", *k.next)
@@ -39,11 +39,11 @@ func (k ring) BeginEnroll(_ context.Context, s authenticator.Subject) (authentic
 	}, nil
 }
 
-func (k ring) BeginVerify(ctx context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
+func (k keyset) BeginVerify(ctx context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
 	return k.BeginEnroll(ctx, s)
 }
 
-func (k ring) FinishEnroll(_ context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
+func (k keyset) FinishEnroll(_ context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {
 	question, like, _ := strings.Cut(in["answer"], " ")
 	if question != string(p.Sealed) || s.VerifyUser && like != "knows me" {
 		return authenticator.Credential{}, &authenticator.Rejected{Messages: []problem.Message{{Key: "no key", Class: problem.ClassError}}}
@@ -51,7 +51,7 @@ func (k ring) FinishEnroll(_ context.Context, s authenticator.Subject, p authent
 	return authenticator.Credential{Data: []byte(like), VerifiesUser: like == "knows me", Public: map[string]any{"credentialId": "abc"}}, nil
 }
 
-func (k ring) FinishVerify(_ context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Proof, error) {
+func (k keyset) FinishVerify(_ context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Proof, error) {
 	question, like, _ := strings.Cut(in["answer"], " ")
 	switch {
 	case like == "copied":
@@ -69,7 +69,7 @@ func withKeys(t *testing.T, factors int) (*rig, *[]authenticator.Subject) {
 	org.Access[0].Rules[0].Factors = factors
 	seen := new([]authenticator.Subject)
 	r := newRig(t, org)
-	r.authenticators[keyKey] = ring{now: r.clock, next: new(int), seen: seen}
+	r.authenticators[keyKey] = keyset{now: r.clock, next: new(int), seen: seen}
 	return r, seen
 }
 
@@ -97,6 +97,8 @@ func TestSEC_S51_KeysAreMadeForTheAccount(t *testing.T) {
 	v = r.beginWith(Start{Request: Request{ClientID: "0oa1", Server: "default", State: "s", Enroll: keyKey}})
 	v.answer("identify", "identifier", ada)
 	v.prove(r.code(ada))
+	v.choose(keyKey) // who has one shows it before another is added
+	v.proveKey("knows me")
 	if v.enrolKey("knows me"); v.last.Stage != Success {
 		t.Fatalf("a second key leads to %s", v.last.Stage)
 	}
