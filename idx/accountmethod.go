@@ -57,6 +57,12 @@ func (a *Account) Methods(ctx context.Context) ([]AccountMethod, error) {
 	return all, nil
 }
 
+// RenameMethod gives a way to sign in of which people have several another label, of 1
+// to 50 characters (okta.myAccount.profile.manage).
+func (a *Account) RenameMethod(ctx context.Context, id, label string) error {
+	return a.call(ctx, http.MethodPut, "/methods/"+escape(id), map[string]any{"label": label}, nil)
+}
+
 // RemoveMethod removes a way to sign in, and ends everything else that the person
 // is signed in with. One that must be kept is a *ResponseError of Status 403 and
 // Code E0000038; AccountMethod.Kept says why (okta.myAccount.profile.manage).

@@ -25,6 +25,7 @@ const (
 	dataPage    = "profile/data"
 	dataFile    = "profile/data.json"
 	deletePage  = "profile/delete"
+	renamePage  = "profile/method"
 )
 
 // How old a proof may be: before a form is shown the engine is asked whether it
@@ -77,6 +78,7 @@ func (p *Pages) addProfile(all map[string]route) {
 	add(p.profile.email, newCodePage, p.showNewCode, p.actNewCode, 0)
 	add(p.profile.password, secretPage, p.showNewSecret, p.saveNewSecret, freshProof)
 	add(p.profile.write, removePage, p.showRemove, p.remove, 0)
+	add(p.profile.write, renamePage, p.showRename, p.rename, freshProof)
 	add(p.profile.write, dataPage, p.showData, nil, recentProof)
 	add(p.profile.write, dataFile, p.sendData, nil, recentProof)
 	add(p.profile.write, deletePage, p.showDelete, p.deleteOwn, freshProof)

@@ -18,12 +18,13 @@ type change struct {
 	Submit   string
 	Username string // for password managers
 	Back     string
-	Note     string // below the button
+	Note     string   // below the button
+	Query    []string // of Action
 }
 
 func (p *Pages) showChange(v *visit, f *flow, name string, c change, fields ...*field) (*answer, error) {
 	pg := p.page(v, name, f)
-	c.Action, c.Back = p.to(f.Form), p.to(ownPage)
+	c.Action, c.Back = p.to(f.Form, c.Query...), p.to(ownPage)
 	pg.Fields, pg.Data = fields, c
 	pg.report(f.Notes)
 	return p.render(v, pg), nil

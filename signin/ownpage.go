@@ -38,6 +38,7 @@ type method struct {
 	Name, About, Icon string
 	Added, Used       template.HTML
 	Change, Remove    string // addresses
+	Rename            string
 	Kept              string // why it cannot be removed
 }
 
@@ -49,7 +50,7 @@ type device struct {
 }
 
 // doneWords are what the page may say was done; the address names one.
-var doneWords = []string{"name", "email", "password", "removed", "device", "keep", "cancel"}
+var doneWords = []string{"name", "email", "password", "removed", "renamed", "device", "keep", "cancel"}
 
 func (p *Pages) showOwn(v *visit, o *owner) (*answer, error) {
 	d := account{Home: p.opt.Home, Self: p.to(ownPage), SignOut: p.to("sign-out"), Form: newFlowID(), Sessions: p.profile.sessions}
@@ -148,6 +149,9 @@ func (p *Pages) fillMethods(v *visit, o *owner, d *account) error {
 		}
 		if one.Key == "okta_password" && p.profile.password {
 			m.Change = p.to(secretPage)
+		}
+		if one.Label != "" && p.profile.write {
+			m.Rename = p.to(renamePage, "method", one.ID)
 		}
 		switch {
 		case one.Kept != "":

@@ -43,7 +43,7 @@
 // reset-password, password-expired, password-expiring, passkey, set-passkey, profile-update, form,
 // link-continue, link-elsewhere, already-signed-in, sign-out, signed-out,
 // recovery-completed, not-enough, denied, too-old, error, profile, profile-name,
-// profile-email, profile-code, profile-password, profile-remove, profile-data,
+// profile-email, profile-code, profile-password, profile-method, profile-remove, profile-data,
 // profile-delete. A field's name is its id:
 // identifier (sign-in, recover, unlock), remember, keep (boxes to tick at sign-in),
 // firstName, lastName, email (sign-up), verificationCode, authenticator (radio
@@ -76,6 +76,7 @@
 //	profile-email         save
 //	profile-code          continue, resend, cancel
 //	profile-password      save
+//	profile-method        save
 //	profile-remove        remove
 //	profile-delete        delete
 //	error                 resend (Send a new one), where a mailed link was too old

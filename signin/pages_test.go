@@ -339,7 +339,7 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 		"sign-in", "sign-up", "recover", "unlock", "email-code", "select-authenticator", "choose-authenticator", "password",
 		"set-password", "reset-password", "password-expired", "password-expiring", "profile-update", "form", "link-continue", "link-elsewhere",
 		"passkey", "set-passkey",
-		"profile", "profile-name", "profile-email", "profile-code", "profile-password",
+		"profile", "profile-name", "profile-email", "profile-code", "profile-password", "profile-method",
 	} {
 		used["title."+name] = true
 	}

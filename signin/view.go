@@ -138,7 +138,7 @@ var templateOf = map[string]string{
 	setAppStep: "method", appStep: "method", setQuestionStep: "method", questionStep: "method", setCodesStep: "method", codesStep: "method", tokenStep: "method",
 	passkeyStep: "passkey", setKeyStep: "passkey",
 	profileStep: "profile", anyStep: "form", "link-continue": "link", "link-elsewhere": "elsewhere",
-	"profile": "account", "profile-name": "change", "profile-email": "change", "profile-password": "change", "profile-code": "newemail",
+	"profile": "account", "profile-name": "change", "profile-email": "change", "profile-password": "change", "profile-code": "newemail", "profile-method": "change",
 }
 
 func (p *Pages) page(v *visit, name string, f *flow) *page {

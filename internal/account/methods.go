@@ -45,6 +45,8 @@ var keptWords = map[Kept]string{
 	KeptLast:     "It cannot be removed: it is the last way to sign in. Add another one first.",
 }
 
+var errName = problem.New(problem.Invalid, "name", "name: 1 to 50 characters")
+
 var errNoMethod = problem.New(problem.NotFound, "method", "there is no such way to sign in")
 
 // Methods lists the ways to sign in that the person has, oldest first, and those
@@ -128,6 +130,36 @@ func (c *change) removeMethod(ctx context.Context, en directory.Enrollment) erro
 		return err
 	}
 	return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.nameOf(en)})
+}
+
+// RenameMethod gives one of several another name.
+func (a *Accounts) RenameMethod(ctx context.Context, by Actor, id, name string) error {
+	return a.do(ctx, by, func(ctx context.Context, c *change) error {
+		for _, en := range c.account.Enrollments {
+			one := a.authenticators[en.Authenticator]
+			if en.ID != id || one == nil || !one.Info().Several {
+				continue
+			}
+			if err := c.need(ctx, Fresh); err != nil {
+				return err
+			}
+			parsed, err := directory.ParseName(name, directory.MaxName)
+			if err != nil {
+				return errName
+			}
+			credential, err := a.Secrets.OpenCredential(en)
+			if err != nil {
+				return err
+			}
+			credential.Name = parsed
+			en.Version++
+			en.Credential = a.Secrets.SealCredential(en.ID, credential)
+			c.write(func(tx Tx) error { return tx.UpdateEnrollment(en) })
+			c.record(audit.Event{Type: "user.mfa.factor.update", Authenticator: en.Authenticator})
+			return nil
+		}
+		return errNoMethod
+	})
 }
 
 // nameOf is what its owner calls a way to sign in, else its own name.

@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -37,11 +38,14 @@ func keyOf(p *person, change ...func(*webauthn.VirtualAuthenticatorOptions)) *ke
 		k.id = made.AuthenticatorID
 		return err
 	}))
-	p.t.Cleanup(func() {
-		_ = p.try(command(webauthn.RemoveVirtualAuthenticator, webauthn.RemoveVirtualAuthenticatorParams{AuthenticatorID: k.id}),
-			command(webauthn.Disable, cdp.Empty{}))
-	})
+	p.t.Cleanup(func() { _ = p.try(command(webauthn.Disable, cdp.Empty{})) }) // the profile is somebody else's next
 	return k
+}
+
+// gone takes the device away.
+func (k *key) gone() {
+	k.p.t.Helper()
+	k.p.do(command(webauthn.RemoveVirtualAuthenticator, webauthn.RemoveVirtualAuthenticatorParams{AuthenticatorID: k.id}))
 }
 
 // touched says whether somebody touches it when it is asked.
@@ -261,6 +265,13 @@ var passkeyStates = []state{
 		p.addPasskey(newAddress())
 		p.skip().press("#account").at("profile").says("This device")
 	}},
+	{name: "passkeys, profile, rename", site: keyed, reach: func(p *person) {
+		keyOf(p).unlisted()
+		address := newAddress()
+		p.addPasskey(address)
+		p.skip().press("#account").at("profile")
+		p.press(`main a[href^="/login/profile/method"]`).proves(address).at("passkey").press(action("continue")).at("profile-method")
+	}},
 	{name: "passkeys, long words, set up", site: wordyKeyed, reach: func(p *person) {
 		p.open(p.site.home + "/login/?lang=de").at("sign-in")
 		address := newAddress()
@@ -307,4 +318,35 @@ func (p *person) atEachPage(script string) {
 		})
 		return err
 	}))
+}
+
+// A device makes no second one; another device does, and each has a name.
+func TestPasskey_SeveralOnTheProfile(t *testing.T) {
+	p, address := newPerson(t, passkeys(t), desk), newAddress()
+	p.signUp(address)
+	k := keyOf(p)
+	k.unlisted()
+	const add = `form:has(input[name="method"][value="webauthn"]) button`
+	last := p.site.mail(t, address)
+	p.press("#account").at("profile").press(add).at("email-code")
+	last = p.site.mail(t, address, last)
+	p.enter(last.Code).at("set-passkey").press(action("continue")).at("profile").says("This device")
+	last = p.site.mail(t, address, last) // SEC S-56
+	if last.Code != "" || !strings.Contains(last.Subject, "added") {
+		t.Errorf("the notice is %q", last.Subject)
+	}
+
+	// Now the code alone is not enough to add one more.
+	p.press(add).at("email-code")
+	p.enter(p.site.mail(t, address, last).Code).at("passkey").press(action("continue")).at("set-passkey")
+	p.click(action("continue")).wait(`document.querySelector("[role=alert]") !== null`)
+	p.says("This device or key is set up for your account already")
+	k.gone()
+	keyOf(p, func(o *webauthn.VirtualAuthenticatorOptions) { o.Transport = webauthn.AuthenticatorTransportUsb })
+	p.press(action("continue")).at("profile").says("This device", "Security key")
+	p.press(`main a[href^="/login/profile/method"]:not([aria-describedby="method-1"])`).at("profile-method").holds("label", "Security key")
+	p.put("label", " ").press(action("save")).at("profile-method").says("Fill in: Name")
+	p.put("label", "Blue <b>stick</b>").press(action("save")).at("profile").says("Renamed.", "Blue <b>stick</b>", "This device")
+	p.signOut()
+	p.open(p.site.home + "/login/").at("sign-in").press(action("passkey")).at("home").isIn(address)
 }

@@ -50,7 +50,7 @@ func (t *Turn) enrollment() policy.Enrollment { return t.org.EnrollmentFor(t.gro
 // rule is what the app asks of this person, raised to what the client asks for.
 func (t *Turn) rule() policy.AccessRule {
 	r := t.org.AccessFor(t.client.Access, t.groups()).With(t.tx.Request.ACR)
-	if t.tx.Request.Enroll != "" { // whoever has one factor must not add the second
+	if t.tx.Request.Enroll != "" && !t.tx.Added { // whoever has one factor must not add the second
 		r = r.With(policy.ACRTwoFactorsIfPossible)
 	}
 	return r

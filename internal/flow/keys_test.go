@@ -102,6 +102,18 @@ func TestSEC_S51_KeysAreMadeForTheAccount(t *testing.T) {
 	if v.enrolKey("knows me"); v.last.Stage != Success {
 		t.Fatalf("a second key leads to %s", v.last.Stage)
 	}
+	v = r.beginWith(Start{Request: Request{ClientID: "0oa1", Server: "default", State: "s"}}) // another account, without a key yet
+	v.signUp("eve@example.com")
+	v.answer("enroll-authenticator", "credentials.passcode", r.code("eve@example.com"))
+	v.answer("skip")
+	r.pass(time.Hour)
+	v = r.beginWith(Start{Request: Request{ClientID: "0oa1", Server: "default", State: "s", Enroll: keyKey}})
+	v.answer("identify", "identifier", "eve@example.com")
+	v.prove(r.code("eve@example.com"))
+	if v.enrolKey("knows me"); v.last.Stage != Success {
+		t.Errorf("the first key, once added, leads to %s", v.last.Stage)
+	}
+	*seen = (*seen)[:len(*seen)-1]
 	account := r.account(ada)
 	if n := len(account.Enrollments); n != 3 {
 		t.Errorf("%d enrollments", n)

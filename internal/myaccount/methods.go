@@ -104,15 +104,32 @@ func (c *call) methods() error {
 		if m.ID != "" {
 			b.Status, b.Removable = "ACTIVE", m.Kept == ""
 		}
+		var verbs []string
+		if m.ID != "" && m.Info.Several {
+			verbs = append(verbs, "PUT")
+		}
+		if b.Removable {
+			verbs = append(verbs, "DELETE")
+		}
 		switch {
-		case b.Removable:
-			b.Links["self"] = c.to("/methods/"+m.ID, "DELETE")
+		case len(verbs) > 0:
+			b.Links["self"] = c.to("/methods/"+m.ID, verbs...)
 		case m.ID == "" && m.Info.Type == "password":
 			b.Links["enroll"] = c.to("/password", "POST")
 		}
 	}
 	edge.WriteJSON(c.w, http.StatusOK, out)
 	return nil
+}
+
+func (c *call) renameMethod() error {
+	var body struct {
+		Label string `json:"label"`
+	}
+	if err := c.read(&body, false); err != nil {
+		return err
+	}
+	return c.nothing(c.accounts.RenameMethod(c.r.Context(), c.by, c.r.PathValue("id"), body.Label))
 }
 
 func (c *call) removeMethod() error {

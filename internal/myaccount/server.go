@@ -108,7 +108,10 @@ func New(c Config) *Server {
 	})
 	s.route("/devices/{id}", operations{http.MethodDelete: {sessionsManage, (*call).endDevice}})
 	s.route("/methods", operations{http.MethodGet: {profileRead, (*call).methods}})
-	s.route("/methods/{id}", operations{http.MethodDelete: {profileManage, (*call).removeMethod}})
+	s.route("/methods/{id}", operations{
+		http.MethodPut:    {profileManage, (*call).renameMethod},
+		http.MethodDelete: {profileManage, (*call).removeMethod},
+	})
 	s.route("/proof", operations{http.MethodGet: {profileRead, (*call).proof}})
 	s.route("/data", operations{http.MethodGet: {profileManage, (*call).data}})
 	s.route("/deletion", operations{
