@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/mail"
 	"github.com/stile-id/stile/internal/oauth"
@@ -142,9 +143,8 @@ func (f *flowClients) FlowClient(ctx context.Context, id string) (flow.Client, b
 func origins(c oauth.Client, org *policy.Org) []string {
 	var out []string
 	for _, uri := range c.RedirectURIs {
-		u, err := url.Parse(uri)
-		if err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
-			out = append(out, u.Scheme+"://"+u.Host)
+		if o := edge.OriginOf(uri); o != "" { // as browsers write it
+			out = append(out, o)
 		}
 	}
 	out = append(out, org.TrustedOrigins...)

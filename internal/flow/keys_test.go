@@ -245,3 +245,32 @@ func TestSEC_S43_KeysBeforeProof(t *testing.T) {
 		}
 	}
 }
+
+// SEC S-59: a mailbox does not replace the password of who has a key; one that does
+// not know its owner will do beside it.
+func TestSEC_S59_RecoveryAsksForTheKey(t *testing.T) {
+	r, seen := withKeys(t, 1)
+	v := r.begin()
+	v.signUp(ada)
+	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+	v.answer("select-authenticator-enroll", "authenticator.id", "aut"+passwordKey)
+	v.answer("enroll-authenticator", "credentials.passcode", right)
+	if v.enrolKey("does not"); v.last.Stage != Success {
+		t.Fatalf("the sign-up ends at %s", v.last.Stage)
+	}
+	r.pass(time.Hour)
+	v = r.begin()
+	v.answer("recover")
+	v.answer("identify-recovery", "identifier", ada)
+	v.choose(emailKey)
+	if v.prove(r.code(ada)); v.last.Stage != ChooseFactor {
+		t.Fatalf("the code leads to %s", v.last.Stage)
+	}
+	v.choose(keyKey)
+	if asked := (*seen)[len(*seen)-1]; asked.VerifyUser {
+		t.Error("the key must know its owner")
+	}
+	if v.proveKey("does not"); v.last.Stage != Reset {
+		t.Errorf("the key leads to %s", v.last.Stage)
+	}
+}
