@@ -25,10 +25,12 @@ var errTooOld = refused("challenge", fmt.Errorf("past its time"))
 
 // notVerified is what a wrong assertion is answered with, notEnrolled a wrong attestation (AUTH §4.2).
 func notVerified(reason string) error {
-	return &authenticator.Wrong{Reason: reason, Message: problem.Message{
-		Key: "authfactor.webauthn.error.assertion_validation_failure", Class: problem.ClassError,
-		Text: "None of the WebAuthn authenticators the user has enrolled for was able to validate the assertion",
-	}}
+	return &authenticator.Wrong{Reason: reason, Message: notAsserted}
+}
+
+var notAsserted = problem.Message{
+	Key: "authfactor.webauthn.error.assertion_validation_failure", Class: problem.ClassError,
+	Text: "None of the WebAuthn authenticators the user has enrolled for was able to validate the assertion",
 }
 
 func notEnrolled() error {
