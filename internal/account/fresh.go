@@ -103,7 +103,7 @@ func (c *change) proofs(ctx context.Context, age time.Duration) ([]policy.Proof,
 	var out []policy.Proof
 	for _, key := range slices.Sorted(maps.Keys(c.a.authenticators)) {
 		info := c.a.authenticators[key].Info()
-		if !slices.Contains(c.by.AMR, info.AMR) {
+		if !slices.ContainsFunc(info.References(), func(r string) bool { return slices.Contains(c.by.AMR, r) }) {
 			continue
 		}
 		at, p := c.by.AuthTime, newest[key]

@@ -20,6 +20,7 @@ import (
 	"github.com/stile-id/stile/internal/authenticator/customotp"
 	"github.com/stile-id/stile/internal/authenticator/email"
 	"github.com/stile-id/stile/internal/authenticator/password"
+	"github.com/stile-id/stile/internal/authenticator/phone"
 	"github.com/stile-id/stile/internal/authenticator/question"
 	"github.com/stile-id/stile/internal/authenticator/recoverycode"
 	"github.com/stile-id/stile/internal/authenticator/totp"
@@ -36,6 +37,7 @@ import (
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/telephony"
 )
 
 // Config is what an App is made of.
@@ -71,6 +73,9 @@ type Config struct {
 	NoCodeInSubject bool
 	// KeepInbox keeps its mail in Dir over a restart.
 	KeepInbox bool
+
+	// Phones is how codes reach phones beside the inbox, and where they may go.
+	Phones Phones
 
 	// Traces is where spans go, OTLP over HTTP such as http://localhost:4318; empty: nowhere.
 	Traces string
@@ -113,6 +118,7 @@ type App struct {
 	stop     context.CancelFunc
 	workers  sync.WaitGroup
 	relays   *mail.Relays // nil without
+	texts    *telephony.Sender
 	metrics  *metrics.Metrics
 	tracing  *tracing
 	bounds   bounds
@@ -179,12 +185,17 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var deliver outbox.Deliverer = post
+	if a.texts, err = newTexts(c, a.Inbox); err != nil {
+		return nil, err
+	}
+	deliver := map[string]outbox.Deliverer{mail.Kind: post, telephony.Kind: a.texts}
 	if a.tracing != nil {
-		deliver = tracedDeliverer{post, mail.Kind, a.tracing}
+		for kind, d := range deliver {
+			deliver[kind] = tracedDeliverer{d, kind, a.tracing}
+		}
 	}
 	a.outbox = outbox.New(outbox.Config{
-		Store: outboxStore{db}, Keyring: keys, Deliver: map[string]outbox.Deliverer{mail.Kind: deliver},
+		Store: outboxStore{db}, Keyring: keys, Deliver: deliver,
 		Observe: func(kind string, s outbox.Status) { a.metrics.Tried(kind, string(s)) },
 		Now:     c.Now, Logger: c.Logger,
 	})
@@ -215,6 +226,16 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New(), handed, passkeys}
+	missing := map[string]string{}
+	if methods := a.phoneMethods(c); len(methods) > 0 {
+		numbers, err := phone.New(phone.Config{Keyring: keys, Now: c.Now, Methods: methods, Countries: c.Phones.Countries})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, numbers)
+	} else {
+		missing[phone.Key] = "a way to reach phones: set telephony_hook or telephony_gateway"
+	}
 	a.policies = &policies{store: db, initial: c.Policy, overlay: c.Overlay, log: c.Logger}
 	if err := a.policies.load(ctx); err != nil {
 		return nil, err
@@ -225,7 +246,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	tokens := &signOuts{}
 	a.Engine, err = flow.New(flow.Config{
 		Store: flowStore{db, tokens}, Keys: keys, Clients: &clients, Outbox: mailer{a.outbox, a.policies.Current},
-		Policies: a.policies.Current, Authenticators: all,
+		Policies: a.policies.Current, Authenticators: all, Missing: missing,
 		Limits: c.Limits, Beat: beat, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {

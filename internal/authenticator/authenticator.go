@@ -33,8 +33,10 @@ type Info struct {
 	// EnrollmentProves reports whether enrolling it shows who the person is, as a
 	// code sent to an address does and choosing a password does not.
 	EnrollmentProves bool
-	// AMR is the authentication method reference that a proof adds (RFC 8176).
-	AMR string
+	// AMR is the authentication method reference that a proof adds (RFC 8176);
+	// MethodAMR has those of methods for which it is another.
+	AMR       string
+	MethodAMR map[Method]string
 	// Class is the kind of evidence that a proof is.
 	Class policy.Class
 	// PhishingResistant says that a proof cannot be relayed by a page that looks like ours.
@@ -57,6 +59,23 @@ type Info struct {
 	VerifiesUser bool
 }
 
+// Reference is the authentication method reference of a proof by a method.
+func (i Info) Reference(m Method) string {
+	if r, ok := i.MethodAMR[m]; ok {
+		return r
+	}
+	return i.AMR
+}
+
+// References are all that a proof may add.
+func (i Info) References() []string {
+	out := []string{i.AMR}
+	for _, r := range i.MethodAMR {
+		out = append(out, r)
+	}
+	return out
+}
+
 // Purpose is what a proof is for; a proof for one is none for another (SEC S-07).
 type Purpose string
 
@@ -74,6 +93,8 @@ const (
 	Unlock   Purpose = "unlock"
 	// EmailChange proves a new address of somebody who is signed in.
 	EmailChange Purpose = "email-change"
+	// PhoneChange proves a number of somebody who is signed in.
+	PhoneChange Purpose = "phone-change"
 )
 
 // A Subject is the person as far as the transaction knows them.
@@ -156,6 +177,9 @@ type Text struct {
 	Code      string // empty: nothing is right, and nobody is told
 	Link      string
 	ExpiresAt time.Time
+
+	Purpose   Purpose
+	Enrolling bool // the number is to become the person's own
 }
 
 // Push asks the subject's devices to approve. The engine adds app, browser, place and time.
@@ -314,8 +338,15 @@ type Discoverer interface {
 	Discover(Input) (userID string, ok bool)
 }
 
+// An Addresser has an address of its own in each credential, such as a number, of
+// which the profile shows a part. All of it is for its owner alone.
+type Addresser interface {
+	Address(Credential) string
+}
+
 // A Resender can send its prompt again: the returned Prompt replaces the one
-// given, and what was issued before stays good until its own end (decision D5).
+// given. What was issued before stays good until its own end (decision D5), or not, as
+// its medium asks.
 type Resender interface {
 	Resend(context.Context, Subject, Prompt) (Prompt, error)
 }

@@ -50,7 +50,7 @@ func (t *Turn) push(ctx context.Context, o *Open, p authenticator.Push) error {
 	}
 	o.Sent = true
 	t.tx.Guesses.Sends++
-	t.tx.Guesses.SentAt, t.tx.Guesses.SentTo = t.now, t.recipient(o.Authenticator)
+	t.tx.Guesses.SentAt, t.tx.Guesses.SentTo = t.now, o.To
 	if t.account == nil {
 		return nil
 	}
@@ -85,7 +85,7 @@ func (t *Turn) countPush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.spend(limit.Key("push", t.guessedAt(), string(lane)), rule, t.now)
+	t.spend(limit.Key("push", t.guessedAt(), string(lane)), rule, t.now, overLimit{})
 	return nil
 }
 

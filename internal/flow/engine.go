@@ -10,6 +10,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -92,6 +93,7 @@ type Outgoing struct {
 	Mail    authenticator.Mail
 	Text    *authenticator.Text // nil: it is a mail
 	Wake    *authenticator.Wake // nil: it is no wake-up of a device
+	User    directory.User      // whom a text is for
 	Client  Client
 	Request Request
 	SignUp  bool // whether the app lets people sign up
@@ -115,7 +117,7 @@ type Outbox interface {
 	Handoff(...outbox.Message)
 }
 
-// Config is what an Engine is made of; every field but Beat and Logger is required.
+// Config is what an Engine is made of; every field but Missing, Beat and Logger is required.
 type Config struct {
 	Store          Store
 	Keys           *keyring.Keyring
@@ -123,6 +125,7 @@ type Config struct {
 	Outbox         Outbox
 	Policies       func() *policy.Org // those in force; what it returns is not changed
 	Authenticators []authenticator.Authenticator
+	Missing        map[string]string // what an authenticator that is not given would need, by key
 	Limits         Limits
 	Beat           time.Duration // on which answers that look an address up leave; 0: at once
 	Now            func() time.Time
@@ -139,6 +142,7 @@ type Engine struct {
 	outbox         Outbox
 	policies       func() *policy.Org
 	authenticators map[string]authenticator.Authenticator
+	missing        map[string]string
 	limits         Limits
 	beat           time.Duration
 	local          *limit.Local
@@ -159,7 +163,7 @@ const (
 func New(c Config) (*Engine, error) {
 	e := &Engine{
 		store: c.Store, keys: c.Keys, clients: c.Clients, outbox: c.Outbox, policies: c.Policies,
-		limits: c.Limits, beat: c.Beat, local: limit.NewLocal(), now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
+		missing: c.Missing, limits: c.Limits, beat: c.Beat, local: limit.NewLocal(), now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -175,5 +179,13 @@ func New(c Config) (*Engine, error) {
 
 // Check reports what is wrong with policies, nil if they can be in force here.
 func (e *Engine) Check(org *policy.Org) error {
-	return org.Validate(func(key string) bool { return e.authenticators[key] != nil })
+	err := org.Validate(func(key string) bool { return e.authenticators[key] != nil })
+	for _, enrollment := range org.Enrollment {
+		for _, key := range enrollment.Keys("") {
+			if needs := e.missing[key]; needs != "" && e.authenticators[key] == nil {
+				return errors.Join(err, fmt.Errorf("%s needs %s", key, needs))
+			}
+		}
+	}
+	return err
 }

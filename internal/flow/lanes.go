@@ -25,10 +25,12 @@ type overLimit struct {
 	wait   time.Duration // nothing may be sent before
 	source time.Duration // this source is not heard before
 	taken  bool          // what is to be enrolled is somebody's already
+
+	text authenticator.Method // how no more is to be sent to a number, or to any, for now; empty: it is
 }
 
 func (o overLimit) Error() string {
-	return fmt.Sprintf("flow: over a limit (paused %v, wait %v, source %v, taken %v)", o.paused, o.wait, o.source, o.taken)
+	return fmt.Sprintf("flow: over a limit (paused %v, wait %v, source %v, taken %v, text %q)", o.paused, o.wait, o.source, o.taken, o.text)
 }
 
 // covers reports whether a turn that knows o need not have run into more.
@@ -285,12 +287,14 @@ func (t *Turn) countSent(ctx context.Context, ef authenticator.Effect) error {
 func (t *Turn) countText(text authenticator.Text) {
 	rules, now := t.e.limits.Rules, t.now
 	number := t.e.keys.MAC("flow/texted", text.To)
-	t.spend(limit.Key("text", macEncoding.EncodeToString(number[:16])), rules.NumberTexts, now)
-	t.spend(limit.Key("texts"), rules.Texts, now)
+	over := overLimit{text: text.Method}
+	t.spend(limit.Key("text", macEncoding.EncodeToString(number[:16])), rules.NumberTexts, now, over)
+	t.spend(limit.Key("texts"), rules.Texts, now, over)
 }
 
-// spend counts something that is sent, with the turn that sends it.
-func (t *Turn) spend(key string, rule limit.Volume, now time.Time) {
+// spend counts something that is sent, with the turn that sends it. over is what the
+// turn runs into beside the wait.
+func (t *Turn) spend(key string, rule limit.Volume, now time.Time, over overLimit) {
 	if rule.Off() {
 		return
 	}
@@ -301,7 +305,8 @@ func (t *Turn) spend(key string, rule limit.Volume, now time.Time) {
 		}
 		next, wait, ok := rule.Spend(c, now)
 		if !ok {
-			return overLimit{wait: wait}
+			over.wait = wait
+			return over
 		}
 		return tx.PutCounter(next)
 	})
@@ -318,7 +323,7 @@ func (t *Turn) countSend(ctx context.Context) error {
 		return err
 	}
 	folded := t.e.keys.MAC("flow/mailed", limit.FoldAddress(t.tx.Subject.Canonical))
-	t.spend(limit.Key("mail", macEncoding.EncodeToString(folded[:16]), string(lane)), rules.AddressMails, t.now)
+	t.spend(limit.Key("mail", macEncoding.EncodeToString(folded[:16]), string(lane)), rules.AddressMails, t.now, overLimit{})
 	return nil
 }
 

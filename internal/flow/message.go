@@ -1,6 +1,9 @@
 package flow
 
-import "github.com/stile-id/stile/internal/problem"
+import (
+	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/problem"
+)
 
 // The messages of the catalogue in IDX §4.2, by their keys.
 
@@ -97,6 +100,13 @@ func pushDenied() problem.Message { // AUTH §3.4
 
 func pushExpired() problem.Message { // AUTH §3.4
 	return mistake("core.system.transaction_resource_not_found", "Verification timed out. Please try again")
+}
+
+func textLimit(by authenticator.Method) problem.Message { // AUTH §1.4
+	if by == "voice" {
+		return mistake("errors.E0000151", "You have reached the limit of call requests, please try again later.")
+	}
+	return mistake("errors.E0000150", "You have reached the limit of sms requests, please try again later.")
 }
 
 func tooMany() problem.Message { return mistake("tooManyRequests", "Too many requests") } // E10

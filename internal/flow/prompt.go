@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +41,11 @@ func (t *Turn) open(ctx context.Context, o *Open) error {
 	if err := t.begins(ctx, o); err != nil {
 		return t.failedToBegin(ctx, o, err)
 	}
-	if len(o.Prompt.Effects) > 0 && t.tooSoon(o.Authenticator) {
-		return nil
+	if len(o.Prompt.Effects) > 0 {
+		o.To = t.recipient(o)
+		if t.tooManyNumbers(o) || t.tooSoon(o) {
+			return nil
+		}
 	}
 	t.tx.Open = o
 	t.move()
@@ -88,11 +92,15 @@ func (t *Turn) failedToBegin(ctx context.Context, o *Open, err error) error {
 	return nil
 }
 
-// tooSoon refuses to send to the subject's address before the wait is over, or
+// tooSoon refuses to send to the question's address before the wait is over, or
 // once the transaction has sent all that it may.
-func (t *Turn) tooSoon(key string) bool {
+func (t *Turn) tooSoon(o *Open) bool {
+	if t.over.text != "" {
+		t.capped(t.over.text)
+		return true
+	}
 	wait := t.e.resendAt(t.tx).Sub(t.now)
-	if g := t.tx.Guesses; g.Sends > 0 && !hmac.Equal(g.SentTo, t.recipient(key)) {
+	if g := t.tx.Guesses; g.Sends > 0 && !hmac.Equal(g.SentTo, o.To) {
 		wait = 0 // another address than the last one
 	}
 	if t.tx.Guesses.Sends > t.e.limits.Rules.Resends {
@@ -112,9 +120,38 @@ func (t *Turn) tooSoon(key string) bool {
 	return true
 }
 
-func (t *Turn) recipient(key string) []byte {
-	mac := t.e.keys.MAC("flow/recipient", t.tx.ID, key, t.tx.Subject.Canonical)
+// recipient tells where the messages of a question go from where others do.
+func (t *Turn) recipient(o *Open) []byte {
+	to := t.tx.Subject.Canonical
+	for _, ef := range o.Prompt.Effects {
+		if ef.Text != nil {
+			to = ef.Text.To
+		}
+	}
+	mac := t.e.keys.MAC("flow/recipient", t.tx.ID, o.Authenticator, to)
 	return mac[:]
+}
+
+// tooManyNumbers refuses to send texts to one number more than a transaction may
+// send to: it would be a way to have many strangers texted (SEC S-53).
+func (t *Turn) tooManyNumbers(o *Open) bool {
+	texts := slices.IndexFunc(o.Prompt.Effects, func(ef authenticator.Effect) bool { return ef.Text != nil })
+	g := &t.tx.Guesses
+	if texts < 0 || slices.ContainsFunc(g.Numbers, func(n []byte) bool { return hmac.Equal(n, o.To) }) {
+		return false
+	}
+	if most := t.e.limits.Rules.Numbers; most > 0 && len(g.Numbers) >= most {
+		t.capped(o.Prompt.Effects[texts].Text.Method)
+		return true
+	}
+	return false
+}
+
+// capped refuses a text or a call that a limit of the installation stands against,
+// and shows the same form again: another way may be chosen there (AUTH §1.4).
+func (t *Turn) capped(by authenticator.Method) {
+	t.again = true
+	t.refuse(problem.Forbidden, textLimit(by))
 }
 
 // issue queues what the prompt wants sent, in the transaction of its state.
@@ -133,6 +170,9 @@ func (t *Turn) issue(ctx context.Context, o *Open) error {
 		if ef.Mail != nil {
 			out.Mail = *ef.Mail
 		}
+		if ef.Text != nil && t.account != nil {
+			out.User = t.account.User
+		}
 		if every := t.e.limits.NoAccount; every > 0 && o.Purpose == authenticator.SignInUnknown {
 			mac := t.e.keys.MAC("flow/no account", t.tx.Subject.Canonical)
 			out.Once, out.KeepUntil = "once"+directory.IDFrom(mac[:]), t.now.Add(every)
@@ -143,7 +183,10 @@ func (t *Turn) issue(ctx context.Context, o *Open) error {
 		t.mails = append(t.mails, out)
 		o.Sent = true
 		t.tx.Guesses.Sends++
-		t.tx.Guesses.SentAt, t.tx.Guesses.SentTo = t.now, t.recipient(o.Authenticator)
+		t.tx.Guesses.SentAt, t.tx.Guesses.SentTo = t.now, o.To
+		if g := &t.tx.Guesses; ef.Text != nil && !slices.ContainsFunc(g.Numbers, func(n []byte) bool { return hmac.Equal(n, o.To) }) {
+			g.Numbers = append(g.Numbers, o.To)
+		}
 	}
 	o.Prompt.Effects = nil
 	return nil
@@ -169,7 +212,7 @@ func resend(ctx context.Context, t *Turn, _ Input) error {
 	if t.dead() {
 		return t.open(ctx, o.again())
 	}
-	if t.tooSoon(o.Authenticator) {
+	if t.tooSoon(o) {
 		return nil
 	}
 	about, err := t.about(o)
@@ -304,7 +347,8 @@ const proof = "user.authentication.auth_via_mfa"
 // proved notes that the open question was answered.
 func (t *Turn) proved(o *Open, userVerified bool) {
 	t.tx.Proofs = append(t.tx.Proofs, Proof{
-		Authenticator: o.Authenticator, AMR: t.e.authenticators[o.Authenticator].Info().AMR, At: t.now, UserVerified: userVerified,
+		Authenticator: o.Authenticator, AMR: t.e.authenticators[o.Authenticator].Info().Reference(o.Prompt.Method), At: t.now,
+		UserVerified: userVerified,
 	})
 	t.record(audit.Event{Type: proof, Outcome: audit.Success, Authenticator: o.Authenticator})
 }

@@ -111,6 +111,7 @@ type Open struct {
 	Tries         int                   `json:"tries,omitempty"`   // wrong answers, over all codes of the challenge (decision D5)
 	Sent          bool                  `json:"sent,omitempty"`    // something was mailed for it
 	Message       string                `json:"message,omitempty"` // outbox id of the newest message
+	To            []byte                `json:"to,omitempty"`      // MAC of the way and the address that its messages go
 	// Wanted is what must be said before it can be asked; Details what was said.
 	Wanted  *authenticator.Wanted `json:"wanted,omitempty"`
 	Details authenticator.Input   `json:"details,omitempty"`
@@ -125,6 +126,8 @@ type Guesses struct {
 	Sends  int       `json:"sends,omitempty"` // messages, to whatever address
 	SentAt time.Time `json:"sentAt,omitzero"`
 	SentTo []byte    `json:"sentTo,omitempty"` // MAC of the newest message's way and address
+	// Numbers are MACs of the phone numbers that texts went to, as SentTo.
+	Numbers [][]byte `json:"numbers,omitempty"`
 	// Discovered counts answers to the question that is put to whoever is there: each is answered once (SEC S-51).
 	Discovered int `json:"discovered,omitempty"`
 }

@@ -42,6 +42,7 @@ type Turn struct {
 	mails   []Outgoing
 
 	kind     problem.Kind // how the answer is refused; None: it is not
+	again    bool         // it is, and the form is shown again nevertheless
 	messages []problem.Message
 	retry    time.Duration
 	delivery string // how the newest message stands

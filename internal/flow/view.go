@@ -111,7 +111,7 @@ func (t *Turn) view(ctx context.Context) *View {
 			}
 		}
 	}
-	if t.kind == problem.Throttled || t.kind == problem.Forbidden { // these end the answer, not the transaction
+	if t.kind == problem.Throttled || t.kind == problem.Forbidden && !t.again { // these end the answer, not the transaction
 		if t.kind == problem.Forbidden {
 			v.Offers = []Rendered{{Name: "cancel"}}
 		}

@@ -5,12 +5,13 @@ import "time"
 // Rules are all limits of an installation: one struct for whoever applies them.
 // The numbers are those of the specification's default policy block.
 type Rules struct {
-	// Within one flow. The first three hold in development too.
+	// Within one flow. The counts hold in development too.
 
 	CodeTries   int             // wrong tries that end a code (SEC S-03)
 	KilledCodes int             // codes ended so that end a flow (S-04)
 	Resends     int             // further mails of one flow (S-11)
 	ResendAfter []time.Duration // waits before a resend, the last for all that follow (S-10)
+	Numbers     int             // phone numbers that one flow sends to (S-53); 0: any
 	// HandleRequests are those with one handle (S-29).
 	HandleRequests Volume
 
@@ -67,6 +68,7 @@ func DefaultRules() Rules {
 		CodeTries:      5,
 		KilledCodes:    3,
 		Resends:        5,
+		Numbers:        3,
 		ResendAfter:    []time.Duration{30 * time.Second, time.Minute},
 		HandleRequests: Volume{{N: 10, Per: 5 * time.Second}},
 
@@ -101,6 +103,7 @@ func DevelopmentRules() Rules {
 		CodeTries:    d.CodeTries,
 		KilledCodes:  d.KilledCodes,
 		Resends:      d.Resends,
+		Numbers:      d.Numbers,
 		ForgetNobody: d.ForgetNobody,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/mail"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,10 +26,11 @@ var (
 	ErrClosed = errors.New("mail: inbox is closed")
 )
 
-// An InboxMessage is a mail as the development inbox tells it. Code and Link are
-// the typed fields that the mail was made of.
+// An InboxMessage is a mail, or a text or call to a phone, as the development inbox
+// tells it. Code and Link are the typed fields that it was made of.
 type InboxMessage struct {
-	ID        string    `json:"id"` // the letter's
+	ID        string    `json:"id"`   // the letter's
+	Kind      string    `json:"kind"` // "mail", "sms" or "voice"
 	To        string    `json:"to"`
 	From      string    `json:"from"`
 	Subject   string    `json:"subject"`
@@ -47,8 +49,12 @@ type kept struct {
 }
 
 func (k *kept) message() InboxMessage {
+	from := k.Letter.From.String()
+	if k.Letter.Phone != "" {
+		from = k.Letter.From.Name
+	}
 	return InboxMessage{
-		ID: k.Letter.ID, To: k.Letter.To, From: k.Letter.From.String(), Subject: k.Letter.Subject,
+		ID: k.Letter.ID, Kind: cmp.Or(k.Letter.Phone, Kind), To: k.Letter.To, From: from, Subject: k.Letter.Subject,
 		Text: k.Letter.Text, HTML: k.Letter.HTML, Code: k.Letter.Code, Link: k.Letter.Link, CreatedAt: k.At,
 	}
 }
@@ -145,6 +151,18 @@ func (b *Inbox) Add(l *Letter) {
 	b.trim()
 	close(b.changed)
 	b.changed = make(chan struct{})
+}
+
+// AddText keeps what went to a phone, by "sms" or "voice".
+func (b *Inbox) AddText(id, how, to, app, text, code, link string) {
+	subject := "Text message"
+	if how == "voice" {
+		subject = "Voice call"
+	}
+	b.Add(&Letter{
+		ID: id, Phone: how, From: mail.Address{Name: app}, To: to, Subject: subject, Date: b.now(),
+		Text: text, Code: code, Link: link,
+	})
 }
 
 // trim drops the oldest messages beyond InboxMax, and forgets those long gone.
@@ -265,8 +283,11 @@ func (q query) matches(k *kept) bool {
 }
 
 // sameAddress compares without regard to case, and knows a domain in either of
-// its spellings.
+// its spellings; of a number what was left of it: the plus sign of a query is a space.
 func sameAddress(a, b string) bool {
+	if strings.HasPrefix(a, "+") && strings.TrimPrefix(a, "+") == strings.TrimPrefix(b, "+") {
+		return true
+	}
 	return strings.EqualFold(a, b) || strings.EqualFold(asciiAddress(a), asciiAddress(b))
 }
 

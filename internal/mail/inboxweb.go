@@ -149,6 +149,9 @@ func (w *inboxWeb) show(rw http.ResponseWriter, r *http.Request) {
 		entry
 		View, Source string
 	}{entry: w.entry(k.message(), listPath(r.FormValue("to"))), View: r.FormValue("view")}
+	if k.Letter.Phone != "" {
+		data.View = "text"
+	}
 	switch data.View {
 	case "text":
 	case "source":
@@ -168,7 +171,7 @@ func (w *inboxWeb) gone(rw http.ResponseWriter) { w.render(rw, http.StatusNotFou
 
 func (w *inboxWeb) body(rw http.ResponseWriter, r *http.Request) {
 	k, ok := w.inbox.letter(r.PathValue("id"))
-	if !ok {
+	if !ok || k.Letter.Phone != "" {
 		w.gone(rw)
 		return
 	}
@@ -179,7 +182,7 @@ func (w *inboxWeb) body(rw http.ResponseWriter, r *http.Request) {
 
 func (w *inboxWeb) source(rw http.ResponseWriter, r *http.Request) {
 	k, ok := w.inbox.letter(r.PathValue("id"))
-	if !ok {
+	if !ok || k.Letter.Phone != "" {
 		w.gone(rw)
 		return
 	}

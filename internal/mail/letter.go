@@ -29,6 +29,9 @@ type Letter struct {
 	Date         time.Time
 	Text, HTML   string
 	Code, Link   string // as typed fields, for the development inbox
+	// Phone is how it went to a phone, "sms" or "voice", in the development inbox
+	// alone; empty: it is a mail.
+	Phone string `json:",omitempty"`
 }
 
 // LogValue keeps code, link and address out of logs (UX M0.11).

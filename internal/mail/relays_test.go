@@ -10,6 +10,9 @@ import (
 	"github.com/emersion/go-smtp"
 )
 
+// relayFailures is how many letters in a row a relay may fail (outbox.Chain).
+const relayFailures = 3
+
 func TestREL_R08_TwoRelays(t *testing.T) {
 	busy := &smtp.SMTPError{Code: 421, EnhancedCode: smtp.NoEnhancedCode, Message: "closing"}
 	first, second := &relay{mail: busy}, &relay{}
