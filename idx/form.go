@@ -134,6 +134,17 @@ type leaf struct {
 	choice  bool // an authenticator's key stands for a whole option
 }
 
+// inputs are the option's own fields that are for the caller to fill in.
+func (o option) inputs() []InputField {
+	var all []InputField
+	for _, fd := range o.fields {
+		if !fd.fixed && !fd.hidden && fd.name != "id" {
+			all = append(all, newLeaf(fd, fd.name, fd.name).InputField)
+		}
+	}
+	return all
+}
+
 // isChoice holds where the options are forms themselves.
 func (fd field) isChoice() bool {
 	return slices.ContainsFunc(fd.options, func(o option) bool { return len(o.fields) > 0 })
@@ -167,7 +178,7 @@ func newLeaf(fd field, name string, path ...string) leaf {
 		MinLength: fd.minLength, MaxLength: fd.maxLength, Value: fd.value, path: path,
 	}
 	for _, o := range fd.options {
-		l.Options = append(l.Options, Option{Label: o.label, Value: o.key()})
+		l.Options = append(l.Options, Option{Label: o.label, Value: o.key(), Inputs: o.inputs()})
 	}
 	for _, m := range fd.messages {
 		m.Field = name

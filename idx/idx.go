@@ -161,6 +161,9 @@ type InputField struct {
 type Option struct {
 	Label string `json:"label"`
 	Value string `json:"value"` // an authenticator's key, or the value itself
+	// Inputs are what may be said of an authenticator in the answer that chooses it,
+	// beside the choice: Input.Values takes them.
+	Inputs []InputField `json:"-"`
 }
 
 // A Message is for the person: a mistake or a notice.

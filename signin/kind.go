@@ -19,7 +19,11 @@ const (
 	profileStep  = "profile-update"
 	passkeyStep  = "passkey"     // to prove one
 	setKeyStep   = "set-passkey" // to set one up
-	anyStep      = "form"
+	// The phone: which number, how a code is sent to it, and the code.
+	phoneNumberStep = "phone-number"
+	phoneMethodStep = "phone-method"
+	phoneCodeStep   = "phone-code"
+	anyStep         = "form"
 )
 
 // The names of the two lists.
@@ -42,6 +46,12 @@ func kindOf(s *idx.NextStep) string {
 	switch {
 	case s.Type == "email" && asksFor(s, "verificationCode"):
 		return codeStep
+	case s.Type == "phone" && asksFor(s, "phoneNumber"):
+		return phoneNumberStep
+	case s.Type == "phone" && asksFor(s, "methodType"):
+		return phoneMethodStep
+	case s.Type == "phone" && asksFor(s, "verificationCode"):
+		return phoneCodeStep
 	case s.Name == chooseEnroll:
 		return listStep
 	case s.Name == chooseFactor:

@@ -43,6 +43,10 @@ func (p *Pages) showStep(v *visit) *answer {
 		return p.showNewPassword(v, f, tx, step)
 	case passkeyStep, setKeyStep:
 		return p.showPasskey(v, f, tx, step)
+	case phoneNumberStep, phoneMethodStep:
+		return p.showPhone(v, f, tx, step)
+	case phoneCodeStep:
+		return p.showPhoneCode(v, f, tx, step)
 	case profileStep:
 		return p.showProfile(v, f, step)
 	case setAppStep, appStep, setQuestionStep, questionStep, setCodesStep, codesStep, tokenStep:
@@ -127,6 +131,8 @@ func (p *Pages) do(v *visit, f *flow, tx *idx.Transaction, action string) *answe
 	switch {
 	case action == "resend":
 		return p.resend(v, f, tx)
+	case action == "sms" || action == "voice":
+		return p.sendBy(v, f, tx, action)
 	case action == "check":
 		if next, err = p.client.Poll(v.ctx, tx); err == nil && placeOf(next.NextStep) == placeOf(step) && next.Status == idx.StatusPending {
 			return p.stay(v, f, step, note{Key: "code.not_opened", Class: info})
@@ -211,6 +217,10 @@ func (p *Pages) input(v *visit, f *flow, step *idx.NextStep) (idx.Input, []note)
 			value = trim(value)
 			f.Filled[asked.Name] = value
 		}
+		if asked.Name == "phoneNumber" {
+			f.Filled["country"] = trim(v.form("country"))
+			value, missing = wholeNumber(value, f.Filled["country"], step), "error.phone.blank"
+		}
 		if value == "" && asked.Required {
 			wrong = append(wrong, note{Key: missing, Field: asked.Name, Params: []string{labelOf(asked)}})
 		}
@@ -263,11 +273,8 @@ func (p *Pages) resend(v *visit, f *flow, tx *idx.Transaction) *answer {
 	if !step.CanResend {
 		return v.redirect(p.stepPage(v, f))
 	}
-	if d := deliveryOf(step); d.ResendAt.After(v.now) {
-		return p.stay(v, f, step, note{
-			Key: "code.wait", Class: info, Until: d.ResendAt.Unix(),
-			Params: []string{v.words.Wait(d.ResendAt.Sub(v.now))},
-		})
+	if a := p.tooEarly(v, f, step); a != nil {
+		return a
 	}
 	next, err := p.client.Resend(v.ctx, tx)
 	if gone(err) {
@@ -280,6 +287,18 @@ func (p *Pages) resend(v *visit, f *flow, tx *idx.Transaction) *answer {
 		f.Resent = v.now.Unix()
 	}
 	return p.advance(v, f, next)
+}
+
+// tooEarly tells how long to wait before a code may be sent; nil: no time.
+func (p *Pages) tooEarly(v *visit, f *flow, step *idx.NextStep) *answer {
+	d := deliveryOf(step)
+	if !d.ResendAt.After(v.now) {
+		return nil
+	}
+	return p.stay(v, f, step, note{
+		Key: "code.wait", Class: info, Until: d.ResendAt.Unix(),
+		Params: []string{v.words.Wait(d.ResendAt.Sub(v.now))},
+	})
 }
 
 // restart begins again with what was typed, so that a new code takes one press

@@ -118,9 +118,7 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 		pg.Fields[0].Error += " " + v.words.N("code.tries", d.TriesLeft)
 	}
 
-	if wait := d.ResendAt.Sub(v.now); wait > 0 {
-		c.ResendIn = int((wait + time.Second - 1) / time.Second)
-	}
+	c.ResendIn = secondsUntil(v.now, d.ResendAt)
 	if p.opt.DevInbox != "" {
 		c.Inbox = p.opt.DevInbox
 		if u, err := url.Parse(p.opt.DevInbox); err == nil {
@@ -135,6 +133,11 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	}
 	pg.Data = c
 	return p.render(v, pg)
+}
+
+// secondsUntil rounds up; 0: it is past.
+func secondsUntil(now, at time.Time) int {
+	return max(0, int((at.Sub(now)+time.Second-1)/time.Second))
 }
 
 // wrongCode is the protocol's key for a code that is wrong, or too old.

@@ -116,7 +116,7 @@ type notice struct {
 	Alert           bool // something went wrong
 }
 
-var pageNames = []string{"entry", "help", "code", "list", "password", "newpassword", "profile", "form", "link", "elsewhere", "notice", "account", "change", "newemail", "method", "passkey"}
+var pageNames = []string{"entry", "help", "code", "list", "password", "newpassword", "profile", "phone", "phonecode", "form", "link", "elsewhere", "notice", "account", "change", "newemail", "method", "passkey"}
 
 func parseTemplates() (map[string]*template.Template, error) {
 	all := map[string]*template.Template{}
@@ -137,6 +137,7 @@ var templateOf = map[string]string{
 	setStep: "newpassword", resetStep: "newpassword", expiredStep: "newpassword", expiringStep: "newpassword",
 	setAppStep: "method", appStep: "method", setQuestionStep: "method", questionStep: "method", setCodesStep: "method", codesStep: "method", tokenStep: "method",
 	passkeyStep: "passkey", setKeyStep: "passkey",
+	phoneNumberStep: "phone", phoneMethodStep: "phone", phoneCodeStep: "phonecode",
 	profileStep: "profile", anyStep: "form", "link-continue": "link", "link-elsewhere": "elsewhere",
 	"profile": "account", "profile-name": "change", "profile-email": "change", "profile-password": "change", "profile-code": "newemail", "profile-method": "change",
 }

@@ -111,9 +111,11 @@ type Secrets interface {
 	OpenCredential(directory.Enrollment) (authenticator.Credential, error)
 }
 
-// A Letter is a mail with its circumstances.
+// A Letter is a mail, or a text to a phone, with its circumstances.
 type Letter struct {
 	Mail   authenticator.Mail
+	Text   *authenticator.Text // nil: it is a mail
+	User   directory.User      // whom a text is for
 	App    App
 	Source audit.Source
 	Locale string
@@ -156,6 +158,7 @@ type Accounts struct {
 const (
 	emailKey    = "okta_email"
 	passwordKey = "okta_password"
+	phoneKey    = "phone_number"
 )
 
 // New returns Accounts.

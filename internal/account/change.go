@@ -90,6 +90,8 @@ func (a *Accounts) do(ctx context.Context, by Actor, handle func(context.Context
 			continue
 		case errors.As(err, &over):
 			return &problem.Error{Kind: problem.Throttled, Code: "tooManyRequests", Detail: "Too many requests", RetryAfter: over.wait}
+		case kind == problem.Forbidden: // a limit on texts
+			return err
 		case kind == problem.Stale, kind == problem.NotFound: // not found: deleted meanwhile
 			continue
 		case kind == problem.Conflict:

@@ -24,12 +24,31 @@ type pending struct {
 	// mailed, no code is right, and all the rest is the same (SEC S-41, UX P2.8).
 	Taken bool `json:"taken,omitempty"`
 
+	proving
+}
+
+// proving is how far the proof of something new has come.
+type proving struct {
 	Challenge  string               `json:"challenge,omitempty"` // id; empty: none was asked for
 	Prompt     authenticator.Prompt `json:"prompt,omitzero"`
 	Tries      int                  `json:"tries,omitempty"`      // wrong codes of this challenge
 	Challenges int                  `json:"challenges,omitempty"` // so far
 	Sends      int                  `json:"sends,omitempty"`
 	SentAt     time.Time            `json:"sentAt,omitzero"`
+}
+
+// another begins a challenge, in place of one that wrong codes have used up: there
+// are only so many. It reports whether the one in hand goes on.
+func (c *change) another(p *proving, end time.Time) (goesOn bool, err error) {
+	if p.Challenge != "" && p.Tries < c.a.tries() {
+		return true, nil
+	}
+	if p.Challenges >= c.a.challenges() {
+		return false, throttled(end.Sub(c.now))
+	}
+	p.Challenge, p.Tries = directory.NewID("ch"), 0
+	p.Challenges++
+	return false, nil
 }
 
 // An Email is an address of an account: the one in use, or one that waits for its proof.
@@ -153,7 +172,7 @@ func (a *Accounts) SendCode(ctx context.Context, by Actor, id string) (Email, er
 		if err != nil {
 			return err
 		}
-		if wait := a.resendWait(p, t.ExpiresAt, c.now); wait > 0 {
+		if wait := a.resendWait(&p.proving, t.ExpiresAt, c.now); wait > 0 {
 			return throttled(wait)
 		}
 		if err := c.challenge(ctx, t, p); err != nil {
@@ -242,16 +261,14 @@ func (c *change) challenge(ctx context.Context, t directory.Ticket, p *pending) 
 	if !ok {
 		return errors.New("account: the email authenticator cannot send again")
 	}
-	var err error
-	if p.Challenge == "" || p.Tries >= c.a.tries() {
-		if p.Challenges >= c.a.challenges() {
-			return throttled(t.ExpiresAt.Sub(c.now))
-		}
-		p.Challenge, p.Tries = directory.NewID("ch"), 0
-		p.Challenges++
-		p.Prompt, err = email.BeginEnroll(ctx, c.subject(t, p))
-	} else {
+	goesOn, err := c.another(&p.proving, t.ExpiresAt)
+	switch {
+	case err != nil:
+		return err
+	case goesOn:
 		p.Prompt, err = resender.Resend(ctx, c.subject(t, p), p.Prompt)
+	default:
+		p.Prompt, err = email.BeginEnroll(ctx, c.subject(t, p))
 	}
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/problem"
 )
@@ -64,6 +65,60 @@ func (c *change) countSend(canonical string) error {
 	return nil
 }
 
+// countText notes that a text or a call goes to a number, where a sign-in counts
+// those: they cost money, whatever they are for (SEC S-53).
+func (c *change) countText(text authenticator.Text) error {
+	rules, mac := c.a.Rules, c.a.Keys.MAC("flow/texted", text.To)
+	if from := c.from(); from != "" {
+		if wait, ok := c.a.local.Spend(limit.Key("mails", from), rules.SourceMails, c.now); !ok {
+			return throttled(wait)
+		}
+	}
+	if !rules.NumberTexts.Off() && rules.Numbers > 0 {
+		numbers := limit.Distinct{N: rules.Numbers, Per: time.Hour}
+		if _, ok := c.a.local.SpendDistinct(limit.Key("numbers", c.account.ID), numbers, c.now, mac[:8]); !ok {
+			return textLimit(text.Method)
+		}
+	}
+	now := c.now
+	for _, one := range []struct {
+		key  string
+		rule limit.Volume
+	}{
+		{limit.Key("text", macEncoding.EncodeToString(mac[:16])), rules.NumberTexts},
+		{limit.Key("texts"), rules.Texts},
+	} {
+		if one.rule.Off() {
+			continue
+		}
+		c.counts = append(c.counts, func(tx Tx) error {
+			counter, err := tx.Counter(one.key)
+			if err != nil {
+				return err
+			}
+			next, _, ok := one.rule.Spend(counter, now)
+			if !ok {
+				return textLimit(text.Method)
+			}
+			return tx.PutCounter(next)
+		})
+	}
+	return nil
+}
+
+// The codes of refusals by the limits on texts and calls.
+const (
+	SMSLimit  = "sms-limit"
+	CallLimit = "call-limit"
+)
+
+func textLimit(by authenticator.Method) error { // AUTH §1.4
+	if by == "voice" {
+		return problem.New(problem.Forbidden, CallLimit, "You have reached the limit of call requests, please try again later.")
+	}
+	return problem.New(problem.Forbidden, SMSLimit, "You have reached the limit of sms requests, please try again later.")
+}
+
 // countGuess notes an answer that was right or wrong, to be committed with the
 // change before anybody hears of it. The keys are in one order everywhere.
 func (c *change) countGuess(rule limit.Guesses, right bool, keys ...string) {
@@ -117,7 +172,7 @@ func (c *change) passwordGuesses() (limit.Guesses, string) {
 }
 
 // resendWait is how long until one more mail of a change may be sent.
-func (a *Accounts) resendWait(p *pending, end, now time.Time) time.Duration {
+func (a *Accounts) resendWait(p *proving, end, now time.Time) time.Duration {
 	if p.Sends > a.resends() {
 		return end.Sub(now)
 	}

@@ -120,7 +120,7 @@ type accountPost struct{ mailer }
 
 func (p accountPost) Prepare(l account.Letter) (outbox.Message, error) {
 	return p.mailer.Prepare(flow.Outgoing{
-		Mail: l.Mail, Client: flow.Client{Name: l.App.Name, LogoURI: l.App.LogoURI},
+		Mail: l.Mail, Text: l.Text, User: l.User, Client: flow.Client{Name: l.App.Name, LogoURI: l.App.LogoURI},
 		Request: flow.Request{IP: l.Source.IP, UserAgent: l.Source.UserAgent, Locale: l.Locale},
 		At:      l.At, Void: l.Void,
 	})

@@ -72,10 +72,11 @@ type signOuts struct {
 	revocation func(id string, at time.Time, kept ...string) oauth.Revocation
 }
 
-// SignOut implements [flow.Tx] (SEC S-104). A change of address that waits for its
-// proof ends too: it may be somebody else's (SEC S-34).
+// SignOut implements [flow.Tx] (SEC S-104). A change of address or number that waits
+// for its proof ends too: it may be somebody else's (SEC S-34).
 func (t flowTx) SignOut(userID string, at time.Time) error {
-	return errors.Join(t.SignOutBut(userID, at, "", ""), t.SpendTickets(userID, directory.EmailChange, at))
+	return errors.Join(t.SignOutBut(userID, at, "", ""), t.SpendTickets(userID, directory.EmailChange, at),
+		t.SpendTickets(userID, directory.PhoneChange, at))
 }
 
 // SignOutBut implements [account.Tx]. The recovery links that are out end: they may

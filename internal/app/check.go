@@ -10,15 +10,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stile-id/stile/internal/authenticator/phone"
 	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/mail"
 	"github.com/stile-id/stile/internal/store/postgres"
+	"github.com/stile-id/stile/internal/telephony"
 )
 
 // checkFiles notes what is wrong with settings that only their users understand,
 // and with the files that they name. It opens nothing else.
 func checkFiles(t *config.Settings, f *config.Faults) {
 	checkMail(t, f)
+	checkPhones(t, f)
 	if info, err := os.Stat(t.Data); err == nil && !info.IsDir() {
 		f.Add("data", "%s is not a folder", t.Data)
 	} else if err == nil && info.Mode().Perm()&0o007 != 0 {
@@ -64,6 +67,34 @@ func checkMail(t *config.Settings, f *config.Faults) {
 		if err != nil || key == "mail_reply_to" && a.Address != address {
 			f.Add(key, "%q is not an address that mail can have", address)
 		}
+	}
+}
+
+// checkPhones reads the gateway's description, and refuses what its user would.
+func checkPhones(t *config.Settings, f *config.Faults) {
+	if t.TelephonyHook != "" && t.TelephonyHookSecret != "" {
+		if _, err := telephony.NewHook(t.TelephonyHook, t.TelephonyHookSecret, time.Now); err != nil {
+			f.Add("telephony_hook", "%s", strings.TrimPrefix(err.Error(), "telephony: hook: "))
+		}
+	}
+	if t.TelephonyGateway != "" {
+		var g *telephony.Gateway
+		data, err := os.ReadFile(t.TelephonyGateway)
+		if err == nil {
+			g, err = telephony.NewGateway(data, t.TelephonyGatewaySecret)
+		}
+		for _, m := range t.PhoneMethods {
+			if err == nil && t.TelephonyHook == "" && !g.Can(m) {
+				f.Add("phone_methods", "telephony_gateway does not say how to do %s", m)
+			}
+		}
+		if err != nil {
+			f.Add("telephony_gateway", "%s", strings.TrimPrefix(err.Error(), "telephony: gateway: "))
+		}
+		t.TelephonyCalls = data
+	}
+	if err := phone.CheckCountries(t.PhoneCountries); err != nil {
+		f.Add("phone_countries", "%s", strings.TrimPrefix(err.Error(), "phone: "))
 	}
 }
 

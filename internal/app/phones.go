@@ -17,7 +17,7 @@ type Phones struct {
 	Hook, HookSecret string   // address, and the header Authorization that it is called with
 	Gateway          []byte   // description of a gateway's HTTP interface
 	GatewaySecret    string   // that it is called with
-	Methods          []string // of those that the transports have; none: all of them
+	Methods          []string // of those that the transports have, the preferred one first; none: all of them
 	Countries        []string // that messages go to, first that of numbers without a code; none: all
 }
 
@@ -57,9 +57,13 @@ func (p Phones) transports(c Config) ([]telephony.Transport, error) {
 
 // phoneMethods are the ways in which codes can reach phones; none: there is no phone.
 func (a *App) phoneMethods(c Config) []authenticator.Method {
+	can, wanted := a.texts.Methods(), c.Phones.Methods
+	if len(wanted) == 0 {
+		wanted = can
+	}
 	var out []authenticator.Method
-	for _, m := range a.texts.Methods() {
-		if len(c.Phones.Methods) == 0 || slices.Contains(c.Phones.Methods, m) {
+	for _, m := range wanted {
+		if slices.Contains(can, m) {
 			out = append(out, authenticator.Method(m))
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/policy"
 )
@@ -107,11 +108,18 @@ func (n *node) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	counting := flow.DefaultLimits()
+	counting.Rules.NumberTexts = limit.Volume{{N: t.TextsPerHour, Per: time.Hour}}
+	counting.Rules.Texts = limit.Volume{{N: t.TextsPerDay, Per: 24 * time.Hour}}
 	err = inTurn(ctx, func() error {
 		n.app, err = New(ctx, Config{
 			Dir: t.Data, Database: t.Database, QuickCheck: t.QuickCheck, MasterKeyFile: t.MasterKeyFile, KeyMustExist: !t.MakeMasterKey,
-			PublicURL: t.PublicURL, Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(), TrustedProxies: t.TrustedProxies,
+			PublicURL: t.PublicURL, Policy: policy.PasswordOptional(), Limits: counting, TrustedProxies: t.TrustedProxies,
 			Hosts: t.Hosts, Traces: t.Traces,
+			Phones: Phones{
+				Hook: t.TelephonyHook, HookSecret: t.TelephonyHookSecret, Gateway: t.TelephonyCalls, GatewaySecret: t.TelephonyGatewaySecret,
+				Methods: t.PhoneMethods, Countries: t.PhoneCountries,
+			},
 			Servers: []oauth.AuthorizationServer{
 				{ID: oauth.DefaultServer, AccessTokenAlg: t.AccessTokenAlg, AccessTokenLife: t.AccessTokenLife}, {ID: oauth.OrgServer},
 			},

@@ -23,7 +23,7 @@ type Data struct {
 // stand in a file that a variable names, as for `stile serve`.
 func (d *Data) Validate() error {
 	f, url := &Faults{source: map[string]string{}}, d.Database
-	f.fill(reflect.ValueOf(&url).Elem(), "database", true, os.LookupEnv, nil)
+	f.fill(reflect.ValueOf(&url).Elem(), "database", true, false, os.LookupEnv, nil)
 	if len(f.list) == 0 && checkDatabase(url) != nil {
 		f.Add("database", "not of the form postgres://user:password@host/name")
 	}

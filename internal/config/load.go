@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -57,6 +58,14 @@ func (f *Faults) duration(key, value string, least, most time.Duration) time.Dur
 	return d
 }
 
+func (f *Faults) number(key, value string, least, most int) int {
+	n, err := strconv.Atoi(value)
+	if err != nil || n < least || n > most {
+		f.Add(key, "%q is not a number from %d to %d", value, least, most)
+	}
+	return n
+}
+
 func variable(key string) string { return "STILE_" + strings.ToUpper(key) }
 
 func flag(key string) string { return "--" + strings.ReplaceAll(key, "_", "-") }
@@ -75,8 +84,8 @@ func (s Serve) Load(lookup func(string) (string, bool)) (*Settings, *Faults) {
 		if field.Tag.Get("setting") == "-" {
 			continue
 		}
-		_, secret := field.Tag.Lookup("secret")
-		f.fill(v.Field(i), keyOf(field), secret, lookup, file)
+		kind, secret := field.Tag.Lookup("secret")
+		f.fill(v.Field(i), keyOf(field), secret, kind == "whole", lookup, file)
 	}
 	t := s.settings(f)
 	t.source = f.source
@@ -91,9 +100,10 @@ func keyOf(field reflect.StructField) string {
 	return strings.ToLower(strings.TrimPrefix(field.Tag.Get("env"), "STILE_"))
 }
 
-// fill sets one setting, and notes where its value comes from. The parser of
+// fill sets one setting, and notes where its value comes from. One that is a secret
+// as a whole has no form by which it can be told from none. The parser of
 // arguments, which puts flags before variables, may have read both already.
-func (f *Faults) fill(v reflect.Value, key string, secret bool, lookup func(string) (string, bool), file map[string]entry) {
+func (f *Faults) fill(v reflect.Value, key string, secret, whole bool, lookup func(string) (string, bool), file map[string]entry) {
 	in, set := lookup(variable(key))
 	name, inFile := "", false
 	if secret {
@@ -115,7 +125,7 @@ func (f *Faults) fill(v reflect.Value, key string, secret bool, lookup func(stri
 	case file[key].line > 0:
 		e := file[key]
 		f.source[key] = fmt.Sprintf("%s:%d: %s", e.file, e.line, key)
-		if secret && e.open && strings.Contains(e.text(), "@") {
+		if secret && e.open && (whole || strings.Contains(e.text(), "@")) {
 			f.Add(key, "others can read %s, and a password may stand here; run: chmod o-rwx %s", e.file, e.file)
 		}
 		if e.list && v.Kind() != reflect.Slice {

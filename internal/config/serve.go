@@ -33,6 +33,15 @@ type Serve struct {
 	MailReplyTo   string `name:"mail-reply-to" env:"STILE_MAIL_REPLY_TO" placeholder:"ADDRESS" help:"Where answers to mail go."`
 	CodeInSubject string `name:"code-in-subject" env:"STILE_CODE_IN_SUBJECT" placeholder:"BOOL" help:"Whether the code stands in the mail's subject too (true)."`
 
+	TelephonyHook          string   `name:"telephony-hook" env:"STILE_TELEPHONY_HOOK" placeholder:"URL" help:"Telephony hook that sends texts and makes calls. Default: none."`
+	TelephonyHookSecret    string   `name:"telephony-hook-secret" env:"STILE_TELEPHONY_HOOK_SECRET" secret:"whole" placeholder:"SECRET" help:"What the hook is called with in its header Authorization."`
+	TelephonyGateway       string   `name:"telephony-gateway" env:"STILE_TELEPHONY_GATEWAY" placeholder:"FILE" help:"Description of a provider's HTTP interface that sends texts and makes calls, in YAML; beside a hook it is asked while that fails. Default: none."`
+	TelephonyGatewaySecret string   `name:"telephony-gateway-secret" env:"STILE_TELEPHONY_GATEWAY_SECRET" secret:"whole" placeholder:"SECRET" help:"What the gateway is called with."`
+	PhoneCountries         []string `name:"phone-countries" env:"STILE_PHONE_COUNTRIES" placeholder:"COUNTRY" help:"Where texts and calls may go: two letters each, separated by commas. Numbers without a country code are of the first. Needed with a hook or a gateway."`
+	PhoneMethods           []string `name:"phone-methods" env:"STILE_PHONE_METHODS" placeholder:"METHOD" help:"How codes may be sent: sms, voice or both, the preferred one first. Default: all that hook and gateway can do."`
+	PhoneTextsPerHour      string   `name:"phone-texts-per-hour" env:"STILE_PHONE_TEXTS_PER_HOUR" placeholder:"N" help:"How many texts and calls one number gets within an hour, from 1 to 100 (5)."`
+	PhoneTextsPerDay       string   `name:"phone-texts-per-day" env:"STILE_PHONE_TEXTS_PER_DAY" placeholder:"N" help:"How many go out in all within a day, from 1 to 10000000 (1000)."`
+
 	AccessTokenAlg  string `name:"access-token-alg" env:"STILE_ACCESS_TOKEN_ALG" placeholder:"ALG" help:"How access tokens of the default authorization server are signed: RS256 or ES256 (RS256)."`
 	AccessTokenLife string `name:"access-token-life" env:"STILE_ACCESS_TOKEN_LIFE" placeholder:"TIME" help:"How long they are good, from 5m to 24h (1h)."`
 
@@ -67,6 +76,12 @@ type Settings struct {
 	SMTP                  []string // the preferred one first; RelayKeys are their settings
 	MailFrom, MailReplyTo string
 	CodeInSubject         bool
+
+	TelephonyHook, TelephonyHookSecret       string
+	TelephonyGateway, TelephonyGatewaySecret string // the first is a file
+	TelephonyCalls                           []byte // what stands in it, once it was checked
+	PhoneCountries, PhoneMethods             []string
+	TextsPerHour, TextsPerDay                int
 
 	AccessTokenAlg  string
 	AccessTokenLife time.Duration
@@ -104,6 +119,7 @@ func (s Serve) settings(f *Faults) *Settings {
 		}
 	}
 	f.need("mail_from", s.MailFrom)
+	s.phones(t, f)
 	t.CodeInSubject = f.truth("code_in_subject", s.CodeInSubject)
 	t.QuickCheck = f.truth("quick_check", s.QuickCheck)
 	if t.Traces = strings.TrimSuffix(s.Traces, "/"); t.Traces != "" {
@@ -131,6 +147,29 @@ func (s Serve) settings(f *Faults) *Settings {
 	t.Drain = f.duration("shutdown_drain", or(s.ShutdownDrain, "5s"), 0, time.Minute)
 	t.Grace = f.duration("shutdown_grace", or(s.ShutdownGrace, "20s"), time.Second, 20*time.Second) // REL R-16
 	return t
+}
+
+// phones reads how codes reach phones, and how many may: they cost money (SEC S-53).
+func (s Serve) phones(t *Settings, f *Faults) {
+	t.TelephonyHook, t.TelephonyHookSecret = s.TelephonyHook, s.TelephonyHookSecret
+	t.TelephonyGateway, t.TelephonyGatewaySecret = s.TelephonyGateway, s.TelephonyGatewaySecret
+	t.PhoneCountries, t.PhoneMethods = s.PhoneCountries, s.PhoneMethods
+	t.TextsPerHour = f.number("phone_texts_per_hour", or(s.PhoneTextsPerHour, "5"), 1, 100)
+	t.TextsPerDay = f.number("phone_texts_per_day", or(s.PhoneTextsPerDay, "1000"), 1, 10_000_000)
+	if (s.TelephonyHook == "") != (s.TelephonyHookSecret == "") {
+		f.Add("telephony_hook", "goes together with telephony_hook_secret")
+	}
+	if s.TelephonyGateway == "" && s.TelephonyGatewaySecret != "" {
+		f.Add("telephony_gateway_secret", "goes together with telephony_gateway")
+	}
+	for _, m := range s.PhoneMethods {
+		if m != "sms" && m != "voice" {
+			f.Add("phone_methods", "%q is neither sms nor voice", m)
+		}
+	}
+	if s.TelephonyHook != "" || s.TelephonyGateway != "" {
+		f.need("phone_countries", strings.Join(s.PhoneCountries, ","))
+	}
 }
 
 // address reads the public URL, which all absolute URLs come from (SEC S-141).

@@ -111,6 +111,7 @@ const (
 	Recovery     TicketKind = "recovery"      // begins at the new password (IDX §3.8)
 	Activation   TicketKind = "activation"    // begins at the enrollment of an invited person
 	EmailChange  TicketKind = "email-change"  // a new address that waits for its proof
+	PhoneChange  TicketKind = "phone-change"  // a new number that waits for its proof
 	EmailUndo    TicketKind = "email-undo"    // gives the old address back
 	DeletionUndo TicketKind = "deletion-undo" // keeps an account that is to go
 	Push         TicketKind = "push"          // asks the person's devices to approve a sign-in

@@ -41,6 +41,28 @@ func (o *Open) changes(details authenticator.Input) bool {
 	return false
 }
 
+// anew reports whether what is to be enrolled was chosen once more without a word of
+// where its code goes: the person wants to say that again, as after a slip in a number.
+func (t *Turn) anew(o *Open, details authenticator.Input) bool {
+	_, told := t.e.authenticators[o.Authenticator].(authenticator.Detailer)
+	return told && len(details) == 0 && len(o.Details) > 0
+}
+
+// withEarlier completes details that say something by what was said before: whoever
+// asks for a call in place of a text need not type the number again.
+func (t *Turn) withEarlier(key string, details authenticator.Input) authenticator.Input {
+	o := t.tx.Open
+	if o == nil || o.Authenticator != key || len(details) == 0 {
+		return details
+	}
+	out := maps.Clone(o.Details)
+	if out == nil {
+		return details
+	}
+	maps.Copy(out, details)
+	return out
+}
+
 // again is the same question, to be asked anew.
 func (o *Open) again() *Open {
 	return &Open{Authenticator: o.Authenticator, Enrolling: o.Enrolling, Purpose: o.Purpose, Details: o.Details}

@@ -139,6 +139,7 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 		return t.reselect(ctx)
 	}
 	last := t.tx.Open
+	details = t.withEarlier(key, details)
 	switch {
 	case t.aside(key) && !t.tx.Aside.changes(details) && !t.tx.Aside.Denied:
 		t.tx.Open, t.tx.Aside = t.tx.Aside, nil

@@ -182,9 +182,10 @@ func chooseEnrollment(ctx context.Context, t *Turn, in Input) error {
 		return nil
 	}
 	o, details := t.tx.Open, t.detailsOf(key, true, in)
-	if o != nil && o.Authenticator == key && o.Wanted == nil && !o.changes(details) && !t.refusedElsewhere() && !(t.dead() && !o.Sent) {
+	if o != nil && o.Authenticator == key && o.Wanted == nil && !o.changes(details) && !t.refusedElsewhere() && !(t.dead() && !o.Sent) && !t.anew(o, details) {
 		return t.reselect(ctx)
 	}
+	details = t.withEarlier(key, details)
 	return t.open(ctx, &Open{Authenticator: key, Enrolling: true, Purpose: authenticator.SignUp, Details: details})
 }
 

@@ -52,7 +52,7 @@ func TestInboxAPI(t *testing.T) {
 	}
 	m := got["messages"][0]
 	want := map[string]any{
-		"id": "one", "to": "ada@example.com", "from": `"Acme" <login@id.example.com>`, "subject": "123456 is your Acme sign-in code",
+		"id": "one", "kind": "mail", "to": "ada@example.com", "from": `"Acme" <login@id.example.com>`, "subject": "123456 is your Acme sign-in code",
 		"text": m["text"], "html": m["html"], "code": "123456", "link": message(SignIn).Link, "createdAt": "2026-11-22T14:02:00Z",
 	}
 	if diff := cmp.Diff(want, m); diff != "" || len(got["messages"]) != 1 {

@@ -81,6 +81,13 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *problem.Error
 			e = edge.Forbidden
 			break
 		}
+		if p.Code == account.SMSLimit || p.Code == account.CallLimit { // AUTH §1.4
+			e = edge.APIError{Status: http.StatusForbidden, Code: "E0000150", Summary: p.Detail}
+			if p.Code == account.CallLimit {
+				e.Code = "E0000151"
+			}
+			break
+		}
 		e.Status, e.Code, e.Summary = http.StatusForbidden, "E0000038", "This operation is not allowed in the user's current status."
 	case problem.Invalid:
 		causes := e.Causes

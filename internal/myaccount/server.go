@@ -57,6 +57,8 @@ const (
 	profileManage  = "okta.myAccount.profile.manage"
 	emailRead      = "okta.myAccount.email.read"
 	emailManage    = "okta.myAccount.email.manage"
+	phoneRead      = "okta.myAccount.phone.read"
+	phoneManage    = "okta.myAccount.phone.manage"
 	passwordRead   = "okta.myAccount.password.read"
 	passwordManage = "okta.myAccount.password.manage"
 	sessionsManage = "okta.myAccount.sessions.manage"
@@ -93,6 +95,16 @@ func New(c Config) *Server {
 		http.MethodPost: {emailManage, (*call).pollEmail},
 	})
 	s.route("/emails/{id}/challenge/{challenge}/verify", operations{http.MethodPost: {emailManage, (*call).verifyEmail}})
+	s.route("/phones", operations{
+		http.MethodGet:  {phoneRead, (*call).phones},
+		http.MethodPost: {phoneManage, (*call).addPhone},
+	})
+	s.route("/phones/{id}", operations{
+		http.MethodGet:    {phoneRead, (*call).phone},
+		http.MethodDelete: {phoneManage, (*call).deletePhone},
+	})
+	s.route("/phones/{id}/challenge", operations{http.MethodPost: {phoneManage, (*call).challengePhone}})
+	s.route("/phones/{id}/verify", operations{http.MethodPost: {phoneManage, (*call).verifyPhone}})
 	s.route("/password", operations{
 		http.MethodGet:    {passwordRead, (*call).password},
 		http.MethodPost:   {passwordManage, (*call).setPassword},

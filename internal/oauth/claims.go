@@ -23,6 +23,8 @@ const (
 	ScopeProfileManage  = "okta.myAccount.profile.manage"
 	ScopeEmailRead      = "okta.myAccount.email.read"
 	ScopeEmailManage    = "okta.myAccount.email.manage"
+	ScopePhoneRead      = "okta.myAccount.phone.read"
+	ScopePhoneManage    = "okta.myAccount.phone.manage"
 	ScopePasswordRead   = "okta.myAccount.password.read"
 	ScopePasswordManage = "okta.myAccount.password.manage"
 	ScopeSessionsManage = "okta.myAccount.sessions.manage"
@@ -30,8 +32,8 @@ const (
 
 var knownScopes = []string{
 	scopeOpenID, scopeProfile, scopeEmail, scopeOffline,
-	ScopeProfileRead, ScopeProfileManage, ScopeEmailRead, ScopeEmailManage, ScopePasswordRead, ScopePasswordManage,
-	ScopeSessionsManage,
+	ScopeProfileRead, ScopeProfileManage, ScopeEmailRead, ScopeEmailManage, ScopePhoneRead, ScopePhoneManage,
+	ScopePasswordRead, ScopePasswordManage, ScopeSessionsManage,
 }
 
 const (

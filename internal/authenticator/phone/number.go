@@ -80,6 +80,12 @@ func countries(in []string, first string) ([]string, error) {
 	return slices.Insert(out, 0, first), nil
 }
 
+// CheckCountries reports the first that is no country as Config has them.
+func CheckCountries(list []string) error {
+	_, err := countries(list, home)
+	return err
+}
+
 // callingCodes is what a page needs to ask for a number: the countries that may be
 // chosen and their codes, the first country first.
 func callingCodes(countries []string) []any {
