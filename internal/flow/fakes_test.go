@@ -174,21 +174,26 @@ func (p *post) Prepare(o Outgoing) (outbox.Message, error) {
 		id, o.Mail = fmt.Sprintf("void%d", p.n), authenticator.Mail{}
 	}
 	p.rows[id] = o.Mail
+	kind := "mail"
 	if o.Text != nil {
-		p.texted++
+		kind = "text"
 	}
-	return outbox.Message{ID: id, Status: outbox.Queued}, nil
+	return outbox.Message{ID: id, Kind: kind, Status: outbox.Queued}, nil
 }
 
 func (p *post) Handoff(ms ...outbox.Message) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range ms {
+		if m.Kind == "text" {
+			p.texted++
+			continue
+		}
 		p.mails = append(p.mails, p.rows[m.ID])
 	}
 }
 
-// texts is how many were queued.
+// texts is how many were handed over.
 func (p *post) texts() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

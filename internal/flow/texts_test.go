@@ -1,0 +1,121 @@
+package flow
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/internal/limit"
+	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/problem"
+)
+
+func (v *visit) number(method, number string) *View {
+	v.tb.Helper()
+	return v.add(phoneKey, "authenticator.methodType", method, "authenticator.phoneNumber", number)
+}
+
+// Whoever types numbers of strangers has three of them texted, and no more.
+func TestSEC_S53_ThreeNumbersOfATransaction(t *testing.T) {
+	r := newRig(t, with(policy.PasswordOptional(), phoneKey))
+	v := r.proven(ada)
+	for i := range 3 {
+		if got := v.number("sms", fmt.Sprintf("+1555000%04d", i)); got.Stage != Enroll {
+			t.Fatalf("number %d leads to %s, %+v", i+1, got.Stage, got.Messages)
+		}
+	}
+	for _, method := range []string{"sms", "voice"} {
+		got := v.number(method, "+15550009999")
+		want := map[string]string{"sms": "errors.E0000150", "voice": "errors.E0000151"}[method]
+		if got.Kind != problem.Forbidden || key(got) != want || r.post.texts() != 3 {
+			t.Errorf("a fourth by %s: %v %s, %d texts", method, got.Kind, key(got), r.post.texts())
+		}
+		if names(got) != "enroll-authenticator select-authenticator-enroll skip cancel" {
+			t.Errorf("what may be done then: %s", names(got))
+		}
+	}
+	v.answer("cancel")
+	if got := v.signUp(ada); got.Stage != Enroll { // in the same transaction; the account is there by now
+		t.Fatalf("%s", got.Stage)
+	}
+	r.pass(time.Minute)
+	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+	if got := v.last; got.Stage == ChooseEnroll {
+		if got = v.number("sms", "+15550009999"); got.Kind != problem.Forbidden {
+			t.Errorf("cancel gives numbers back: %v", got.Kind)
+		}
+	}
+}
+
+// However many transactions and accounts, a number gets five texts within an hour,
+// and all numbers together what a day may cost.
+func TestSEC_S53_CapsOfNumberAndDay(t *testing.T) {
+	r := newRig(t, with(policy.PasswordOptional(), phoneKey))
+	r.limits.Rules.Texts = limit.Volume{{N: 8, Per: 24 * time.Hour}}
+	try := func(i int, number string) *View {
+		return r.proven(fmt.Sprintf("p%d@example.com", i)).number("sms", number)
+	}
+	const number = "+15550000100"
+	for i := range 5 {
+		if got := try(i, number); got.Stage != Enroll {
+			t.Fatalf("text %d: %s %+v", i+1, got.Stage, got.Messages)
+		}
+	}
+	got := try(5, number)
+	if got.Kind != problem.Forbidden || key(got) != "errors.E0000150" || r.post.texts() != 5 {
+		t.Fatalf("a sixth within the hour: %v %s, %d texts", got.Kind, key(got), r.post.texts())
+	}
+	if names(got) != "select-authenticator-enroll skip cancel" {
+		t.Errorf("the way on is %s", names(got))
+	}
+	for i := range 3 {
+		if got := try(10+i, fmt.Sprintf("+1555000020%d", i)); got.Stage != Enroll {
+			t.Fatalf("another number: %s %+v", got.Stage, got.Messages)
+		}
+	}
+	for i := range 4 {
+		if got := try(20+i, fmt.Sprintf("+1555000030%d", i)); got.Kind != problem.Forbidden {
+			t.Errorf("beyond what the day may cost: %v", got.Kind)
+		}
+	}
+	if r.post.texts() != 8 {
+		t.Errorf("%d texts went out", r.post.texts())
+	}
+	r.pass(time.Hour)
+	if got := try(30, number); got.Kind != problem.Forbidden {
+		t.Errorf("an hour later the day is not over: %v", got.Kind)
+	}
+	r.pass(24 * time.Hour)
+	if got := try(31, number); got.Stage != Enroll {
+		t.Errorf("a day later: %s %+v", got.Stage, got.Messages)
+	}
+}
+
+// Another number is not made to wait for the one that was a slip; the same one is.
+func TestIDX_A14_WaitIsOfTheNumber(t *testing.T) {
+	r := newRig(t, with(policy.PasswordOptional(), phoneKey))
+	v := r.proven(ada)
+	v.number("sms", "+15550000101")
+	if got := v.number("voice", "+15550000101"); got.Kind != problem.Throttled || r.post.texts() != 1 {
+		t.Errorf("the same number in another way at once: %v, %d texts", got.Kind, r.post.texts())
+	}
+	if got := v.number("sms", "+15550000102"); got.Stage != Enroll || got.Kind != problem.None || r.post.texts() != 2 {
+		t.Errorf("another number: %v at %s, %d texts", got.Kind, got.Stage, r.post.texts())
+	}
+}
+
+func TestPhoneIsChosenAnew(t *testing.T) {
+	r := newRig(t, with(policy.PasswordOptional(), phoneKey))
+	v := r.proven(ada)
+	v.number("sms", "+15550000101")
+	r.pass(time.Minute)
+	if got := v.add(phoneKey, "authenticator.methodType", "voice"); got.Stage != Enroll || got.Current.Method != "voice" || r.post.texts() != 2 {
+		t.Errorf("a call in place of a text: %s by %s, %d texts", got.Stage, got.Current.Method, r.post.texts())
+	}
+	if got := v.add(phoneKey); got.Stage != EnrollData || r.post.texts() != 2 {
+		t.Errorf("chosen once more without a number: %s, %d texts", got.Stage, r.post.texts())
+	}
+	if got := v.number("sms", "+15550000102"); got.Stage != Enroll {
+		t.Errorf("the right number leads to %s", got.Stage)
+	}
+}
