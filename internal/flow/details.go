@@ -100,7 +100,10 @@ func wantedForm(t *Turn) []Field {
 	object := Field{Name: "authenticator", Label: t.openAuthenticator().Info().Name, Fields: []Field{
 		{Name: "id", Required: true, Value: t.openAuthenticator().Info().ID, Fixed: true},
 	}}
-	object.Fields = append(object.Fields, asked(o.Wanted.Fields)...)
+	for _, f := range asked(o.Wanted.Fields) {
+		f.Type = "string" // clients show it to their app (AUTH §1.1)
+		object.Fields = append(object.Fields, f)
+	}
 	return []Field{object}
 }
 
