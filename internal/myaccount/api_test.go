@@ -277,7 +277,7 @@ func TestAUTH_A71_Scopes(t *testing.T) {
 			t.Errorf("%s: %s %v", name, a.text, a.Header)
 		}
 	}
-	for path, status := range map[string]int{"/idp/myaccount/phones": 404, "/idp/myaccount/organization": 404, "/idp/myaccount": 404, "/idp/myaccount/sessions": 405} {
+	for path, status := range map[string]int{"/idp/myaccount/authenticators": 404, "/idp/myaccount/organization": 404, "/idp/myaccount": 404, "/idp/myaccount/sessions": 405} {
 		manager.wants(manager.do("GET", path, ""), status)
 	}
 }

@@ -20,6 +20,7 @@ export const engines = {
   authenticators: required('STILE_AUTHENTICATORS_URL'),
   secondFactors: required('STILE_SECOND_FACTORS_URL'),
   passkeys: required('STILE_PASSKEYS_URL'),
+  phone: required('STILE_PHONE_URL'),
 };
 
 export const web = {
@@ -38,6 +39,13 @@ export const spa = {
 // address returns one that no other test uses.
 export function address(name = 'john.doe') {
   return `${name}.${randomBytes(6).toString('hex')}@example.com`;
+}
+
+// number returns a phone's that is nobody's; few tests use the same.
+export function number() {
+  const [area, line] = randomBytes(2);
+  const areas = ['202', '212', '213', '305', '312', '404', '415', '503', '602', '617', '702', '713', '801', '907'];
+  return `+1${areas[area % areas.length]}55501${String(line % 100).padStart(2, '0')}`;
 }
 
 async function messages(engine, to, query) {

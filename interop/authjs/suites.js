@@ -4,6 +4,7 @@ import { emailSuite } from './email.js';
 import { passwordSuite } from './password.js';
 import { signInSuite } from './signin.js';
 import { factorSuite } from './factors.js';
+import { phoneSuite } from './phone.js';
 import { recoverySuite } from './recovery.js';
 import { expirySuite } from './expiry.js';
 import { tokenSuite } from './tokens.js';
@@ -17,6 +18,7 @@ export const suites = {
   password: passwordSuite,
   'sign-in': signInSuite,
   factors: factorSuite,
+  phone: phoneSuite,
   recovery: recoverySuite,
   expiry: expirySuite,
   tokens: tokenSuite,

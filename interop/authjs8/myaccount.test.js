@@ -2,10 +2,10 @@
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { OktaAuth } from '@okta/okta-auth-js';
-import { engines, spa, address, mail, wrong } from '../authjs/engine.js';
+import { engines, spa, address, mail, number, wrong } from '../authjs/engine.js';
 import { suiteOf, password, freshPassword } from '../authjs/client.js';
 
-const { account } = suiteOf({ OktaAuth, version: 8, options: { idx: { enableLegacyMode: true } } });
+const { account, prove } = suiteOf({ OktaAuth, version: 8, options: { idx: { enableLegacyMode: true } } });
 
 const scopes = ['openid', 'profile', 'email', 'offline_access',
   ...['profile', 'email', 'password'].map((part) => `okta.myAccount.${part}.manage`)];
@@ -47,6 +47,35 @@ describe('okta-auth-js 8: my account', () => {
     await pending.verify({ verificationCode: code });
     assert.deepEqual((await auth.myaccount.getEmails()).map((e) => [e.profile.email, e.status]), [[next, 'VERIFIED']]);
     assert.match((await mail(engines.protect, email)).subject, /was changed/);
+  });
+
+  test('IDX_A69 a number is added, proven, and replaced by another', async (t) => {
+    const engine = engines.phone;
+    const { auth } = await prove({ engine, app: spa, scopes: ['openid', 'profile', 'email', 'okta.myAccount.phone.manage'] });
+    const [first, second] = [number(), `${number().slice(0, -4)}0199`];
+    await auth.idx.proceed({ authenticator: 'phone_number', methodType: 'sms', phoneNumber: first });
+    await auth.idx.proceed({ verificationCode: (await mail(engine, first)).code });
+    await auth.idx.proceed({ authenticator: 'okta_password' });
+    const { tokens } = await auth.idx.proceed({ password });
+    auth.tokenManager.setTokens(tokens);
+    t.after(() => auth.tokenManager.clear());
+
+    const phones = async () => (await auth.myaccount.getPhones()).map((p) => [p.profile.phoneNumber, p.status]);
+    assert.deepEqual(await phones(), [[first, 'VERIFIED']], 'A-16');
+    const pending = await auth.myaccount.addPhone({ payload: { profile: { phoneNumber: second }, sendCode: true, method: 'SMS' } });
+    assert.equal(pending.status, 'UNVERIFIED');
+    const { code } = await mail(engine, second);
+    await assert.rejects(pending.verify({ verificationCode: wrong(code) }), (e) => {
+      assert.equal(e.errorCauses[0].errorSummary,
+        "This operation couldn't be completed as requested due to an issue with the specified authenticator.");
+      return true;
+    });
+    await pending.challenge({ method: 'CALL', retry: true });
+    const call = await mail(engine, second);
+    assert.match(call.text, /^Hello\. Your verification code/);
+    await pending.verify({ verificationCode: call.code });
+    assert.deepEqual(await phones(), [[second, 'VERIFIED']]);
+    await assert.rejects((await auth.myaccount.getPhones())[0].delete(), { errorCode: 'E0000038' }); // it is required
   });
 
   test('AUTH_14 AUTH_12_2 a password is chosen and changed; giving it up asks for both factors first', async (t) => {
