@@ -41,6 +41,28 @@ func (o *Open) changes(details authenticator.Input) bool {
 	return false
 }
 
+// onlyFactor puts the one factor that is left in hand, if it asks how before it sends
+// anything: a list of one is nothing to choose from (AUTH §0.5, SEL-3).
+func (t *Turn) onlyFactor(ctx context.Context) error {
+	if t.tx.Open != nil || t.StageOf() != ChooseFactor {
+		return nil
+	}
+	left := t.factors()
+	if len(left) != 1 {
+		return nil
+	}
+	if _, asks := t.e.authenticators[left[0]].(authenticator.Detailer); !asks {
+		return nil
+	}
+	o := &Open{ID: directory.NewID("ch"), Authenticator: left[0], Purpose: t.purpose()}
+	if err := t.begins(ctx, o); err != nil || o.Wanted == nil {
+		return err
+	}
+	t.tx.Open = o
+	t.move()
+	return nil
+}
+
 // anew reports whether what is to be enrolled was chosen once more without a word of
 // where its code goes: the person wants to say that again, as after a slip in a number.
 func (t *Turn) anew(o *Open, details authenticator.Input) bool {

@@ -124,7 +124,7 @@ func (t *Turn) identifyByPassword(ctx context.Context, s *Subject, in Input) err
 	}
 	t.move()
 	t.durable = true
-	return nil
+	return t.onlyFactor(ctx)
 }
 
 // chooseFactor opens the chosen authenticator of those that can be proven.
@@ -187,7 +187,7 @@ func answerChallenge(ctx context.Context, t *Turn, in Input) error {
 	t.durable = true
 	t.move()
 	t.unlocked()
-	return nil
+	return t.onlyFactor(ctx)
 }
 
 // verify checks the answer to o, and notes the proof. The error is the authenticator's.
