@@ -102,6 +102,34 @@ var states = []state{
 		p.unmailed("does not accept mail")
 	}},
 
+	{name: "phone, number", site: phones, reach: func(p *person) { p.toNumber(newAddress()) }},
+	{name: "phone, number wrong", site: phones, reach: func(p *person) {
+		p.toNumber(newAddress()).put("phoneNumber", "12").press(action("continue")).at("phone-number").says("We cannot send a code")
+	}},
+	{name: "phone, code", site: phones, reach: func(p *person) {
+		p.toNumber(newAddress())
+		p.toPhoneCode()
+	}},
+	{name: "phone, code wrong", site: phones, reach: func(p *person) {
+		p.toNumber(newAddress())
+		p.miss(p.toPhoneCode(), 3)
+		p.says("You have 2 tries left")
+	}},
+	{name: "phone, at sign-in", site: phonesFirst, reach: func(p *person) {
+		address := newAddress()
+		p.toNumber(address)
+		p.enter(p.toPhoneCode().Code).at("select-authenticator").press(action("submit"))
+		p.at("set-password").put("password", password).press(action("continue")).at("home")
+		other := newPerson(p.t, p.site, desk)
+		*p = *other
+		p.open(p.site.home+"/login/").at("sign-in").put("identifier", address).press(action("next")).at("password")
+		p.put("password", password).press(action("continue")).at("phone-method")
+	}},
+	{name: "inbox, a text", site: phones, reach: func(p *person) {
+		p.toNumber(newAddress())
+		p.open(p.site.engine + "/dev/inbox/messages/" + p.toPhoneCode().ID).at("dev-inbox-message").says("Your verification code is")
+	}},
+
 	{name: "link, here", reach: func(p *person) {
 		m := p.begin(newAddress())
 		p.show(look{width: 1280, noScript: true})
