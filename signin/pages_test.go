@@ -389,6 +389,12 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 	for _, d := range []string{"sent", "delayed", "refused"} {
 		used["delivery."+d] = true
 	}
+	for _, page := range []string{"number", "method", "code"} {
+		used["title.phone-"+page] = true
+	}
+	for _, how := range []string{"sms", "voice"} {
+		used["phone.method."+how], used["phone.sent."+how], used["phone.instead."+how] = true, true, true
+	}
 	known := signin.English(t)
 	plain := map[string]bool{}
 	for key := range known {

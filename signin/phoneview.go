@@ -1,12 +1,10 @@
 package signin
 
 import (
+	"cmp"
 	"html/template"
 	"slices"
 	"strings"
-
-	bcp47 "golang.org/x/text/language"
-	"golang.org/x/text/language/display"
 
 	"github.com/stile-id/stile/idx"
 )
@@ -71,7 +69,7 @@ func (p *Pages) showPhone(v *visit, f *flow, tx *idx.Transaction, step *idx.Next
 }
 
 // A callingCode is a country that numbers may be of.
-type callingCode struct{ country, code string }
+type callingCode struct{ country, name, code string }
 
 func callingCodes(step *idx.NextStep) []callingCode {
 	if step.Authenticator == nil {
@@ -82,9 +80,10 @@ func callingCodes(step *idx.NextStep) []callingCode {
 	for _, e := range list {
 		m, _ := e.(map[string]any)
 		country, _ := m["country"].(string)
+		name, _ := m["name"].(string)
 		code, _ := m["callingCode"].(string)
 		if country != "" && code != "" {
-			all = append(all, callingCode{country, code})
+			all = append(all, callingCode{country, cmp.Or(name, country), code})
 		}
 	}
 	return all
@@ -101,16 +100,11 @@ func (p *Pages) numberFields(v *visit, f *flow, step *idx.NextStep) []*field {
 		number.Hint = v.words.T("phone.hint")
 		return []*field{number}
 	}
-	tag := bcp47.Make(v.words.Lang)
-	names := display.Regions(tag)
-	if names == nil {
-		names = display.English.Regions()
-	}
 	country := &field{Name: "country", Label: v.words.T("phone.country"), Type: "select", Required: true, Value: f.Filled["country"]}
 	for _, c := range codes {
-		label := c.country
-		if r, err := bcp47.ParseRegion(c.country); err == nil && names.Name(r) != "" {
-			label = names.Name(r)
+		label := c.name
+		if name, ok := v.words.lookup("country." + c.country); ok {
+			label = name
 		}
 		country.Options = append(country.Options, choice{Value: c.country, Label: label + " (+" + c.code + ")"})
 	}
@@ -126,13 +120,18 @@ func (p *Pages) numberFields(v *visit, f *flow, step *idx.NextStep) []*field {
 }
 
 // countryOf is where a browser says that its person is at home, of the countries
-// that may be chosen; else the first.
+// that may be chosen; else the first. It is the region of the first language that has
+// one of these: "de-AT, en-US; q=0.8".
 func countryOf(languages string, codes []callingCode) string {
-	tags, _, _ := bcp47.ParseAcceptLanguage(clip(languages, maxTyped))
-	for _, t := range tags {
-		r, sure := t.Region()
-		if sure >= bcp47.High && slices.ContainsFunc(codes, func(c callingCode) bool { return c.country == r.String() }) {
-			return r.String()
+	for _, tag := range strings.FieldsFunc(clip(languages, maxTyped), func(r rune) bool { return r == ',' }) {
+		tag, _, _ = strings.Cut(tag, ";")
+		for _, part := range strings.Split(trim(tag), "-")[1:] {
+			if len(part) == 1 {
+				break // what follows are extensions (BCP 47 §2.2.6)
+			}
+			if i := slices.IndexFunc(codes, func(c callingCode) bool { return strings.EqualFold(c.country, part) }); i >= 0 {
+				return codes[i].country
+			}
 		}
 	}
 	return codes[0].country

@@ -18,6 +18,7 @@ type Method struct {
 	Info       authenticator.Info
 	Label      string            // what its owner calls it; empty: nothing
 	Profile    map[string]string // what is shown of it, masked
+	Address    string            // of its own, as a number: all of it; empty: it has none
 	CreatedAt  time.Time
 	LastUsedAt time.Time
 	Kept       Kept // why it cannot be removed; empty: it can
@@ -66,10 +67,14 @@ func (a *Accounts) Methods(ctx context.Context, by Actor) ([]Method, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Method{
+		m := Method{
 			ID: en.ID, Info: known.Info(), Label: credential.Name, Profile: credential.Profile,
 			CreatedAt: en.CreatedAt, LastUsedAt: en.LastUsedAt, Kept: c.kept(en),
-		})
+		}
+		if addresser, ok := known.(authenticator.Addresser); ok {
+			m.Address = addresser.Address(credential)
+		}
+		out = append(out, m)
 	}
 	for _, key := range c.org.EnrollmentFor(c.account.Groups).Keys("") {
 		en, has := c.account.Enrolled(key)

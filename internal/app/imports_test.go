@@ -105,6 +105,8 @@ var rules = []rule{
 
 	{packages: "internal/outbox", std: true, may: []string{"internal/keyring", "internal/problem"}, never: wires,
 		why: "it delivers by a port"},
+	{packages: "internal/telephony", may: []string{"internal/outbox"}, never: []string{"database/sql"},
+		why: "texts know neither flow nor store"},
 	{packages: "internal/mail/...", may: []string{"internal/outbox", "internal/problem"}, never: []string{"database/sql"},
 		why: "letters know neither flow nor store"},
 

@@ -47,6 +47,7 @@ type methodData struct {
 	ID         string            `json:"id"`
 	Key        string            `json:"key"`
 	Profile    map[string]string `json:"profile,omitempty"`
+	Address    string            `json:"address,omitempty"` // its own: a phone's number
 	CreatedAt  string            `json:"createdAt"`
 	LastUsedAt string            `json:"lastUsedAt,omitempty"`
 }
@@ -134,7 +135,7 @@ func Document(d account.Data) any {
 		},
 	}
 	for _, m := range d.Methods {
-		b.Methods = append(b.Methods, methodData{m.ID, m.Info.Key, m.Profile, at(m.CreatedAt), at(m.LastUsedAt)})
+		b.Methods = append(b.Methods, methodData{m.ID, m.Info.Key, m.Profile, m.Address, at(m.CreatedAt), at(m.LastUsedAt)})
 	}
 	for _, a := range d.Addresses {
 		state := "replaced"

@@ -69,6 +69,9 @@ func TestAUTH_A69_Phones(t *testing.T) {
 	if methods := p.wants(p.do("GET", "/idp/myaccount/methods", ""), 200); strings.Contains(methods.text, number) || !strings.Contains(methods.text, "XXX-XXX-0100") {
 		t.Errorf("the ways to sign in: %s", methods.text)
 	}
+	if data := p.wants(p.do("GET", "/idp/myaccount/data", ""), 200); !strings.Contains(data.text, number) {
+		t.Errorf("a person's data have their number: %s", data.text)
+	}
 	if same := p.wants(p.addPhone(number, "SMS"), 409); same.doc["errorCode"] != "E0000157" {
 		t.Errorf("%s", same.text)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
+	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 )
 
 // maxTyped is longer than any number, written in any way.
@@ -86,12 +88,23 @@ func CheckCountries(list []string) error {
 	return err
 }
 
+// nameOf is a country's in English; pages know it in their own languages.
+func nameOf(country string) string {
+	r, err := language.ParseRegion(country)
+	if err != nil {
+		return country
+	}
+	return display.English.Regions().Name(r)
+}
+
 // callingCodes is what a page needs to ask for a number: the countries that may be
-// chosen and their codes, the first country first.
+// chosen, their names and codes, the first country first.
 func callingCodes(countries []string) []any {
 	var out []any
 	for _, c := range countries {
-		out = append(out, map[string]any{"country": c, "callingCode": strconv.Itoa(phonenumbers.GetCountryCodeForRegion(c))})
+		out = append(out, map[string]any{
+			"country": c, "name": nameOf(c), "callingCode": strconv.Itoa(phonenumbers.GetCountryCodeForRegion(c)),
+		})
 	}
 	return out
 }

@@ -92,7 +92,8 @@ func TestIDX_A09_AsksForMethodAndNumber(t *testing.T) {
 			continue
 		}
 		countries := wanted.Public["countries"].([]any)
-		if len(countries) != 2 || countries[0].(map[string]any)["country"] != "DE" || countries[0].(map[string]any)["callingCode"] != "49" {
+		if len(countries) != 2 || countries[0].(map[string]any)["country"] != "DE" || countries[0].(map[string]any)["callingCode"] != "49" ||
+			countries[1].(map[string]any)["name"] != "Austria" {
 			t.Errorf("the page is told of %v", countries)
 		}
 	}
