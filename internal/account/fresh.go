@@ -106,6 +106,9 @@ func (c *change) proofs(ctx context.Context, age time.Duration) ([]policy.Proof,
 		if !slices.ContainsFunc(info.References(), func(r string) bool { return slices.Contains(c.by.AMR, r) }) {
 			continue
 		}
+		if _, has := c.account.Enrolled(key); !has && key != emailKey { // theirs no more, or of another with the same reference
+			continue
+		}
 		at, p := c.by.AuthTime, newest[key]
 		if known && p.At.IsZero() { // another authenticator of the same reference was shown
 			continue

@@ -80,12 +80,13 @@ func (c *change) countText(text authenticator.Text) error {
 			return textLimit(text.Method)
 		}
 	}
-	now := c.now
+	now, to := c.now, macEncoding.EncodeToString(mac[:16])
 	for _, one := range []struct {
 		key  string
 		rule limit.Volume
 	}{
-		{limit.Key("text", macEncoding.EncodeToString(mac[:16])), rules.NumberTexts},
+		{limit.Key("text-new", to), rules.NewNumberTexts()},
+		{limit.Key("text", to), rules.NumberTexts},
 		{limit.Key("texts"), rules.Texts},
 	} {
 		if one.rule.Off() {

@@ -47,7 +47,9 @@ func (p phone) begin(s authenticator.Subject, to string) (authenticator.Prompt, 
 	return authenticator.Prompt{
 		Method: authenticator.Method(s.Details["methodType"]), Sealed: []byte(to), Fields: []authenticator.Field{{Name: "passcode"}},
 		ExpiresAt: p.now().Add(5 * time.Minute),
-		Effects:   []authenticator.Effect{{Text: &authenticator.Text{Method: authenticator.Method(s.Details["methodType"]), To: to, Code: "123456"}}},
+		Effects: []authenticator.Effect{{Text: &authenticator.Text{
+			Method: authenticator.Method(s.Details["methodType"]), To: to, Code: "123456", Enrolling: s.Enrolling,
+		}}},
 	}, nil
 }
 

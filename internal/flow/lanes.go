@@ -287,8 +287,11 @@ func (t *Turn) countSent(ctx context.Context, ef authenticator.Effect) error {
 func (t *Turn) countText(text authenticator.Text) {
 	rules, now := t.e.limits.Rules, t.now
 	number := t.e.keys.MAC("flow/texted", text.To)
-	over := overLimit{text: text.Method}
-	t.spend(limit.Key("text", macEncoding.EncodeToString(number[:16])), rules.NumberTexts, now, over)
+	over, to := overLimit{text: text.Method}, macEncoding.EncodeToString(number[:16])
+	if text.Enrolling {
+		t.spend(limit.Key("text-new", to), rules.NewNumberTexts(), now, over)
+	}
+	t.spend(limit.Key("text", to), rules.NumberTexts, now, over)
 	t.spend(limit.Key("texts"), rules.Texts, now, over)
 }
 

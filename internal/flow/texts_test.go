@@ -47,8 +47,8 @@ func TestSEC_S53_ThreeNumbersOfATransaction(t *testing.T) {
 	}
 }
 
-// However many transactions and accounts, a number gets five texts within an hour,
-// and all numbers together what a day may cost.
+// However many transactions and accounts, a number gets four texts within an hour
+// before it is anybody's, and all numbers together what a day may cost.
 func TestSEC_S53_CapsOfNumberAndDay(t *testing.T) {
 	r := newRig(t, with(policy.PasswordOptional(), phoneKey))
 	r.limits.Rules.Texts = limit.Volume{{N: 8, Per: 24 * time.Hour}}
@@ -56,19 +56,19 @@ func TestSEC_S53_CapsOfNumberAndDay(t *testing.T) {
 		return r.proven(fmt.Sprintf("p%d@example.com", i)).number("sms", number)
 	}
 	const number = "+15550000100"
-	for i := range 5 {
+	for i := range 4 {
 		if got := try(i, number); got.Stage != Enroll {
 			t.Fatalf("text %d: %s %+v", i+1, got.Stage, got.Messages)
 		}
 	}
 	got := try(5, number)
-	if got.Kind != problem.Forbidden || key(got) != "errors.E0000150" || r.post.texts() != 5 {
-		t.Fatalf("a sixth within the hour: %v %s, %d texts", got.Kind, key(got), r.post.texts())
+	if got.Kind != problem.Forbidden || key(got) != "errors.E0000150" || r.post.texts() != 4 {
+		t.Fatalf("a fifth within the hour: %v %s, %d texts", got.Kind, key(got), r.post.texts())
 	}
 	if names(got) != "select-authenticator-enroll skip cancel" {
 		t.Errorf("the way on is %s", names(got))
 	}
-	for i := range 3 {
+	for i := range 4 {
 		if got := try(10+i, fmt.Sprintf("+1555000020%d", i)); got.Stage != Enroll {
 			t.Fatalf("another number: %s %+v", got.Stage, got.Messages)
 		}
@@ -88,6 +88,40 @@ func TestSEC_S53_CapsOfNumberAndDay(t *testing.T) {
 	r.pass(24 * time.Hour)
 	if got := try(31, number); got.Stage != Enroll {
 		t.Errorf("a day later: %s %+v", got.Stage, got.Messages)
+	}
+}
+
+// Strangers who type somebody's number leave its owner a text to sign in with: five
+// within the hour are for both.
+func TestSEC_S53_StrangersLeaveTheOwnerAText(t *testing.T) {
+	org := with(policy.PasswordOptional(), phoneKey)
+	org.Access[0].Rules[0].Constraints = []policy.Constraint{{Knowledge: &policy.Evidence{}, Possession: &policy.Evidence{Types: []string{"phone"}}}}
+	r := newRig(t, org)
+	const number = "+15550000100"
+	v := r.proven(ada)
+	v.number("sms", number)
+	v.answer("enroll-authenticator", "credentials.passcode", "123456")
+	v.add(passwordKey)
+	v.answer("enroll-authenticator", "credentials.passcode", right)
+	for i := range 6 {
+		r.proven(fmt.Sprintf("p%d@example.com", i)).number("sms", number)
+	}
+	if r.post.texts() != 4 {
+		t.Fatalf("%d texts to a number that strangers type", r.post.texts())
+	}
+	signIn := func() *View {
+		v := r.begin()
+		if got := v.answer("identify", "identifier", ada); got.Stage == ChooseFactor {
+			v.choose(passwordKey)
+		}
+		v.prove(right)
+		return v.answer("select-authenticator-authenticate", "authenticator.id", "aut"+phoneKey, "authenticator.methodType", "voice")
+	}
+	if got := signIn(); got.Stage != Challenge || r.post.texts() != 5 {
+		t.Errorf("the owner: %v at %s, %d texts", got.Kind, got.Stage, r.post.texts())
+	}
+	if got := signIn(); got.Kind != problem.Forbidden || key(got) != "errors.E0000151" || r.post.texts() != 5 {
+		t.Errorf("once more: %v %s, %d texts", got.Kind, key(got), r.post.texts())
 	}
 }
 

@@ -108,6 +108,16 @@ func DevelopmentRules() Rules {
 	}
 }
 
+// NewNumberTexts are those that a number gets before it is anybody's: one less than
+// NumberTexts, so that strangers who type it leave its owner one to sign in with.
+func (r Rules) NewNumberTexts() Volume {
+	var out Volume
+	for _, w := range r.NumberTexts {
+		out = append(out, Window{N: max(w.N-1, min(w.N, 1)), Per: w.Per})
+	}
+	return out
+}
+
 // ResendWait is the time that must have passed since the last mail of a flow,
 // of which n were sent so far (SEC S-10).
 func (r Rules) ResendWait(n int) time.Duration {

@@ -13,7 +13,7 @@ func TestSEC_U_DefaultRules(t *testing.T) {
 		CoolDown: time.Minute, CoolDownMax: 60 * time.Minute, Consecutive: 100,
 	}
 	want := Rules{
-		CodeTries: 5, KilledCodes: 3, Resends: 5,
+		CodeTries: 5, KilledCodes: 3, Resends: 5, Numbers: 3,
 		ResendAfter:     []time.Duration{30 * time.Second, 60 * time.Second},
 		HandleRequests:  Volume{{10, 5 * time.Second}},
 		Code:            g,
@@ -21,6 +21,9 @@ func TestSEC_U_DefaultRules(t *testing.T) {
 		ForgetNobody:    30 * 24 * time.Hour,
 		UserRequests:    Volume{{20, 5 * time.Second}},
 		AddressMails:    Volume{{5, 15 * time.Minute}, {10, time.Hour}, {20, 24 * time.Hour}},
+		NumberTexts:     Volume{{5, time.Hour}},
+		Texts:           Volume{{1000, 24 * time.Hour}},
+		Pushes:          Volume{{3, 5 * time.Minute}, {20, 24 * time.Hour}},
 		SourceWrong:     Volume{{60, time.Hour}},
 		NetworkWrong:    Volume{{600, time.Hour}},
 		SourceMails:     Volume{{30, time.Hour}},
@@ -31,6 +34,19 @@ func TestSEC_U_DefaultRules(t *testing.T) {
 	}
 	if got := DefaultRules(); !reflect.DeepEqual(got, want) {
 		t.Fatalf("\n%+v, want\n%+v", got, want)
+	}
+}
+
+// Of what a number gets, one is kept for who has it.
+func TestSEC_S53_NewNumberTexts(t *testing.T) {
+	for n, want := range map[int]int{5: 4, 2: 1, 1: 1, 0: 0} {
+		r := Rules{NumberTexts: Volume{{n, time.Hour}}}
+		if got := r.NewNumberTexts(); len(got) != 1 || got[0].N != want || got[0].Per != time.Hour {
+			t.Errorf("%d: %v", n, got)
+		}
+	}
+	if got := (Rules{}).NewNumberTexts(); !got.Off() {
+		t.Errorf("no limit becomes %v", got)
 	}
 }
 
@@ -45,7 +61,7 @@ func TestDevelopmentHasNoLimitAcrossFlows(t *testing.T) {
 	if !r.Code.Off() || !r.Password.Off() || !r.SourceAddresses.Off() || !r.Spray.Off() {
 		t.Error("guessing across flows is limited")
 	}
-	for _, v := range []Volume{r.HandleRequests, r.UserRequests, r.AddressMails, r.SourceWrong, r.NetworkWrong, r.SourceMails, r.OpenFlows, r.SignUps} {
+	for _, v := range []Volume{r.HandleRequests, r.UserRequests, r.AddressMails, r.SourceWrong, r.NetworkWrong, r.SourceMails, r.OpenFlows, r.SignUps, r.NumberTexts, r.Texts, r.Pushes} {
 		if !v.Off() {
 			t.Errorf("%v holds", v)
 		}
