@@ -391,6 +391,33 @@ func TestServeRefuses(t *testing.T) {
 	stile(t, base+" --check --tls-key "+key+" --tls-cert "+key, `stile: cannot start: --tls-cert: tls: .*`)
 }
 
+// What sends texts is looked through before anything starts.
+func TestServeRefuses_Phones(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	gateway := filepath.Join(t.TempDir(), "gateway.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(gateway, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	base := "serve --make-master-key --check --public-url https://id.example.com --smtp smtp://127.0.0.1:1 --mail-from id@example.com --data " + dir +
+		" --telephony-gateway " + gateway
+	stile(t, base+" --phone-countries DE", `stile: cannot start: --telephony-gateway: open .*: no such file.*`)
+	write("sms: {url: 'https://gateway.example/send', form: {to: '{{.To}}', text: '{{.Text}}'}}")
+	stile(t, base, `stile: cannot start: phone_countries: is needed; .*`)
+	stile(t, base+" --phone-countries Atlantis", `stile: cannot start: --phone-countries: "Atlantis" is not a country .*`)
+	stile(t, base+" --phone-countries DE --phone-methods voice", `stile: cannot start: --phone-methods: telephony_gateway does not say how to do voice`)
+	stile(t, base+" --phone-countries DE,AT", `The settings are in order\.`)
+	stile(t, base+" --phone-countries DE --telephony-hook http://hook.example --telephony-hook-secret hush",
+		`stile: cannot start: --telephony-hook: must begin with https://.*`)
+	write("sms: {url: 'https://gateway.example/send', form: {to: '{{.Number}}'}}")
+	stile(t, base+" --phone-countries DE", `stile: cannot start: --telephony-gateway: sms: form: to: a template can say .*`)
+}
+
 // Two nodes on one PostgreSQL: what one has begun holds at the other once it has stopped.
 func TestServeNodes(t *testing.T) {
 	database := "database: " + pgtest.Database(t) + "\nshutdown_drain: 0s\n"

@@ -219,6 +219,9 @@ func TestSEC_S53_TollFraudIsBounded(t *testing.T) {
 			if strings.Contains(why, key) {
 				kinds[key]++
 			}
+			if strings.HasPrefix(key, "E") && strings.Contains(why, key) && (!strings.Contains(why, ": 403 ") || !strings.Contains(why, "select-authenticator-enroll")) {
+				t.Errorf("AUTH §1.4: the same form with 403 is due: %.300s", why)
+			}
 		}
 	}
 	if kinds["invalid_phone"] != 8 || kinds["E0000150"]+kinds["E0000151"] == 0 {

@@ -63,8 +63,9 @@ func countries(in []string, first string) ([]string, error) {
 	known := phonenumbers.GetSupportedRegions()
 	var out []string
 	for _, c := range in {
+		said := c
 		if c = strings.ToUpper(strings.TrimSpace(c)); !known[c] {
-			return nil, errors.New("phone: " + strconv.Quote(c) + " is not a country with numbers of its own, by its two letters such as DE")
+			return nil, errors.New("phone: " + strconv.Quote(said) + " is not a country with numbers of its own, by its two letters such as DE")
 		}
 		if !slices.Contains(out, c) {
 			out = append(out, c)
