@@ -250,3 +250,38 @@ func TestSEC_S42_PhoneTellsNothingBeforeProof(t *testing.T) {
 		t.Errorf("%q, %d texts", shapes, len(e.Mails(t, own)))
 	}
 }
+
+// The pages say that no more can be sent, where the number is asked for, and keep it.
+func TestSEC_S53_PagesTellTheLimit(t *testing.T) {
+	s := openSite(t, stiletest.Org(optionalPhone), stiletest.ProductionLimits())
+	b := s.browser(t)
+	b.open("/login/sign-up")
+	b.press("create", map[string]string{"firstName": "Vera", "lastName": "Victim", "email": "vera@example.com"})
+	b.press("continue", map[string]string{"verificationCode": s.Code(t, "vera@example.com")})
+	p := b.press("submit", map[string]string{"authenticator": "phone_number"})
+	for i, number := range []string{"202 555 0101", "202 555 0102", "202 555 0103", "202 555 0104"} {
+		if p.kind != "phone-number" {
+			t.Fatalf("number %d: %s: %s", i+1, p.kind, p.body)
+		}
+		s.Clock.Advance(6 * time.Second) // a handle has ten requests in five seconds
+		p = b.press("continue", map[string]string{"country": "US", "phoneNumber": number, "methodType": "sms"})
+		if i == 3 {
+			break
+		}
+		if p.kind != "phone-code" {
+			t.Fatalf("number %d leads to %s: %s", i+1, p.kind, p.body)
+		}
+		for _, f := range p.forms { // the button Change stands elsewhere on the page
+			if f.fields.Get("authenticator") == "phone_number" {
+				p = b.submit(f, "instead", nil)
+				break
+			}
+		}
+	}
+	if p.kind != "phone-number" || !strings.Contains(p.body, "No more text messages can be sent for now") || !strings.Contains(p.body, "202 555 0104") {
+		t.Errorf("%d %s: %s", p.status, p.kind, p.body)
+	}
+	if len(s.Mails(t, "+12025550104")) != 0 {
+		t.Error("a text went out all the same")
+	}
+}
