@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,11 +36,12 @@ func (o overLimit) Error() string {
 
 // covers reports whether a turn that knows o need not have run into more.
 func (o overLimit) covers(more overLimit) bool {
-	return (o.paused || !more.paused) && (o.wait > 0 || more.wait == 0) && (o.taken || !more.taken)
+	return (o.paused || !more.paused) && (o.wait > 0 || more.wait == 0) && (o.taken || !more.taken) && (o.text != "" || more.text == "")
 }
 
 func (o overLimit) and(more overLimit) overLimit {
 	o.paused, o.taken, o.wait = o.paused || more.paused, o.taken || more.taken, max(o.wait, more.wait)
+	o.text = cmp.Or(o.text, more.text)
 	return o
 }
 
