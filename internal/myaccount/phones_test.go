@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stile-id/stile/idx"
 	"github.com/stile-id/stile/stiletest"
 )
 
@@ -25,6 +26,30 @@ const number, second = "+12025550100", "+12025550123"
 func (p *person) addPhone(number, method string) answer {
 	p.t.Helper()
 	return p.do("POST", "/idp/myaccount/phones", `{"profile":{"phoneNumber":"`+number+`"},"sendCode":true,"method":"`+method+`"}`)
+}
+
+// withBoth signs the person in anew by address and phone, as a step-up asks for.
+func (p *person) withBoth(address, number string) {
+	p.t.Helper()
+	p.e.Mails(p.t, address) // or a notice that is on its way would be newer than the code
+	ctx := p.t.Context()
+	tx, err := p.c.Start(ctx, idx.StartOptions{ACRValues: []string{"urn:okta:loa:2fa:any:ifpossible"}})
+	if err == nil {
+		tx, err = p.c.Proceed(ctx, tx, idx.Input{Username: address})
+	}
+	if err == nil {
+		tx, err = p.c.Proceed(ctx, tx, idx.Input{VerificationCode: p.e.Code(p.t, address)})
+	}
+	if err == nil {
+		tx, err = p.c.Proceed(ctx, tx, idx.Input{Values: map[string]any{"methodType": "sms"}})
+	}
+	if err == nil {
+		tx, err = p.c.Proceed(ctx, tx, idx.Input{VerificationCode: p.e.Code(p.t, number)})
+	}
+	if err != nil || tx.Tokens == nil {
+		p.t.Fatalf("sign-in by address and phone: %+v, %v", tx, err)
+	}
+	p.token = tx.Tokens.AccessToken.Value
 }
 
 func TestAUTH_A69_Phones(t *testing.T) {
@@ -69,6 +94,10 @@ func TestAUTH_A69_Phones(t *testing.T) {
 	if methods := p.wants(p.do("GET", "/idp/myaccount/methods", ""), 200); strings.Contains(methods.text, number) || !strings.Contains(methods.text, "XXX-XXX-0100") {
 		t.Errorf("the ways to sign in: %s", methods.text)
 	}
+	if a := p.do("DELETE", self, ""); a.StatusCode != 403 || !strings.Contains(a.Header.Get("WWW-Authenticate"), "insufficient_authentication_context") {
+		t.Errorf("S-56: the mailbox alone removes the phone: %d %s", a.StatusCode, a.text)
+	}
+	p.withBoth(old, number)
 	if data := p.wants(p.do("GET", "/idp/myaccount/data", ""), 200); !strings.Contains(data.text, number) {
 		t.Errorf("a person's data have their number: %s", data.text)
 	}
@@ -90,7 +119,6 @@ func TestAUTH_A69_Phones(t *testing.T) {
 		}
 	}
 
-	// Email and phone are of one class: the email that was shown is enough.
 	del := p.do("DELETE", self, "")
 	if del.StatusCode != 204 {
 		t.Fatalf("%d %s", del.StatusCode, del.text)
@@ -115,6 +143,8 @@ func TestSEC_S56_ReplacedNumber(t *testing.T) {
 	elsewhere := &person{t: t, e: e, c: p.c}
 	elsewhere.again(old)
 	elsewhere.wants(elsewhere.do("GET", "/idp/myaccount/phones", ""), 200)
+	elsewhere.wants(elsewhere.addPhone(second, "SMS"), 403) // the mailbox alone
+	p.withBoth(old, number)
 	add(p, second)
 	elsewhere.ends()
 	list := p.wants(p.do("GET", "/idp/myaccount/phones", ""), 200).list
