@@ -234,7 +234,8 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 	if err != nil || t.tx.Ended != nil || t.kind != problem.None {
 		return err
 	}
-	if proves || short {
+	// Nor is who has just set something up, and is asked for more because of it.
+	if proves || short || t.short() {
 		t.proved(o, c.VerifiesUser)
 	}
 	t.added(o)

@@ -153,3 +153,21 @@ func TestPhoneIsChosenAnew(t *testing.T) {
 		t.Errorf("the right number leads to %s", got.Stage)
 	}
 }
+
+// Who adds a phone has shown it by that: it is not asked for in the same breath.
+func TestWhatWasJustAddedIsNotAskedFor(t *testing.T) {
+	r := newRig(t, with(policy.PasswordOptional(), phoneKey))
+	r.proven(ada).answer("skip")
+	r.pass(time.Hour)
+	v := r.beginWith(Start{Request: Request{ClientID: "0oa1", Server: "default", State: "s", Enroll: phoneKey}})
+	if got := v.answer("identify", "identifier", ada); got.Stage == ChooseFactor {
+		v.choose(emailKey)
+	}
+	if got := v.prove(r.code(ada)); got.Stage != ChooseEnroll {
+		t.Fatalf("the mailbox leads to %s", got.Stage)
+	}
+	v.number("sms", "+15550000101")
+	if got := v.answer("enroll-authenticator", "credentials.passcode", "123456"); got.Stage != Success {
+		t.Errorf("the phone's code leads to %s %s", got.Stage, names(got))
+	}
+}
