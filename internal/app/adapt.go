@@ -139,7 +139,7 @@ func (f *flowClients) FlowClient(ctx context.Context, id string) (flow.Client, b
 	return out, true, nil
 }
 
-// origins are those of an app's pages: where it redirects to, and those that the
+// origins are those of an app's pages: where it redirects to, and those that it or the
 // organization lets call the engine (decision D12). The authenticator adds the engine's own.
 func origins(c oauth.Client, org *policy.Org) []string {
 	var out []string
@@ -148,7 +148,7 @@ func origins(c oauth.Client, org *policy.Org) []string {
 			out = append(out, o)
 		}
 	}
-	out = append(out, org.TrustedOrigins...)
+	out = append(append(out, c.TrustedOrigins...), org.TrustedOrigins...)
 	slices.Sort(out)
 	return slices.Compact(out)
 }

@@ -93,8 +93,13 @@ func discovered(ctx context.Context, t *Turn, in Input) error {
 	err = t.verify(ctx, o, answer)
 	if errors.Is(err, authenticator.ErrWrong) || errors.Is(err, authenticator.ErrEmpty) || errors.As(err, new(*authenticator.Rejected)) {
 		t.e.log.DebugContext(ctx, "an answer is refused", "authenticator", o.Authenticator, "why", err)
+		reason := ""
+		if w := new(authenticator.Wrong); errors.As(err, &w) {
+			reason = w.Reason
+		}
+		t.wrongFor(o, unknownKey(), reason) // the log says at whose account
 		t.nobody()
-		return t.nobodysKey(o)
+		return nil
 	}
 	if err != nil {
 		return err

@@ -337,6 +337,9 @@ func (t *Turn) deadMessage() problem.Message {
 	if t.tx.Open.Authenticator == passwordKey {
 		return suspended()
 	}
+	if m := t.openAuthenticator().Info().Wrong; m.Key != "" {
+		return inForm(m)
+	}
 	return wrongCode()
 }
 

@@ -17,6 +17,10 @@ func (a *Authenticator) checkModel(object *protocol.AttestationObject, aaguid st
 	if len(settings.AAGUIDs) == 0 {
 		return nil
 	}
+	// Of the others the maker's key has not signed which model it is.
+	if object.Format != "packed" {
+		return refused("model", fmt.Errorf("an attestation %q does not vouch for it", object.Format))
+	}
 	if !slices.Contains(settings.AAGUIDs, aaguid) {
 		return refused("model", fmt.Errorf("%s may not be enrolled", aaguid))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 
 	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/problem"
 )
 
 // counterReason is why an answer was refused whose key may have a copy, for the audit log.
@@ -27,6 +28,9 @@ func (a *Authenticator) FinishVerify(_ context.Context, s authenticator.Subject,
 	}
 	proof, reason, err := a.asserted(s, p, in)
 	if errors.Is(err, authenticator.ErrWrong) {
+		if errors.Is(err, errTooOld) { // it may have been right: that is no guess
+			return authenticator.Proof{}, &authenticator.Rejected{Messages: []problem.Message{notAsserted}}
+		}
 		err = fmt.Errorf("%w: %w", notVerified(reason), err)
 	}
 	return proof, err

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stile-id/stile/internal/authenticator"
@@ -65,7 +66,7 @@ func New(c Config) (*Authenticator, error) {
 	case u.Scheme != "https" && u.Scheme != "http", u.Host == "":
 		return nil, fmt.Errorf("webauthn: public URL %q is not of the form https://host", c.PublicURL)
 	}
-	return &Authenticator{keys: c.Keyring, now: c.Now, origin: u.Scheme + "://" + u.Host, settings: c.Settings}, nil
+	return &Authenticator{keys: c.Keyring, now: c.Now, origin: originOf(u), settings: c.Settings}, nil
 }
 
 // Info names it as the wire does. What a proof shows is possession of a key, which
@@ -216,3 +217,12 @@ func displayName(s authenticator.Subject) string {
 }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// originOf is an address's origin as browsers write it (RFC 6454 §6.1).
+func originOf(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	if u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80" {
+		host = host[:strings.LastIndex(host, ":")]
+	}
+	return u.Scheme + "://" + host
+}

@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-webauthn/webauthn/protocol"
+
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/authenticator/webauthn/webauthntest"
 	"github.com/stile-id/stile/internal/keyring"
@@ -277,8 +279,8 @@ func TestSEC_S51_ChallengesAreBound(t *testing.T) {
 		}
 	}
 	w.now = w.now.Add(lifetime)
-	if _, err := w.FinishVerify(context.Background(), s, p, in); !wrong(err) || !errors.Is(err, errTooOld) {
-		t.Errorf("at its end: %v", err)
+	if _, err := w.FinishVerify(context.Background(), s, p, in); !errors.As(err, new(*authenticator.Rejected)) {
+		t.Errorf("at its end: %v, want a refusal that is no guess", err)
 	}
 	w.now = w.now.Add(-time.Second)
 	if _, err := w.FinishVerify(context.Background(), s, p, in); err != nil {
@@ -493,7 +495,7 @@ func TestAUTH_A37_Discovery(t *testing.T) {
 	}
 	later := ask(found)
 	w.now = w.now.Add(lifetime)
-	if _, err := w.FinishVerify(context.Background(), found, later, in); !wrong(err) {
+	if _, err := w.FinishVerify(context.Background(), found, later, in); !errors.As(err, new(*authenticator.Rejected)) {
 		t.Errorf("past its time: %v", err)
 	}
 	for _, handle := range []string{"", "%", encode([]byte("../x")), encode([]byte(strings.Repeat("a", 65)))} {
@@ -609,4 +611,18 @@ func (m *maker) attest(data, hash []byte, _ crypto.Signer) (string, map[string]a
 		panic(err)
 	}
 	return "packed", map[string]any{"alg": -7, "sig": webauthntest.Sign(key, slices.Concat(data, hash)), "x5c": []any{der}}
+}
+
+// A maker's certificate says which model a key is only where the maker's key has
+// signed the model: a key of fido-u2f could name any.
+func TestModelsOfOtherAttestations(t *testing.T) {
+	m, w := newMaker(t), newWorld(t)
+	w.settings = policy.WebAuthn{Attestation: "direct", AAGUIDs: []string{modelOf(acme[:])}, Roots: []string{m.pem}}
+	_, statement := m.attest(slices.Concat(make([]byte, 37), acme[:]), make([]byte, 32), nil)
+	for format, ok := range map[string]bool{"packed": true, "fido-u2f": false, "android-key": false, "apple": false, "tpm": false, "none": false} {
+		object := &protocol.AttestationObject{Format: format, AttStatement: statement}
+		if err := w.checkModel(object, modelOf(acme[:])); (err == nil) != ok {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
 }
