@@ -21,10 +21,12 @@ import (
 	"github.com/stile-id/stile/internal/authenticator/email"
 	"github.com/stile-id/stile/internal/authenticator/password"
 	"github.com/stile-id/stile/internal/authenticator/phone"
+	"github.com/stile-id/stile/internal/authenticator/push"
 	"github.com/stile-id/stile/internal/authenticator/question"
 	"github.com/stile-id/stile/internal/authenticator/recoverycode"
 	"github.com/stile-id/stile/internal/authenticator/totp"
 	"github.com/stile-id/stile/internal/authenticator/webauthn"
+	"github.com/stile-id/stile/internal/deviceapi"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/flow"
@@ -225,7 +227,11 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New(), handed, passkeys}
+	phones, err := push.New(push.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL})
+	if err != nil {
+		return nil, err
+	}
+	all := []authenticator.Authenticator{codes, words, phones, apps, questions, recoverycode.New(), handed, passkeys}
 	missing := map[string]string{}
 	if methods := a.phoneMethods(c); len(methods) > 0 {
 		numbers, err := phone.New(phone.Config{Keyring: keys, Now: c.Now, Methods: methods, Countries: c.Phones.Countries})
@@ -278,7 +284,15 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a.handler = a.routes(c, codes.TransactionOf, cookie)
+	device, err := deviceapi.New(deviceapi.Config{
+		Engine: a.Engine, Accounts: a.Account, Authenticator: devices{phones}, PublicURL: c.PublicURL, Agent: mail.ParseUserAgent,
+		Brand: func() string { return a.policies.Current().Brand.Name }, Rules: c.Limits.Rules,
+		Admission: a.bounds.admission, Now: c.Now, Logger: c.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.handler = a.routes(c, codes.TransactionOf, cookie, device)
 	return a, nil
 }
 
@@ -287,7 +301,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 const beat = 5 * time.Millisecond
 
 // routes puts the doors side by side.
-func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cookie edge.SessionCookie) http.Handler {
+func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cookie edge.SessionCookie, device http.Handler) http.Handler {
 	idx := idxapi.New(idxapi.Config{
 		Engine: a.Engine, PublicURL: c.PublicURL, TokenURL: a.OAuth.TokenURL, LinkTransaction: linkTransaction, Agent: mail.ParseUserAgent,
 		Tickets: a.admin.Landing, Brand: func() string { return a.policies.Current().Brand.Name },
@@ -306,6 +320,9 @@ func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cook
 	mux.Handle("/account/", own.Pages())
 	mux.Handle("/idp/idx/", a.OAuth.CORS(idx))
 	mux.Handle("/email/verify/", idx)
+	for _, path := range []string{"/auth/push/link", "/device/v1/", "/phone", "/phone/"} {
+		mux.Handle(path, device)
+	}
 	mux.Handle(admin.TicketPath, idx)
 	if a.Inbox != nil {
 		mux.Handle("/dev/inbox", a.Inbox.Handler())

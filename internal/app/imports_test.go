@@ -87,6 +87,8 @@ var rules = []rule{
 		why: "the wire format knows no rules"},
 	{packages: "internal/idxapi", std: true, may: []string{"internal/authenticator", "internal/edge", "internal/flow", "internal/ion", "internal/problem"}, never: []string{"database/sql"},
 		why: "an edge translates"},
+	{packages: "internal/deviceapi", std: true, may: []string{"internal/account", "internal/authenticator", "internal/edge", "internal/flow", "internal/limit", "internal/problem"}, never: []string{"database/sql"},
+		why: "an edge translates"},
 	{packages: "internal/myaccount", std: true, may: []string{"internal/account", "internal/audit", "internal/authenticator", "internal/edge", "internal/policy", "internal/problem"}, never: []string{"database/sql"},
 		why: "an edge translates"},
 	{packages: "internal/oauth", may: []string{"internal/audit", "internal/directory", "internal/edge", "internal/keyring", "internal/pool", "internal/problem", "internal/session"}, never: []string{"database/sql"},
@@ -142,6 +144,7 @@ var importers = map[string][]string{
 	"internal/authenticator/*": {"internal/app"},
 
 	"internal/authenticator/webauthn/webauthntest": none,
+	"internal/deviceapi":  {"internal/app"},
 	"internal/idxapi":     {"internal/app"},
 	"internal/admin":      {"internal/adminapi", "internal/app"},
 	"internal/adminapi":   {"internal/admincli", "internal/app"},

@@ -109,9 +109,36 @@ func (e *Engine) Pushes(ctx context.Context, userID string) ([]Push, error) {
 		if err != nil {
 			return nil, fmt.Errorf("flow: push %s: %w", t.ID, err)
 		}
-		out = append(out, p)
+		open, err := e.waits(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		if open {
+			out = append(out, p)
+		}
 	}
 	return out, nil
+}
+
+// waits reports whether a browser waits for the answer still: it may have gone on
+// in another way, or asked anew.
+func (e *Engine) waits(ctx context.Context, p Push) (bool, error) {
+	row, err := e.store.Transaction(ctx, p.Transaction)
+	if problem.KindOf(err) == problem.NotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("flow: transaction of a push: %w", err)
+	}
+	t, err := e.turnOf(ctx, row)
+	if problem.KindOf(err) == problem.Expired {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	o := t.tx.Open
+	return o != nil && o.ID == p.Challenge && !t.refusedElsewhere(), nil
 }
 
 // A DeviceAnswer is what a device says to a question that is open in a browser.
@@ -128,6 +155,7 @@ type DeviceOutcome struct {
 	Denied     bool
 	UserID     string
 	Enrollment string // id of the one that was made
+	App        string // name of the one that the person is on their way to
 }
 
 // ErrGone refuses the answer to a question that is not open any more.
@@ -153,7 +181,7 @@ func (e *Engine) AnswerElsewhere(ctx context.Context, a DeviceAnswer) (DeviceOut
 		return e.turnOf(ctx, row)
 	}
 	_, err := e.turnAt(ctx, load, func(ctx context.Context, t *Turn) error {
-		out = DeviceOutcome{}
+		out = DeviceOutcome{App: t.client.Name}
 		t.elsewhere = true
 		o := t.tx.Open
 		if o == nil || o.ID != a.Challenge || !o.Prompt.Elsewhere || t.refusedElsewhere() {
@@ -168,6 +196,9 @@ func (e *Engine) AnswerElsewhere(ctx context.Context, a DeviceAnswer) (DeviceOut
 		}
 		if err := answer(ctx, t, in); err != nil {
 			return err
+		}
+		if t.kind == problem.Unauthenticated && !o.Enrolling {
+			o.Denied = true // one answer to each request, or who guesses its number guesses again
 		}
 		if t.moved { // what the browser says next is no repetition
 			t.tx.Last = nil

@@ -1,6 +1,9 @@
 package flow
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
@@ -90,6 +93,21 @@ func againForm(t *Turn) []Field {
 	return []Field{{Name: "authenticator", Required: true, Fixed: true, Hidden: true, Given: map[string]string{
 		"id": t.openAuthenticator().Info().ID, "methodType": o.Details["methodType"],
 	}}}
+}
+
+// resendForm says where a link was sent, as it is sent there again (AUTH §3.2).
+func resendForm(t *Turn) []Field {
+	o := t.tx.Open
+	if !o.Prompt.Elsewhere {
+		return nil
+	}
+	var out []Field
+	for _, name := range slices.Sorted(maps.Keys(o.Details)) {
+		if name != "channel" {
+			out = append(out, Field{Name: name, Required: true, Value: o.Details[name], Fixed: true, Hidden: true})
+		}
+	}
+	return out
 }
 
 func enrollChoices(t *Turn) []Field {

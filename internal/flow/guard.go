@@ -99,7 +99,7 @@ var (
 
 	CanResend = Guard{"can resend", func(t *Turn) bool {
 		_, ok := t.openAuthenticator().(authenticator.Resender)
-		return ok && !t.tx.Open.Prompt.Elsewhere
+		return ok && (!t.tx.Open.Prompt.Elsewhere || t.tx.Open.Enrolling && t.tx.Open.Sent) && !t.refusedElsewhere()
 	}}
 	// Asked: there is something to fill in.
 	Asked = Guard{"asked", func(t *Turn) bool {

@@ -117,7 +117,7 @@ var Offers = map[Stage][]Offer{
 		{"select-enrollment-channel", HasChannels, channelChoices, chooseEnrollment},
 		{"select-authenticator-enroll", Always, enrollChoices, chooseEnrollment},
 		{"skip", NothingRequired, noForm, skipOptional},
-		{"resend", CanResend, noForm, resend},
+		{"resend", CanResend, resendForm, resend},
 		{"poll", CanPoll, noForm, look},
 		{"cancel", Always, noForm, cancel},
 	},

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden mails anew")
 
 var templates = []Template{
 	SignUp, SignIn, SignUpKnown, SignInUnknown, Recovery, Unlock, EmailChange, EmailChanged, EmailChangedBack,
-	MethodAdded, MethodRemoved, PasswordChanged, NewDevice, Invitation, AdminRecovery, Guessing, DeletionAsked, DeletionDone,
+	MethodAdded, MethodRemoved, PasswordChanged, NewDevice, Invitation, AdminRecovery, DeviceLink, Guessing, DeletionAsked, DeletionDone,
 }
 
 var withCode = []Template{SignUp, SignIn, SignUpKnown, Recovery, Unlock, EmailChange}
@@ -173,7 +173,7 @@ func TestDEC_D17_ElementIDs(t *testing.T) {
 		Recovery: "email-authentication-button", Unlock: "unlock-account-link", EmailChange: "email-change-button",
 		EmailChanged: "not-me-link", EmailChangedBack: "secure-account-link",
 		MethodAdded: "not-me-link", MethodRemoved: "not-me-link", PasswordChanged: "not-me-link", NewDevice: "not-me-link",
-		Invitation: "accept-invitation-link", AdminRecovery: "set-password-link",
+		Invitation: "accept-invitation-link", AdminRecovery: "set-password-link", DeviceLink: "push-verify-activation-link",
 		Guessing: "secure-account-link", DeletionAsked: "keep-account-link",
 	} {
 		p := parse(t, compose(t, c, message(template)))

@@ -60,6 +60,8 @@ func message(template Template, change ...func(*Message)) Message {
 		m.Inviter = "Charles Babbage"
 	case AdminRecovery:
 		m.ExpiresAt = at1402.Add(24 * time.Hour)
+	case DeviceLink:
+		m.ExpiresAt = at1402.Add(15 * time.Minute)
 	case DeletionAsked:
 		m.Date = at1402.AddDate(0, 0, 7)
 	case DeletionDone:

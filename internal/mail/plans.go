@@ -26,6 +26,7 @@ const (
 	NewDevice        Template = "new-device"
 	Invitation       Template = "invitation"     // M10
 	AdminRecovery    Template = "admin-recovery" // an operator's link to a new password
+	DeviceLink       Template = "device-link"    // adds the device on which its link is opened
 	Guessing         Template = "guessing"       // M11: too many wrong answers
 	DeletionAsked    Template = "deletion-asked" // M12: it can still be kept
 	DeletionDone     Template = "deletion-done"
@@ -75,6 +76,7 @@ var plans = map[Template]plan{
 
 	Invitation:    {link: must, button: "accept-invitation-link", named: true, origin: "sent", secret: true},
 	AdminRecovery: {link: must, button: "set-password-link", named: true, origin: "sent", secret: true},
+	DeviceLink:    {link: must, button: "push-verify-activation-link", origin: "asked", secret: true},
 }
 
 // check refuses what must not be mailed, whoever asks for it (SEC S-115, S-17).
@@ -129,7 +131,7 @@ func lacks(m Message) string {
 		}
 	}
 	switch m.Template {
-	case EmailChanged, Invitation, AdminRecovery:
+	case EmailChanged, Invitation, AdminRecovery, DeviceLink:
 		if m.ExpiresAt.IsZero() {
 			return "end of the link"
 		}

@@ -60,6 +60,7 @@ func PasswordOptional() Org {
 		Access:      []Access{{Name: DefaultName, Rules: []AccessRule{{Name: DefaultName, Factors: 1, Reauthenticate: Hours(2)}}}},
 		Enrollment: []Enrollment{{Name: DefaultName, Authenticators: []Authenticator{
 			{Key: "okta_email", Need: Required},
+			{Key: "okta_verify", Need: Optional},
 			{Key: "okta_password", Need: Optional},
 		}}},
 		Profile:  []Profile{{Name: DefaultName, SignUp: Open}},
