@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/audit"
-	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -134,7 +133,7 @@ func TestSEC_S108_Network(t *testing.T) {
 // SEC S-05: a hundred wrong codes in a row close the lane of browsers that are not
 // known until the person comes in by another way: a known one.
 func TestSEC_S05_KnownBrowserEndsTheRow(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	device := Start{Request: Request{ClientID: "0oa1"}, DeviceToken: "a secret of the browser"}
 	v := r.beginWith(device)
 	v.signUp(ada)

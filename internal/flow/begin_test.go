@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/directory"
-	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -21,7 +20,7 @@ func (r *rig) ticket(kind directory.TicketKind, userID string) string {
 }
 
 func TestIDX_3_8_RecoveryToken(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.withPassword(ada)
 	token := r.ticket(directory.Recovery, r.account(ada).ID)
 	if _, err := r.Begin(context.Background(), Start{Request: Request{ClientID: "0oa1"}, RecoveryToken: token + "x"}); !errors.Is(err, ErrRecoveryToken) {
@@ -49,7 +48,7 @@ func TestIDX_3_8_RecoveryToken(t *testing.T) {
 
 func TestIDX_C72_ActivationToken(t *testing.T) {
 	for _, last := range []string{"skip", "password"} {
-		r := newRig(t, policy.PasswordOptional())
+		r := newRig(t, emailAndPassword())
 		u := directory.User{ID: directory.NewID("00u"), Version: 1, Status: directory.Provisioned, Email: ada, Canonical: ada, FirstName: "Ada"}
 		r.store.users[u.ID] = directory.Account{User: u}
 		unknown := r.begin()
@@ -78,7 +77,7 @@ func TestIDX_C72_ActivationToken(t *testing.T) {
 }
 
 func TestInvitedPersonWhoSignsUp(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	u := directory.User{ID: directory.NewID("00u"), Version: 1, Status: directory.Provisioned, Email: ada, Canonical: ada, FirstName: "Countess"}
 	r.store.users[u.ID] = directory.Account{User: u}
 	r.signUpOnly(ada)
@@ -90,7 +89,7 @@ func TestInvitedPersonWhoSignsUp(t *testing.T) {
 // Who opened an invitation and left it there does not come back to an account that
 // was activated in another way since.
 func TestInvitationThatWasOvertaken(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	u := directory.User{ID: directory.NewID("00u"), Version: 1, Status: directory.Provisioned, Email: ada, Canonical: ada, FirstName: "Ada"}
 	r.store.users[u.ID] = directory.Account{User: u}
 	v := r.beginWith(Start{Request: Request{ClientID: "0oa1"}, ActivationToken: r.ticket(directory.Activation, u.ID)})
@@ -103,7 +102,7 @@ func TestInvitationThatWasOvertaken(t *testing.T) {
 // What an app had begun when it was switched off, or its secret was known to
 // others, does not go on once it may sign people in again.
 func TestSEC_S104_ClientEnded(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	before := r.begin()
 	r.client.EndedAt = r.clock()
 	if _, err := r.Introspect(t.Context(), before.handle, Browser{}); problem.KindOf(err) != problem.Expired {

@@ -7,12 +7,11 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/directory"
-	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
 func TestSilentSignIn(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.signUpOnly(ada)
 	v := r.begin()
 	v.browser.Keeps = true
@@ -50,7 +49,7 @@ func TestSilentSignIn(t *testing.T) {
 // SEC S-26, T-04: whoever planted a handle in a browser that then signed in gets
 // no session by it, neither by looking nor by the last answer once more.
 func TestSEC_S26_T04_SessionOnlyForTheLastAnswer(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.browser.Keeps = true
 	v.signUp(ada)
@@ -69,7 +68,7 @@ func TestSEC_S26_T04_SessionOnlyForTheLastAnswer(t *testing.T) {
 
 // SEC S-64: whoever proves themselves anew gets a new session, and the old one ends.
 func TestSEC_S64_NewSessionAtEachProof(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.signUpOnly(ada)
 	var first string
 	for i := range 2 {
@@ -95,7 +94,7 @@ func TestSEC_S64_NewSessionAtEachProof(t *testing.T) {
 }
 
 func TestSEC_S65_AtMostTwentySessions(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Session[0].Max = 3
 	r := newRig(t, org)
 	r.signUpOnly(ada)
@@ -153,7 +152,7 @@ func TestSEC_S32_ParkedTransaction(t *testing.T) {
 		"nothing":               {func(*directory.User, time.Time, string) {}, problem.None},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, policy.PasswordOptional())
+			r := newRig(t, emailAndPassword())
 			r.withPassword(ada)
 			v := r.begin()
 			v.browser.Keeps = true
@@ -177,7 +176,7 @@ func TestSEC_S32_ParkedTransaction(t *testing.T) {
 
 // Whoever cancels after signing in is signed out of the browser.
 func TestCancelEndsTheSession(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.signUpOnly(ada)
 	v := r.begin()
 	v.browser.Keeps = true

@@ -37,7 +37,7 @@ func TestDiagramIsCurrent(t *testing.T) {
 const ada = "ada@example.com"
 
 func TestSignUpThatSkipsTheRest(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	if got, want := names(v.last), "identify select-enroll-profile recover cancel"; got != want {
 		t.Fatalf("IDX_C34 first offers %q, want %q", got, want)
@@ -70,7 +70,7 @@ func TestSignUpThatSkipsTheRest(t *testing.T) {
 }
 
 func TestSEC_S24_RepetitionOfTheWinningAnswer(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.signUp(ada)
 	code := r.code(ada)
@@ -91,7 +91,7 @@ func TestSEC_S24_RepetitionOfTheWinningAnswer(t *testing.T) {
 }
 
 func TestD8_KnownAddressBecomesSignIn(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.signUp(ada)
 	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
@@ -115,7 +115,7 @@ func TestD8_KnownAddressBecomesSignIn(t *testing.T) {
 }
 
 func TestDisclose(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Enumeration = policy.Disclose
 	r := newRig(t, org)
 	v := r.begin()
@@ -131,7 +131,7 @@ func TestDisclose(t *testing.T) {
 }
 
 func TestSignInByEmail(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.signUp(ada)
 	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
@@ -166,7 +166,7 @@ func TestSignInByEmail(t *testing.T) {
 }
 
 func TestSEC_S03_S04_WrongCodes(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.signUp(ada)
 	for round := range 3 {
@@ -191,7 +191,7 @@ func TestSEC_S03_S04_WrongCodes(t *testing.T) {
 }
 
 func TestSEC_S03_ParallelGuessesAreEachCounted(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.signUp(ada)
 	good := r.code(ada)
@@ -216,7 +216,7 @@ func TestSEC_S03_ParallelGuessesAreEachCounted(t *testing.T) {
 }
 
 func TestREL_R02_ParallelSignUpsWithOneAddress(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.limits.Rules.AddressMails = nil
 	const n = 100
 	visits := make([]*visit, n)
@@ -250,7 +250,7 @@ func TestREL_R02_ParallelSignUpsWithOneAddress(t *testing.T) {
 }
 
 func TestResend(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.signUp(ada)
 	first := r.code(ada)
@@ -273,7 +273,7 @@ func TestResend(t *testing.T) {
 }
 
 func TestUX_M4_NoAccountMailOnceADay(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	for range 3 {
 		if got := r.begin().answer("identify", "identifier", ada); got.Stage != Challenge {
 			t.Fatalf("stage %s", got.Stage)
@@ -288,7 +288,7 @@ func TestUX_M4_NoAccountMailOnceADay(t *testing.T) {
 }
 
 func TestD23_CancelKillsTheCodeAndKeepsTheInteraction(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.signUp(ada)
 	old := r.code(ada)
@@ -302,7 +302,7 @@ func TestD23_CancelKillsTheCodeAndKeepsTheInteraction(t *testing.T) {
 }
 
 func TestSEC_S04_CancelGivesNoGuessesBack(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	for range 20 {
 		if v.last.Stage == Terminal {
@@ -331,7 +331,7 @@ func TestSEC_S04_CancelGivesNoGuessesBack(t *testing.T) {
 }
 
 func TestSEC_S10_S11_CancelGivesNoMailsBack(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.signUp(ada)
 	v.answer("cancel")
@@ -352,7 +352,7 @@ func TestSEC_S10_S11_CancelGivesNoMailsBack(t *testing.T) {
 }
 
 func TestSuspendedAccount(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.signUp(ada)
 	late := r.begin()
@@ -377,7 +377,7 @@ func TestSuspendedAccount(t *testing.T) {
 }
 
 func TestEnrollmentThatAnotherTabMade(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Require("okta_password")
 	r := newRig(t, org)
 	v := r.begin()
@@ -396,7 +396,7 @@ func TestEnrollmentThatAnotherTabMade(t *testing.T) {
 }
 
 func TestHandles(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	good := v.handle.State
 	for i := range len(good) {
@@ -425,7 +425,7 @@ func TestHandles(t *testing.T) {
 
 func TestInteractionCode(t *testing.T) {
 	ctx := context.Background()
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.signUp(ada)
 	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
@@ -474,7 +474,7 @@ func TestInteractionCode(t *testing.T) {
 }
 
 func TestSignUpClosed(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.CloseSignUp()
 	v := newRig(t, org).begin()
 	if names(v.last) != "identify recover cancel" {
@@ -487,7 +487,7 @@ func TestSignUpClosed(t *testing.T) {
 }
 
 func TestRequiredAuthenticatorCannotBeSkipped(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Require("okta_password")
 	r := newRig(t, org)
 	v := r.begin()
@@ -507,7 +507,7 @@ func TestRequiredAuthenticatorCannotBeSkipped(t *testing.T) {
 }
 
 func TestBadProfile(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	v.answer("select-enroll-profile")
 	got := v.answer("enroll-profile")
@@ -533,7 +533,7 @@ func TestBadProfile(t *testing.T) {
 }
 
 func FuzzHandle(f *testing.F) {
-	r := newRig(f, policy.PasswordOptional())
+	r := newRig(f, emailAndPassword())
 	good := r.begin().handle.State
 	for _, s := range []string{good, "", "02.id.", "ih." + good[6:], good[:len(good)-1], good + "=", "02.id.tx\x00"} {
 		f.Add(s)

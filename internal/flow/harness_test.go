@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,4 +147,13 @@ func key(v *View) string {
 		return ""
 	}
 	return v.Messages[0].Key
+}
+
+// emailAndPassword is the default organisation without the authenticators that most
+// of these tests are not about.
+func emailAndPassword() policy.Org {
+	org := policy.PasswordOptional()
+	e := &org.Enrollment[0]
+	e.Authenticators = slices.DeleteFunc(e.Authenticators, func(a policy.Authenticator) bool { return a.Key != emailKey && a.Key != passwordKey })
+	return org
 }

@@ -29,7 +29,7 @@ func (r *rig) guessing(email string, transactions int) {
 // "AuthQuake": any number of transactions guess at one account, and no more is
 // looked at than its lane admits; the pause looks like a wrong answer.
 func TestSEC_S05_S109_T01_ManyTransactionsOneAccount(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.signUpOnly(ada)
 	for range 3 { // 15 answers within a quarter of an hour; the lane takes 10
 		r.pass(time.Minute)
@@ -56,7 +56,7 @@ func TestSEC_S05_S109_T01_ManyTransactionsOneAccount(t *testing.T) {
 // SEC S-108, T-11: whoever fills the lane of unknown browsers does not lock out
 // one that has signed the person in before.
 func TestSEC_S108_T11_KnownBrowserIsNotLockedOut(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	device := Start{Request: Request{ClientID: "0oa1"}, DeviceToken: "a secret of the browser"}
 	v := r.beginWith(device)
 	v.signUp(ada)
@@ -86,7 +86,7 @@ func TestSEC_S108_T11_KnownBrowserIsNotLockedOut(t *testing.T) {
 
 // SEC S-50: one counter whatever way the guesses come in.
 func TestSEC_S50_SignUpDoorSharesTheCounter(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.signUpOnly(ada)
 	for range 2 {
 		r.pass(time.Minute)
@@ -105,7 +105,7 @@ func TestSEC_S50_SignUpDoorSharesTheCounter(t *testing.T) {
 }
 
 func TestSEC_S49_Passwords(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Session[0].Primary = policy.PasswordFirst
 	r := newRig(t, org)
 	r.withPassword(ada)
@@ -183,7 +183,7 @@ func TestSEC_S06_OneSource(t *testing.T) {
 }
 
 func TestSEC_S11_MailsToOneAddress(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.signUpOnly(ada)
 	before := len(r.post.sent(ada))
 	for _, address := range []string{ada, "nobody@example.com"} {

@@ -8,7 +8,7 @@ import (
 )
 
 func TestUX_P7_6_ProgressiveProfiling(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Profile[0].Attributes = []policy.Attribute{
 		{Name: "team", Label: "Team", When: policy.AtSignUp, Required: true, Pattern: "[a-z]+"},
 		{Name: "a", When: policy.AfterSignIn}, {Name: "b", When: policy.AfterSignIn, Required: true},

@@ -31,7 +31,7 @@ func allNames() []string {
 
 func anyOrg(t *rapid.T) policy.Org {
 	flip := func(label string) bool { return rapid.Bool().Draw(t, label) }
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	if !flip("sign-up open") {
 		org.CloseSignUp()
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestIDX_C67_C68_RecoveryFromTheFirstForm(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.withPassword(ada)
 	v := r.begin()
 	if got := v.answer("recover"); names(got) != "identify-recovery select-identify cancel" || got.Recovery == nil {
@@ -57,7 +57,7 @@ func TestIDX_C67_C68_RecoveryFromTheFirstForm(t *testing.T) {
 }
 
 func TestIDX_C67_RecoveryFromTheChallenge(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.withPassword(ada)
 	v := r.begin()
 	v.answer("identify", "identifier", ada)
@@ -74,7 +74,7 @@ func TestIDX_C67_RecoveryFromTheChallenge(t *testing.T) {
 }
 
 func TestUX_P7_1_GoOnWithoutAPassword(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.withPassword(ada)
 	v := r.begin()
 	v.answer("recover")
@@ -88,7 +88,7 @@ func TestUX_P7_1_GoOnWithoutAPassword(t *testing.T) {
 		t.Fatalf("the forgotten password is there still: %d ways", len(a.Enrollments))
 	}
 
-	required := policy.PasswordOptional()
+	required := emailAndPassword()
 	required.Require(passwordKey)
 	r = newRig(t, required)
 	r.withPassword(ada)
@@ -103,7 +103,7 @@ func TestUX_P7_1_GoOnWithoutAPassword(t *testing.T) {
 
 // SEC S-59: the mailbox alone replaces no password of who has another factor.
 func TestSEC_S59_T28_RecoveryAsksForTheOtherFactor(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Enrollment[0].Authenticators = append(org.Enrollment[0].Authenticators, policy.Authenticator{Key: "other0", Need: policy.Optional})
 	r := newRig(t, org)
 	v := r.begin()
@@ -137,7 +137,7 @@ func TestSEC_S59_T28_RecoveryAsksForTheOtherFactor(t *testing.T) {
 
 // SEC S-60: the proof names one user; another cannot be put in their place later.
 func TestSEC_S60_RecoveryOfAnother(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.withPassword(ada)
 	r.withPassword("bob@example.com")
 	v := r.begin()
@@ -191,7 +191,7 @@ func TestSEC_T28_RecoveryOfWhoMayHaveNoPassword(t *testing.T) {
 }
 
 func TestRecoverySwitchedOff(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Password[0].NoRecovery = true
 	r := newRig(t, org)
 	v := r.begin()
@@ -204,7 +204,7 @@ func TestRecoverySwitchedOff(t *testing.T) {
 }
 
 func TestRecoveryThatDoesNotSignIn(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Password[0].NoSignIn = true
 	r := newRig(t, org)
 	r.withPassword(ada)
@@ -220,7 +220,7 @@ func TestRecoveryThatDoesNotSignIn(t *testing.T) {
 }
 
 func TestIDX_C70_PasswordThatExpires(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Password[0].MaxAge, org.Password[0].Warn = policy.Days(90), policy.Days(5)
 	r := newRig(t, org)
 	r.withPassword(ada)
@@ -257,7 +257,7 @@ func TestIDX_C70_PasswordThatExpires(t *testing.T) {
 }
 
 func TestAUTH_Unlock(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Password[0].Unlock = true
 	org.Session[0].Primary = policy.PasswordFirst
 	org.Access[0].Rules[0].Factors = 2
@@ -305,7 +305,7 @@ func TestRecoveryAtTheSecondFactor(t *testing.T) {
 		t.Fatalf("after the mailbox was proven: %s", got.Stage)
 	}
 
-	r = newRig(t, policy.PasswordOptional())
+	r = newRig(t, emailAndPassword())
 	r.withPassword(ada)
 	v = r.begin()
 	v.browser.Keeps = true

@@ -10,7 +10,7 @@ import (
 // The password just proven, typed again as the new one, is no lost answer that is
 // repeated: the authenticator refuses it and says why.
 func TestTheSamePasswordAsTheNewOne(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Password[0].MaxAge, org.Password[0].Warn = policy.Days(90), policy.Days(5)
 	for days, offer := range map[time.Duration]string{86: "reenroll-authenticator-warning", 91: "reenroll-authenticator"} {
 		r := newRig(t, org)

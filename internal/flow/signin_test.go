@@ -18,13 +18,13 @@ const (
 
 // twoFactors asks for two classes of proof of everybody.
 func twoFactors() policy.Org {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Access[0].Rules[0].Factors = 2
 	return org
 }
 
 func passwordFirst() policy.Org {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Session[0].Primary = policy.PasswordFirst
 	return org
 }
@@ -75,7 +75,7 @@ func amr(r *rig, v *View) string {
 }
 
 func TestSignInByPassword(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.withPassword(ada)
 	v := r.begin()
 	v.answer("identify", "identifier", ada)
@@ -95,7 +95,7 @@ func TestSignInByPassword(t *testing.T) {
 }
 
 func TestIDX_C54_PasswordThatIsTriedTooOften(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.withPassword(ada)
 	v := r.begin()
 	v.answer("identify", "identifier", ada)
@@ -115,7 +115,7 @@ func TestIDX_C54_PasswordThatIsTriedTooOften(t *testing.T) {
 }
 
 func TestSEC_S43_FactorsTellNothingBeforeProof(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.withPassword(ada)
 	r.signUpOnly("bob@example.com")
 	shape := func(address string) string {
@@ -181,7 +181,7 @@ func TestIDX_C53_PasswordOnTheFirstForm(t *testing.T) {
 }
 
 func TestIDX_C52_ListFirstWhereSeveralAreRequired(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Require(passwordKey)
 	r := newRig(t, org)
 	r.withPassword(ada)
@@ -244,7 +244,7 @@ func TestTwoFactors(t *testing.T) {
 }
 
 func TestSEC_S58_SecondFactorIsAskedForBeforeItMayBeEnrolled(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Enrollment[0].Authenticators = append(org.Enrollment[0].Authenticators, policy.Authenticator{Key: "other0", Need: policy.Required})
 	org.Access[0].Rules[0].Factors = 2
 	r := newRig(t, org)
@@ -280,7 +280,7 @@ func TestPolicyThatNobodyCanSatisfy(t *testing.T) {
 }
 
 func TestPolicyByGroup(t *testing.T) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Groups = []policy.Group{{ID: "staff"}, {ID: "banned"}}
 	org.Access[0].Rules = append([]policy.AccessRule{
 		{Name: "no", Groups: []string{"banned"}, Deny: true}, {Name: "staff", Groups: []string{"staff"}, Factors: 2},
@@ -315,7 +315,7 @@ func TestAUTH_ACR(t *testing.T) {
 		{policy.ACRTwoFactors, ChooseFactor},
 		{policy.ACRTwoFactorsIfPossible, ChooseFactor},
 	} {
-		r := newRig(t, policy.PasswordOptional())
+		r := newRig(t, emailAndPassword())
 		r.withPassword(ada)
 		r.signUpOnly("bob@example.com")
 		v := r.beginWith(Start{Request: Request{ClientID: "0oa1", ACR: c.acr}})
@@ -333,7 +333,7 @@ func TestAUTH_ACR(t *testing.T) {
 			t.Errorf("%q: with a password %s, want %s", c.acr, got.Stage, c.stage)
 		}
 	}
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.signUpOnly("bob@example.com")
 	v := r.beginWith(Start{Request: Request{ClientID: "0oa1", ACR: policy.ACRTwoFactorsIfPossible}})
 	v.answer("identify", "identifier", "bob@example.com")

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/limit"
-	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -17,7 +16,7 @@ import (
 func TestSEC_S11_OneSource(t *testing.T) {
 	const here, there = "192.0.2.7", "192.0.2.8"
 	t.Run("addresses", func(t *testing.T) {
-		r := newRig(t, policy.PasswordOptional())
+		r := newRig(t, emailAndPassword())
 		r.signUpOnly(ada)
 		addresses := []string{ada}
 		for i := range 9 {
@@ -47,7 +46,7 @@ func TestSEC_S11_OneSource(t *testing.T) {
 		}
 	})
 	t.Run("mails", func(t *testing.T) {
-		r := newRig(t, policy.PasswordOptional())
+		r := newRig(t, emailAndPassword())
 		for i := range 30 {
 			if got := r.from(here).answer("identify", "identifier", fmt.Sprintf("person%d@example.com", i%10)); got.Kind != problem.None {
 				t.Fatalf("mail %d: %v", i+1, got.Kind)
@@ -62,7 +61,7 @@ func TestSEC_S11_OneSource(t *testing.T) {
 		}
 	})
 	t.Run("a server that does not say for whom it calls", func(t *testing.T) {
-		r := newRig(t, policy.PasswordOptional())
+		r := newRig(t, emailAndPassword())
 		r.client.Confidential = true
 		for i := range 11 {
 			if got := r.from(here).answer("identify", "identifier", fmt.Sprintf("person%d@example.com", i)); got.Kind != problem.None {
@@ -75,7 +74,7 @@ func TestSEC_S11_OneSource(t *testing.T) {
 // SEC S-29: twenty requests about one person in five seconds from one source,
 // over all transactions; others' requests about them are their own.
 func TestSEC_S29_User(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.signUpOnly(ada)
 	var visits []*visit
 	for range 3 {
@@ -109,7 +108,7 @@ func TestSEC_S29_User(t *testing.T) {
 
 // A request that loses races is one request still.
 func TestSEC_S29_LostRacesCountOnce(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.from("192.0.2.7")
 	v.answer("identify", "identifier", ada)
 	r.limits.Rules.UserRequests = limit.Volume{{N: 1, Per: time.Second}}
@@ -124,7 +123,7 @@ func TestSEC_S29_LostRacesCountOnce(t *testing.T) {
 
 func TestSEC_S29_Polls(t *testing.T) {
 	ctx := context.Background()
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	v := r.begin()
 	got, err := r.Poll(ctx, v.handle, Browser{})
 	if err != nil || key(got) != "errors.E0000079" || got.Kind != problem.Invalid || got.Stage != Identify {
@@ -155,7 +154,7 @@ func TestSEC_S29_Polls(t *testing.T) {
 // SEC S-28: one source begins six hundred flows within the life of one, no more.
 func TestSEC_S28_FlowsOfOneSource(t *testing.T) {
 	ctx := context.Background()
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	begin := func(ip string) error {
 		_, err := r.Begin(ctx, Start{Request: Request{ClientID: "0oa1", IP: ip}})
 		return err
@@ -180,7 +179,7 @@ func TestSEC_S28_FlowsOfOneSource(t *testing.T) {
 // SEC S-114: twenty accounts an hour are made from one source. Who is the next is
 // told to wait, and can go on then with the code that they have.
 func TestSEC_S114_SignUpsOfOneSource(t *testing.T) {
-	r := newRig(t, policy.PasswordOptional())
+	r := newRig(t, emailAndPassword())
 	r.limits.Rules.SourceMails, r.limits.Rules.SourceAddresses = nil, limit.Distinct{}
 	signUp := func(i int) (*visit, *View) {
 		address := fmt.Sprintf("person%d@example.com", i)

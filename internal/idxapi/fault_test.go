@@ -15,6 +15,7 @@ import (
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/authenticator/email"
 	"github.com/stile-id/stile/internal/authenticator/password"
+	"github.com/stile-id/stile/internal/authenticator/push"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/idxapi"
 	"github.com/stile-id/stile/internal/keyring"
@@ -86,10 +87,14 @@ func faulty(t *testing.T, cause error) (http.Handler, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	phones, err := push.New(push.Config{Keyring: keys, Now: time.Now, PublicURL: "https://id.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	org := policy.PasswordOptional()
 	engine, err := flow.New(flow.Config{
 		Store: broken{err: cause}, Keys: keys, Clients: oneClient{}, Policies: func() *policy.Org { return &org },
-		Authenticators: []authenticator.Authenticator{codes, words}, Limits: flow.DevelopmentLimits(), Now: time.Now,
+		Authenticators: []authenticator.Authenticator{codes, words, phones}, Limits: flow.DevelopmentLimits(), Now: time.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -64,6 +64,10 @@ func TestPasswordOptionalDocument(t *testing.T) {
      "need": "required"
     },
     {
+     "key": "okta_verify",
+     "need": "optional"
+    },
+    {
      "key": "okta_password",
      "need": "optional"
     }
