@@ -30,7 +30,7 @@ func TestDevValidate(t *testing.T) {
 		{name: "required and not offered", dev: Dev{Listen: ":1", AppListen: "off", Require: []string{"webauthn"}},
 			want: `--require-authenticators: there is no "webauthn"; there are okta_email, okta_password`},
 		{name: "unknown authenticator", dev: Dev{Listen: ":1", AppListen: "off", Require: []string{"x"}},
-			want: `--require-authenticators: there is no "x"; there are okta_email, okta_password`},
+			want: `--require-authenticators: there is no "x"; there are okta_email, okta_verify, okta_password`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := c.dev.Validate()

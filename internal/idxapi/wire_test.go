@@ -226,6 +226,7 @@ var volatile = []struct{ re, with string }{
 	{`0oa[0-9A-Za-z]{22}`, "0oaCLIENT"},
 	{`eae[0-9A-Za-z]{22}`, "eaeENROLLMENT"},
 	{`lae[0-9A-Za-z]{22}`, "laeENROLLMENT"},
+	{`pfd[0-9A-Za-z]{22}`, "pfdENROLLMENT"},
 	{`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z`, "2026-11-22T21:00:00.000Z"},
 	{`http://127\.0\.0\.1:[0-9]+`, "https://id.example.com"},
 	{`"delivery":"(queued|sent)"`, `"delivery":"sent"`},
