@@ -19,6 +19,10 @@ func (e *Engine) Introspect(ctx context.Context, h Handle, b Browser) (*View, er
 	return e.turn(ctx, h, b, func(context.Context, *Turn) error { return nil })
 }
 
+// devicePolls is how often one may ask whether a device has answered: twice as often
+// as clients are told to (AUTH §3.3).
+var devicePolls = limit.Volume{{N: 1, Per: 2 * time.Second}}
+
 // Poll is Introspect for whoever waits at a question: it writes nothing. Once the
 // question was answered elsewhere it shows where that has led (IDX §3.4), and after
 // the end it says so and hands out no code, because whoever answered has it. Where
@@ -33,6 +37,11 @@ func (e *Engine) Poll(ctx context.Context, h Handle, b Browser) (*View, error) {
 	t, err := e.load(ctx, h)
 	if err != nil {
 		return nil, err
+	}
+	if o := t.tx.Open; o != nil && o.Prompt.Elsewhere && !e.limits.Rules.HandleRequests.Off() {
+		if wait, ok := e.local.Spend(limit.Key("device polls", t.tx.ID), devicePolls, t.now); !ok {
+			return nil, errTooMany(wait)
+		}
 	}
 	stage := t.StageOf()
 	if t.tx.Subject == nil && stage != Terminal {
