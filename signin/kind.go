@@ -23,7 +23,14 @@ const (
 	phoneNumberStep = "phone-number"
 	phoneMethodStep = "phone-method"
 	phoneCodeStep   = "phone-code"
-	anyStep         = "form"
+
+	verifySetUpStep  = "verify-set-up" // to add a phone
+	verifySendStep   = "verify-send"
+	verifyMethodStep = "verify-method" // to prove it
+	verifyPushStep   = "verify-push"
+	verifyCodeStep   = "verify-code"
+
+	anyStep = "form"
 )
 
 // The names of the two lists.
@@ -44,6 +51,8 @@ var passwordSteps = map[string]string{
 
 func kindOf(s *idx.NextStep) string {
 	switch {
+	case s.Authenticator != nil && s.Authenticator.Key == verifyKey && verifySteps[s.Name] != "":
+		return verifySteps[s.Name]
 	case s.Type == "email" && asksFor(s, "verificationCode"):
 		return codeStep
 	case s.Type == "phone" && asksFor(s, "phoneNumber"):

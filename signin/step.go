@@ -51,6 +51,12 @@ func (p *Pages) showStep(v *visit) *answer {
 		return p.showProfile(v, f, step)
 	case setAppStep, appStep, setQuestionStep, questionStep, setCodesStep, codesStep, tokenStep:
 		return p.showMethod(v, f, tx, step)
+	case verifySetUpStep:
+		return p.showVerifySetUp(v, f, tx, step)
+	case verifySendStep:
+		return p.showVerifySend(v, f, tx, step)
+	case verifyMethodStep, verifyPushStep, verifyCodeStep:
+		return p.showVerifyAsk(v, f, tx, step)
 	default:
 		return p.showForm(v, f, tx, step)
 	}
@@ -118,6 +124,9 @@ func (p *Pages) step(v *visit) *answer {
 		return p.finish(v, f, tx.Tokens)
 	}
 	if name, _, _ := strings.Cut(v.form("step"), " "); tx.NextStep == nil || name != "" && tx.Step(name) == nil {
+		if a := p.added(v, f, v.form("step"), tx.NextStep); a != nil {
+			return a
+		}
 		return v.redirect(p.stepPage(v, f)) // made for a step that is past
 	}
 	return p.do(v, f, tx, action)
@@ -135,7 +144,11 @@ func (p *Pages) do(v *visit, f *flow, tx *idx.Transaction, action string) *answe
 		return p.sendBy(v, f, tx, action)
 	case action == "check":
 		if next, err = p.client.Poll(v.ctx, tx); err == nil && placeOf(next.NextStep) == placeOf(step) && next.Status == idx.StatusPending {
-			return p.stay(v, f, step, note{Key: "code.not_opened", Class: info})
+			still := "code.not_opened"
+			if kindOf(step) != codeStep {
+				still = "verify.not_yet"
+			}
+			return p.stay(v, f, step, note{Key: still, Class: info})
 		}
 	case action == "skip":
 		next, err = p.client.Proceed(v.ctx, tx, idx.Input{Skip: true})
@@ -149,6 +162,10 @@ func (p *Pages) do(v *visit, f *flow, tx *idx.Transaction, action string) *answe
 	case v.form("step") != placeOf(step):
 		return v.redirect(p.stepPage(v, f)) // made for a step that is past
 	default:
+		var phone bool
+		if next, phone, err = p.doVerify(v, tx, action); phone {
+			break
+		}
 		in, wrong := p.input(v, f, step)
 		if len(wrong) > 0 {
 			return p.stay(v, f, step, wrong...)
@@ -200,6 +217,9 @@ func (p *Pages) input(v *visit, f *flow, step *idx.NextStep) (idx.Input, []note)
 		switch asked.Name {
 		case "verificationCode":
 			missing = "error.code.blank"
+			if kindOf(step) == verifyCodeStep {
+				missing = "error.code.blank_phone"
+			}
 			if step.Authenticator == nil || step.Authenticator.Key != "recovery_code" { // those have letters
 				value = normalCode(value)
 			}
@@ -345,7 +365,16 @@ func (p *Pages) poll(v *visit) *answer {
 		return v.json(news{Go: p.onward(v, f)})
 	}
 	next, err := p.client.Poll(v.ctx, &tx)
+	waiting := v.form("step") // for a phone; "" is for a mail
 	switch {
+	case errors.Is(err, idx.ErrNotOffered) && waiting != "":
+		// It waits no more; what comes next says whether that is because of the phone.
+		if next, err = p.client.Resume(v.ctx, f.Tx); err == nil && next.Status == idx.StatusPending {
+			if a := p.added(v, f, waiting, next.NextStep); a != nil {
+				return v.json(news{Go: a.header.Get("Location")})
+			}
+		}
+		return v.json(news{Go: p.onward(v, f)})
 	case gone(err), errors.Is(err, idx.ErrNotOffered):
 		return v.json(news{Go: p.onward(v, f)})
 	case err != nil:
@@ -356,8 +385,11 @@ func (p *Pages) poll(v *visit) *answer {
 			return a
 		}
 		return v.json(news{Go: a.header.Get("Location")})
-	case next.NextStep == nil, kindOf(next.NextStep) != codeStep:
+	case next.NextStep == nil, waiting == "" && kindOf(next.NextStep) != codeStep, waiting != "" && placeOf(next.NextStep) != waiting:
 		return v.json(news{Go: p.onward(v, f)})
+	}
+	if waiting != "" {
+		return v.json(news{Wait: int(next.RetryAfter / time.Millisecond)})
 	}
 	out := news{Delivery: deliveryOf(next.NextStep).Status}
 	if next.RetryAfter > 0 {

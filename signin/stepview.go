@@ -119,15 +119,7 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	}
 
 	c.ResendIn = secondsUntil(v.now, d.ResendAt)
-	if p.opt.DevInbox != "" {
-		c.Inbox = p.opt.DevInbox
-		if u, err := url.Parse(p.opt.DevInbox); err == nil {
-			q := u.Query()
-			q.Set("to", address)
-			u.RawQuery = q.Encode()
-			c.Inbox = u.String()
-		}
-	}
+	c.Inbox = p.inboxOf(address)
 	if step.Poll != nil && c.Primary == "" {
 		c.PollEvery = int(max(step.Poll.Every, fastPoll) / time.Millisecond)
 	}
@@ -138,6 +130,18 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 // secondsUntil rounds up; 0: it is past.
 func secondsUntil(now, at time.Time) int {
 	return max(0, int((at.Sub(now)+time.Second-1)/time.Second))
+}
+
+// inboxOf is the development inbox, at the mail of an address; "" without.
+func (p *Pages) inboxOf(address string) string {
+	u, err := url.Parse(p.opt.DevInbox)
+	if err != nil || p.opt.DevInbox == "" {
+		return p.opt.DevInbox
+	}
+	q := u.Query()
+	q.Set("to", address)
+	u.RawQuery = q.Encode()
+	return u.String()
 }
 
 // wrongCode is the protocol's key for a code that is wrong, or too old.

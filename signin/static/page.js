@@ -131,7 +131,7 @@ if (copy && navigator.clipboard) {
 const go = document.querySelector('[data-page="link-continue"] form');
 if (go) go.requestSubmit(go.querySelector("button"));
 
-// Was the link opened in this browser? Asked for while the page is looked at,
+// Was the link opened in this browser, or the phone asked? Asked for while the page is looked at,
 // more slowly as time passes.
 const poll = $("poll");
 if (poll) {
@@ -152,7 +152,7 @@ if (poll) {
     busy = true;
     let wait = 0;
     try {
-      const body = new URLSearchParams({ flow: poll.dataset.flow, turn: poll.dataset.turn, delivery });
+      const body = new URLSearchParams({ flow: poll.dataset.flow, turn: poll.dataset.turn, step: poll.dataset.step || "", delivery });
       const answer = await fetch(poll.dataset.url, { method: "POST", body, credentials: "same-origin" });
       const news = await answer.json();
       if (news.go) { location.assign(news.go); return; }

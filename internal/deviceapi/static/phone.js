@@ -92,6 +92,7 @@ add?.addEventListener("submit", async (event) => {
     if (error.code === "gone") {
       $("enrol").hidden = true;
       $("gone").hidden = false;
+      $("title").textContent = $("title").dataset.gone;
     } else {
       tell("trouble", error.code ? error.message : error instanceof TypeError ? add.dataset.offline : add.dataset.failed);
     }
@@ -194,7 +195,7 @@ const ask = (d, r) => {
   asked.set(r.request, card);
   tell("notice", "");
   card.focus();
-  navigator.vibrate?.(100);
+  if (navigator.userActivation?.hasBeenActive) navigator.vibrate?.(100);
 };
 const camel = (text) => text.replace(/-(\w)/g, (_, c) => c.toUpperCase());
 
@@ -245,6 +246,7 @@ const begin = async () => {
   const all = await stored("readonly", (devices) => devices.getAll());
   for (const d of all) if (!cards.has(d.device)) show(d);
   $("home").hidden = false;
+  $("title").textContent = $("title").dataset.home;
   $("none").hidden = cards.size > 0;
   $("waiting").hidden = cards.size === 0;
   await tick();

@@ -1,0 +1,119 @@
+package signin_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/stiletest"
+)
+
+// poll asks what a page that waits would ask.
+func (v *view) poll() map[string]any {
+	v.b.t.Helper()
+	_, rest, _ := strings.Cut(v.html, `<div id="poll" `)
+	tag, _, _ := strings.Cut(rest, ">")
+	answer := v.b.send(http.MethodPost, attr(tag, "data-url"), url.Values{
+		"flow": {attr(tag, "data-flow")}, "turn": {attr(tag, "data-turn")}, "step": {attr(tag, "data-step")}, "delivery": {attr(tag, "data-delivery")},
+	})
+	var news map[string]any
+	if err := json.Unmarshal([]byte(answer.html), &news); err != nil {
+		v.b.t.Fatalf("%s: %v", answer.html, err)
+	}
+	return news
+}
+
+func (v *view) goesOn() *view {
+	v.b.t.Helper()
+	to, _ := v.poll()["go"].(string)
+	if to == "" {
+		v.b.t.Fatalf("the page waits still")
+	}
+	return v.b.get(to)
+}
+
+// here is the link to open on this computer.
+func (v *view) here() string {
+	_, rest, _ := strings.Cut(v.html, `id="here" href="`)
+	link, _, _ := strings.Cut(rest, `"`)
+	return link
+}
+
+func (v *view) number() string {
+	_, rest, _ := strings.Cut(v.html, `id="number" dir="ltr">`)
+	number, _, _ := strings.Cut(rest, "<")
+	return number
+}
+
+// withPhone signs somebody up who adds a phone.
+func (l *real) withPhone(address string) *stiletest.Phone {
+	l.t.Helper()
+	v := l.browser().signUp("Ada", "L", address).press("continue", "verificationCode", l.eng.Code(l.t, address)).is("select-authenticator")
+	v = v.press("submit", "authenticator", "okta_verify").is("verify-set-up")
+	p := l.eng.Phone(l.t, v.here())
+	v.goesOn().is("select-authenticator").says("Okta Verify added.").press("skip").isApp(address)
+	l.eng.Clock.Advance(time.Hour)
+	return p
+}
+
+func TestAUTH_A22_SetUpAPhone(t *testing.T) {
+	l := live(t, "")
+	v := l.browser().signUp("Ada", "L", ada).press("continue", "verificationCode", l.eng.Code(t, ada)).is("select-authenticator")
+	v = v.press("submit", "authenticator", "okta_verify").is("verify-set-up").says("Scan this code", "A phone cannot open this code", "Back to the list")
+	if csp := v.header.Get("Content-Security-Policy"); !strings.Contains(csp, "img-src data: 'self'") {
+		t.Errorf("the QR code is not let in: %s", csp)
+	}
+	if got := v.poll(); got["go"] != nil {
+		t.Errorf("nothing has happened: %v", got)
+	}
+	v = v.press("check").is("verify-set-up").says("Not yet")
+	first := v.here()
+	v = v.press("channel", "channel", "email").is("verify-send")
+	v = v.press("continue", "email", "nobody").is("verify-send").says("Enter an email address like")
+	v = v.press("continue", "email", ada).is("verify-set-up").says("We sent a link to " + ada)
+	v = v.press("channel", "channel", "qrcode").is("verify-set-up").says("Scan this code")
+	if v.here() == first {
+		t.Error("the code is the one that was put aside")
+	}
+	old := v.here()
+	l.eng.Clock.Advance(16 * time.Minute)
+	v = v.b.get(v.url.String()).is("verify-set-up").says("The link has become too old")
+	v = v.press("channel", "channel", "qrcode").is("verify-set-up")
+	if v.here() == "" || v.here() == old {
+		t.Errorf("no new code: %q", v.here())
+	}
+	l.eng.Phone(t, v.here())
+	v.press("check").is("select-authenticator").says("Okta Verify added.").press("skip").isApp(ada)
+}
+
+func TestAUTH_A27_SignInByPhone(t *testing.T) {
+	l := live(t, "")
+	p := l.withPhone(ada)
+	ask := func() *view {
+		v := l.browser().begin(ada).follow("Choose another way").is("choose-authenticator")
+		return v.press("submit", "authenticator", "okta_verify").is("verify-method").press("push").is("verify-push")
+	}
+	v := ask()
+	if got := v.poll(); got["go"] != nil {
+		t.Errorf("nobody has answered: %v", got)
+	}
+	v.press("check").is("verify-push").says("Not yet")
+	if got := p.Approve(t, p.Requests(t)[0], v.number()); got != "approved" {
+		t.Fatal(got)
+	}
+	v.goesOn().isApp(ada, "swk")
+
+	v = ask()
+	p.Deny(t, p.Requests(t)[0])
+	v = v.goesOn().is("verify-push").says("Not approved", "It was denied on the phone")
+	v = v.press("push").is("verify-push")
+	l.eng.Clock.Advance(6 * time.Minute)
+	v = v.goesOn().is("verify-push").says("Nobody answered on the phone in time")
+	v = v.press("totp").is("verify-code")
+	v = v.press("continue").is("verify-code").says("Enter the code that your phone shows")
+	v = v.press("continue", "verificationCode", "12").is("verify-code").says("Enter the one that your phone shows now")
+	v.press("continue", "verificationCode", p.Code(0)).isApp(ada, "otp")
+}
