@@ -40,7 +40,8 @@
 // These do not change. <main data-page> is one of sign-in, sign-up, recover, unlock,
 // welcome, invitation-over, new-password, recovery-over (of mailed tokens),
 // email-code, password, choose-authenticator, select-authenticator, set-password,
-// reset-password, password-expired, password-expiring, passkey, set-passkey, profile-update, form,
+// reset-password, password-expired, password-expiring, passkey, set-passkey, profile-update,
+// verify-set-up, verify-send, verify-method, verify-push, verify-code, form,
 // link-continue, link-elsewhere, already-signed-in, sign-out, signed-out,
 // recovery-completed, not-enough, denied, too-old, error, profile, profile-name,
 // profile-email, profile-code, profile-password, profile-method, profile-remove, profile-data,
@@ -66,6 +67,11 @@
 //	password-expired      continue, cancel
 //	password-expiring     continue, skip, cancel
 //	profile-update        continue, skip, cancel
+//	verify-set-up         resend, check (My phone is set up), channel, skip, cancel
+//	verify-send           continue, channel
+//	verify-method         push, totp, instead, cancel
+//	verify-push           push (Send again), totp, check (I have answered), instead, cancel
+//	verify-code           continue, push, instead, cancel
 //	link-continue         continue
 //	welcome, new-password  continue
 //	already-signed-in     continue is a link; switch (Use another account)

@@ -340,6 +340,7 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 		"set-password", "reset-password", "password-expired", "password-expiring", "profile-update", "form", "link-continue", "link-elsewhere",
 		"passkey", "set-passkey",
 		"profile", "profile-name", "profile-email", "profile-code", "profile-password", "profile-method",
+		"verify-set-up", "verify-send", "verify-method", "verify-push", "verify-code",
 	} {
 		used["title."+name] = true
 	}
@@ -369,6 +370,9 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 		"instead.okta_email", "instead.okta_password",
 	} {
 		used[key] = true
+	}
+	for _, channel := range []string{"qrcode", "email", "sms"} {
+		used["verify.channel."+channel] = true
 	}
 	for _, what := range signin.DoneWords {
 		used["account.done."+what] = true

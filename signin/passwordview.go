@@ -15,10 +15,11 @@ type password struct {
 	Instead   *instead
 }
 
-// instead is another way to prove who one is, beside the one in hand.
+// instead is another way to prove who one is, beside the one in hand: one that is
+// common, and a link to the list where there are more.
 type instead struct {
-	Label, Authenticator string
-	Link                 string // to the list, where there are several
+	Label, Authenticator string // "" if none is
+	Link, LinkLabel      string // "" if there are no more
 }
 
 // insteadOf finds what the engine takes in place of the authenticator in hand.
@@ -33,13 +34,20 @@ func (p *Pages) insteadOf(v *visit, f *flow, tx *idx.Transaction) *instead {
 			others = append(others, o.Value)
 		}
 	}
-	switch {
-	case len(others) == 0:
+	if len(others) == 0 {
 		return nil
-	case len(others) == 1 && (others[0] == "okta_password" || others[0] == "okta_email"):
-		return &instead{Label: v.words.T("instead." + others[0]), Authenticator: others[0]}
 	}
-	return &instead{Label: v.words.T("instead.list"), Link: p.to("step", "flow", f.ID, "view", "list")}
+	var i instead
+	for _, common := range []string{"okta_email", "okta_password"} {
+		if slices.Contains(others, common) {
+			i.Label, i.Authenticator = v.words.T("instead."+common), common
+			break
+		}
+	}
+	if len(others) > 1 || i.Authenticator == "" {
+		i.LinkLabel, i.Link = v.words.T("instead.list"), p.to("step", "flow", f.ID, "view", "list")
+	}
+	return &i
 }
 
 // proven reports whether the engine knows already who it is: before, it names nobody.

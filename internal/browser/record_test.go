@@ -26,6 +26,7 @@ type record struct {
 	sent    []string // method and address of all that was asked for
 	urls    map[network.RequestID]string
 	offline bool // the site is being restarted
+	gone    bool // a page asks for what is gone, and is to be told so
 }
 
 func (r *record) all() []string {
@@ -71,7 +72,7 @@ func (r *record) notice(ev any) {
 			fault("UX G2: asked a stranger for %s", e.Request.URL)
 		}
 	case *network.EventResponseReceived:
-		if e.Response.Status >= 400 && e.Type != network.ResourceTypeDocument {
+		if e.Response.Status >= 400 && (!r.gone || e.Response.Status != 410) && e.Type != network.ResourceTypeDocument {
 			fault("%d for %s", e.Response.Status, e.Response.URL)
 		}
 	case *network.EventLoadingFailed:

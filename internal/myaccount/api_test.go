@@ -360,7 +360,7 @@ func TestUX_P7_2_Extension(t *testing.T) {
 		t.Errorf("%d %s", again.StatusCode, again.text)
 	}
 	methods := p.wants(p.do("GET", "/idp/myaccount/methods", ""), 200).list
-	if len(methods) != 2 || methods[0]["kept"] != "email" || methods[0]["removable"] != false || methods[1]["removable"] != true {
+	if len(methods) != 3 || methods[2]["key"] != "okta_verify" || methods[0]["kept"] != "email" || methods[0]["removable"] != false || methods[1]["removable"] != true {
 		t.Fatalf("%v", methods)
 	}
 	kept := p.wants(p.do("DELETE", "/idp/myaccount/methods/"+methods[0]["id"].(string), ""), 403)

@@ -127,7 +127,7 @@ func (a *Authenticator) BeginEnroll(_ context.Context, s authenticator.Subject) 
 	link := a.base + "/auth/push/link?t=" + a.token(Link{s.Transaction, s.Challenge, p.ExpiresAt})
 	switch channel {
 	case byQR:
-		code, err := qr.Encode(link, qr.M)
+		code, err := qr.Encode(link, qr.L) // it is shown on a screen
 		if err != nil {
 			return p, fmt.Errorf("push: QR code: %w", err)
 		}
