@@ -177,7 +177,7 @@ func TestAccount_PasswordAndStepUp(t *testing.T) {
 		t.Errorf("a second: %s", got)
 	}
 	methods, err := o.Methods(ctx)
-	if err != nil || len(methods) != 2 || methods[0].Kept != idx.KeptEmail || !methods[1].Removable || methods[1].CreatedAt.IsZero() {
+	if err != nil || len(methods) != 3 || methods[2].ID != "" || methods[0].Kept != idx.KeptEmail || !methods[1].Removable || methods[1].CreatedAt.IsZero() {
 		t.Fatalf("%+v, %v", methods, err)
 	}
 	if got := code(o.RemoveMethod(ctx, methods[0].ID)); got != "403 E0000038" {

@@ -238,6 +238,13 @@ func (p *person) press(selector string) *person {
 	return p
 }
 
+// picks chooses one of a list, and goes on.
+func (p *person) picks(key string) *person {
+	p.t.Helper()
+	p.click("#authenticator-" + key)
+	return p.press(action("submit"))
+}
+
 // click clicks what the selector names and stays on the page.
 func (p *person) click(selector string) *person {
 	p.t.Helper()

@@ -80,7 +80,7 @@ func TestUX_G8_KeyboardUp(t *testing.T) {
 	check("email")
 	m := p.begin(newAddress())
 	check("verificationCode")
-	p.enter(m.Code).at("select-authenticator").press(action("submit")).at("set-password")
+	p.enter(m.Code).at("select-authenticator").picks("okta_password").at("set-password")
 	check("password")
 }
 
@@ -282,7 +282,7 @@ func TestUX_P5_2_NoSkipWhereRequired(t *testing.T) {
 func TestUX_P5_PasswordInsteadOfSkip(t *testing.T) {
 	both(t, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
-		p.enter(p.begin(address).Code).at("select-authenticator").press(action("submit")).at("set-password")
+		p.enter(p.begin(address).Code).at("select-authenticator").picks("okta_password").at("set-password")
 		p.put("password", "short").press(action("continue")).at("set-password")
 		p.wantFocus("G24", "password")
 		if got := p.value("password"); got != "" {

@@ -2,7 +2,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { engines } from './engine.js';
-import { keys, password as good, succeeded } from './client.js';
+import { keys, password as good, rest, succeeded } from './client.js';
 
 export function passwordSuite({ prove, listed }) {
   // choose goes to the password's own step.
@@ -24,8 +24,9 @@ export function passwordSuite({ prove, listed }) {
     const { complexity } = chosen.nextStep.authenticator.settings;
     assert.equal(complexity.minLength, 8);
     for (const rule of ['minLowerCase', 'minUpperCase', 'minNumber', 'minSymbol']) assert.equal(complexity[rule], 0, rule);
-    const transaction = await person.auth.idx.proceed({ password: good });
-    await succeeded(person.auth, transaction, person);
+    const left = await person.auth.idx.proceed({ password: good });
+    assert.deepEqual(listed(left.nextStep), [{ label: 'Okta Verify', value: 'okta_verify' }]);
+    await succeeded(person.auth, await rest(person.auth, left), person);
   });
 
   test('after choosing a password one can still skip', async () => {
@@ -50,7 +51,7 @@ export function passwordSuite({ prove, listed }) {
     assert.deepEqual(keys(transaction), ['password.common']);
 
     transaction = await person.auth.idx.proceed({ password: good });
-    await succeeded(person.auth, transaction, person);
+    await succeeded(person.auth, await rest(person.auth, transaction), person);
   });
 
   test('IDX_C41 a required password has no Skip', async () => {
@@ -65,7 +66,7 @@ export function passwordSuite({ prove, listed }) {
     const chosen = await choose(person);
     assert.notEqual(chosen.nextStep.canSkip, true);
     const transaction = await person.auth.idx.proceed({ password: good });
-    await succeeded(person.auth, transaction, person);
+    await succeeded(person.auth, await rest(person.auth, transaction), person);
   });
 
   test('IDX_C41 IDX_C81 a Skip that was not offered is refused and moves nothing', async () => {

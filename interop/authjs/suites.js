@@ -2,6 +2,7 @@
 import { signUpSuite } from './signup.js';
 import { emailSuite } from './email.js';
 import { passwordSuite } from './password.js';
+import { verifySuite } from './verify.js';
 import { signInSuite } from './signin.js';
 import { factorSuite } from './factors.js';
 import { phoneSuite } from './phone.js';
@@ -16,6 +17,7 @@ export const suites = {
   'sign-up': signUpSuite,
   email: emailSuite,
   password: passwordSuite,
+  'okta verify': verifySuite,
   'sign-in': signInSuite,
   factors: factorSuite,
   phone: phoneSuite,

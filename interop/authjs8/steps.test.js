@@ -70,6 +70,9 @@ describe('okta-auth-js 8: named steps', () => {
     assert.equal(transaction.status, 'CANCELED');
   });
 
+  const choices = ({ nextStep }) => nextStep.inputs.find((i) => i.name === 'authenticator').options
+    .map(({ relatesTo }) => relatesTo.key);
+
   test('a password by named steps', async () => {
     const email = address();
     const auth = connect();
@@ -81,11 +84,10 @@ describe('okta-auth-js 8: named steps', () => {
     let transaction = await auth.idx.proceed({ step: 'select-authenticator-enroll', authenticator: 'okta_password' });
     assert.equal(transaction.nextStep.name, 'enroll-authenticator');
     transaction = await auth.idx.proceed({ step: 'enroll-authenticator', password: 'correct-horse-battery-9' });
+    assert.deepEqual(choices(transaction), ['okta_verify']);
+    transaction = await auth.idx.proceed({ step: 'skip' });
     await succeeded(auth, transaction, { email });
   });
-
-  const choices = ({ nextStep }) => nextStep.inputs.find((i) => i.name === 'authenticator').options
-    .map(({ relatesTo }) => relatesTo.key);
 
   test('IDX_C53 IDX_C54 user name and password by named steps', async () => {
     const engine = engines.passwordFirst;

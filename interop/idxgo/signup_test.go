@@ -33,7 +33,7 @@ func TestIDX_C43_SignUpAndSkip(t *testing.T) {
 	if r, err = r.ConfirmEmail(ctx, first.Code); err != nil {
 		t.Fatal(err)
 	}
-	wantSteps(t, "after the code", r, "CANCEL", "PASSWORD_SETUP", "SKIP")
+	wantSteps(t, "after the code", r, "CANCEL", "PASSWORD_SETUP", "OKTA_VERIFY", "SKIP")
 	if r, err = r.Skip(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +54,12 @@ func TestSignUpWithPassword(t *testing.T) {
 			}
 			r, err := r.SetNewPassword(ctx, goodPassword)
 			if err != nil {
+				t.Fatal(err)
+			}
+			if !r.HasStep(idx.EnrollmentStepSkip) {
+				t.Errorf("IDX_C42: what is optional is not listed again: %v", r.AvailableSteps())
+			}
+			if r, err = r.Skip(ctx); err != nil {
 				t.Fatal(err)
 			}
 			wantSteps(t, "at the end", r, "SUCCESS")
@@ -79,7 +85,7 @@ func TestIDX_C80_WrongCode(t *testing.T) {
 	if r, err = r.ConfirmEmail(ctx, m.Code); err != nil {
 		t.Fatal(err)
 	}
-	wantSteps(t, "after the right code", r, "CANCEL", "PASSWORD_SETUP", "SKIP")
+	wantSteps(t, "after the right code", r, "CANCEL", "PASSWORD_SETUP", "OKTA_VERIFY", "SKIP")
 }
 
 func TestSignUpRefusals(t *testing.T) {
