@@ -127,7 +127,7 @@ func TestUX_G25_FocusOnFreshPages(t *testing.T) {
 		p.wantFocus("G25", "verificationCode")
 		p.enter(m.Code).at("select-authenticator")
 		atTheTop()
-		p.press(action("submit")).at("set-password")
+		p.picks("okta_password").at("set-password")
 		p.wantFocus("G25", "password")
 	})
 }
@@ -145,7 +145,7 @@ func TestUX_G50_BackAtEachStep(t *testing.T) {
 		other := newAddress()
 		p.put("email", other).press(action("create")).at("email-code").says(other)
 		p.enter(p.site.mail(t, other).Code).at("select-authenticator").says("Email " + other)
-		p.press(action("submit")).at("set-password")
+		p.picks("okta_password").at("set-password")
 		p.back()
 		p.back()
 		p.at("set-password") // where the flow is, whichever page was there
@@ -274,7 +274,7 @@ func TestUX_P5_2_NoSkipWhereRequired(t *testing.T) {
 		if p.has("[name=authenticator]") {
 			p.press(action("submit"))
 		}
-		p.at("set-password").put("password", "correct horse battery staple").press(action("continue")).at("home")
+		p.at("set-password").put("password", "correct horse battery staple").press(action("continue")).skip()
 		p.isIn(address)
 	})
 }
@@ -294,7 +294,7 @@ func TestUX_P5_PasswordInsteadOfSkip(t *testing.T) {
 				t.Errorf("shown, the password is of type %s", kind)
 			}
 		}
-		p.put("password", "correct horse battery staple").press(action("continue")).at("home")
+		p.put("password", "correct horse battery staple").press(action("continue")).skip()
 		p.isIn(address)
 		p.oneAccount(address, 1)
 		p.signOut()
@@ -316,10 +316,9 @@ func TestUX_P6_2_DeepLink(t *testing.T) {
 					p.enter(m.Code).at("select-authenticator")
 				}
 				if how == "password" {
-					p.press(action("submit")).at("set-password").put("password", "correct horse battery staple").press(action("continue"))
-				} else {
-					p.press(action("skip"))
+					p.picks("okta_password").at("set-password").put("password", "correct horse battery staple").press(action("continue")).at("select-authenticator")
 				}
+				p.press(action("skip"))
 				p.at("home")
 				if got := p.address(); got != p.site.home+deep {
 					t.Errorf("ends at %s", got)

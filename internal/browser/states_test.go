@@ -164,6 +164,31 @@ var states = []state{
 		p.open(m.Link).at("error")
 	}},
 
+	{name: "phone, set up", reach: func(p *person) {
+		p.enter(p.begin(newAddress()).Code).at("select-authenticator").picks("okta_verify").at("verify-set-up")
+	}},
+	{name: "phone, where to send", reach: func(p *person) {
+		p.enter(p.begin(newAddress()).Code).at("select-authenticator").picks("okta_verify").at("verify-set-up")
+		p.press(`[name="channel"][value="email"]`).at("verify-send").put("email", "nobody").press(action("continue")).at("verify-send")
+	}},
+	{name: "phone, sent", reach: func(p *person) {
+		address := longAddress()
+		p.enter(p.begin(address).Code).at("select-authenticator").picks("okta_verify").at("verify-set-up")
+		p.press(`[name="channel"][value="email"]`).at("verify-send").press(action("continue")).at("verify-set-up")
+	}},
+	{name: "phone, which way", reach: func(p *person) { p.phone() }},
+	{name: "phone, asked", reach: func(p *person) { p.phone(); p.press(action("push")).at("verify-push") }},
+	{name: "phone, denied", reach: func(p *person) {
+		added := p.phone()
+		p.press(action("push")).at("verify-push")
+		added.Deny(p.t, added.Requests(p.t)[0])
+		p.reload()
+		p.at("verify-push").says("Not approved")
+	}},
+	{name: "phone, its code", reach: func(p *person) {
+		p.phone()
+		p.press(action("totp")).at("verify-code").put("verificationCode", "12").press(action("continue")).at("verify-code")
+	}},
 	{name: "list", reach: func(p *person) { p.enter(p.begin(newAddress()).Code).at("select-authenticator") }},
 	{name: "list, required", site: requiring, reach: func(p *person) { p.enter(p.begin(newAddress()).Code) }},
 	{name: "password", reach: func(p *person) { p.choosePassword() }},
@@ -375,7 +400,20 @@ func (p *person) miss(m mail, times int) {
 func (p *person) choosePassword() *person {
 	p.t.Helper()
 	p.enter(p.begin(newAddress()).Code).at("select-authenticator")
-	return p.press(action("submit")).at("set-password")
+	return p.picks("okta_password").at("set-password")
+}
+
+// phone adds a phone that a test plays, and signs in again as far as the list.
+func (p *person) phone() *stiletest.Phone {
+	p.t.Helper()
+	address := newAddress()
+	p.enter(p.begin(address).Code).at("select-authenticator").picks("okta_verify").at("verify-set-up")
+	added := p.site.kit.Phone(p.t, eval[string](p, `document.getElementById("here").href`))
+	p.reload()
+	p.skip().signOut()
+	p.open(p.site.home+"/login/").at("sign-in").put("identifier", address).press(action("next")).at("email-code")
+	p.press(`a[href*="view=list"]`).at("choose-authenticator").picks("okta_verify").at("verify-method")
+	return added
 }
 
 // unmailed signs up with an address that cannot be written to, until the page says so.

@@ -1,0 +1,187 @@
+package deviceapi_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stile-id/stile/idx"
+	"github.com/stile-id/stile/stiletest"
+)
+
+// signedUp makes somebody with a phone.
+func signedUp(t *testing.T, e *stiletest.Engine, address string, more ...idx.Input) *stiletest.Phone {
+	t.Helper()
+	ctx := t.Context()
+	tx, err := e.Client.Register(ctx, idx.Profile{FirstName: "Ada", LastName: "Lovelace", Email: address})
+	if err == nil {
+		tx, err = e.Client.Proceed(ctx, tx, idx.Input{VerificationCode: e.Code(t, address)})
+	}
+	if err == nil {
+		tx, err = e.Client.Proceed(ctx, tx, idx.Input{Authenticator: "okta_verify"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, _ := tx.NextStep.Authenticator.Context["stile"].(map[string]any)
+	p := e.Phone(t, own["link"].(string))
+	tx, err = e.Client.Poll(ctx, tx)
+	if err == nil && tx.NextStep != nil {
+		tx, err = e.Client.Proceed(ctx, tx, idx.Input{Skip: true})
+	}
+	if err != nil || tx.Status != idx.StatusSuccess {
+		t.Fatalf("%+v, %v", tx, err)
+	}
+	e.Clock.Advance(time.Hour)
+	return p
+}
+
+func errorOf(t *testing.T, body []byte) string {
+	t.Helper()
+	var out struct{ Error string }
+	if err := json.Unmarshal(body, &out); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	return out.Error
+}
+
+func TestRename(t *testing.T) {
+	e := stiletest.Start(t)
+	p := signedUp(t, e, "ada@example.com")
+	status, body := p.Send(t, "/device/v1/rename", nil, map[string]any{"name": "  Ada's phone "})
+	if status != 200 || !strings.Contains(string(body), `"name":"Ada's phone"`) {
+		t.Fatalf("%d %s", status, body)
+	}
+	_, body = p.Send(t, "/device/v1/requests", nil, nil)
+	if !strings.Contains(string(body), `"name":"Ada's phone"`) || !strings.Contains(string(body), `"account":"ada@example.com"`) {
+		t.Errorf("%s", body)
+	}
+	for _, name := range []string{"", " ", strings.Repeat("x", 51), "a\u202eb", "a\nb"} {
+		if status, body = p.Send(t, "/device/v1/rename", nil, map[string]any{"name": name}); status != 400 || errorOf(t, body) != "invalid_name" {
+			t.Errorf("%q: %d %s", name, status, body)
+		}
+	}
+}
+
+func TestLeave(t *testing.T) {
+	e := stiletest.Start(t)
+	p := signedUp(t, e, "ada@example.com")
+	if status, body := p.Send(t, "/device/v1/leave", nil, nil); status != 200 {
+		t.Fatalf("%d %s", status, body)
+	}
+	if mail := e.Mail(t, "ada@example.com"); !strings.Contains(mail.Text, "Okta Verify") {
+		t.Errorf("the person is not told: %s", mail.Text)
+	}
+	for _, path := range []string{"requests", "answer", "rename", "leave"} {
+		if status, body := p.Send(t, "/device/v1/"+path, nil, nil); status != 404 || errorOf(t, body) != "unknown_device" {
+			t.Errorf("%s after that: %d %s", path, status, body)
+		}
+	}
+}
+
+// What is required, or the last way to sign in, stays (UX P7.3).
+func TestLeaveWhatMustStay(t *testing.T) {
+	e := stiletest.Start(t, stiletest.Org("enrollment: [{name: default, authenticators: [{key: okta_email, need: required}, {key: okta_verify, need: required}]}]\n"))
+	p := signedUp(t, e, "ada@example.com")
+	status, body := p.Send(t, "/device/v1/leave", nil, nil)
+	if status != 403 || errorOf(t, body) != "required" {
+		t.Errorf("%d %s", status, body)
+	}
+	p.Requests(t)
+}
+
+func TestRequestsOfADeviceAreBounded(t *testing.T) {
+	e := stiletest.Start(t, stiletest.ProductionLimits())
+	p := signedUp(t, e, "ada@example.com")
+	last := 0
+	for n := 0; n < 40 && last != http.StatusTooManyRequests; n++ {
+		last, _ = p.Send(t, "/device/v1/requests", nil, nil)
+	}
+	if last != http.StatusTooManyRequests {
+		t.Errorf("forty at once: %d", last)
+	}
+	e.Clock.Advance(time.Minute)
+	p.Requests(t)
+}
+
+func TestBodies(t *testing.T) {
+	e := stiletest.Start(t)
+	for name, c := range map[string]struct {
+		kind, body string
+		want       int
+	}{
+		"JSON": {"application/json", "{}", 415}, "no type": {"", "x", 415}, "no statement": {"application/jose", "x", 401},
+		"empty": {"application/jose", "", 401}, "too long": {"application/jose", strings.Repeat("a", 5<<10), 413},
+	} {
+		res, err := http.Post(e.URL+"/device/v1/requests", c.kind, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != c.want {
+			t.Errorf("%s: %d, want %d", name, res.StatusCode, c.want)
+		}
+	}
+	res, err := http.Get(e.URL + "/device/v1/requests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("GET: %d", res.StatusCode)
+	}
+}
+
+func TestPagesOfThePhone(t *testing.T) {
+	e := stiletest.Start(t)
+	get := func(path string) (*http.Response, string) {
+		t.Helper()
+		res, err := http.Get(e.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res, string(body)
+	}
+	for path, want := range map[string]struct {
+		status int
+		says   string
+	}{"/phone": {200, "On your phone"}, "/auth/push/link": {400, "not complete"}, "/auth/push/link?t=x": {400, "not complete"}} {
+		res, body := get(path)
+		if res.StatusCode != want.status || !strings.Contains(body, want.says) {
+			t.Errorf("%s: %d", path, res.StatusCode)
+		}
+		csp := res.Header.Get("Content-Security-Policy")
+		if !strings.HasPrefix(csp, "default-src 'none'; ") || strings.Contains(csp, "unsafe") || strings.Contains(body, "<script>") || strings.Contains(body, " style=") || strings.Contains(body, " onclick") {
+			t.Errorf("%s: %s", path, csp)
+		}
+		for _, asset := range []string{"phone.js", "phone.css"} {
+			_, rest, ok := strings.Cut(body, "/phone/"+asset)
+			query, _, _ := strings.Cut(rest, `"`)
+			res, _ := get("/phone/" + asset + query)
+			if !ok || res.StatusCode != 200 || !strings.Contains(res.Header.Get("Cache-Control"), "immutable") {
+				t.Errorf("%s: %d %s", asset, res.StatusCode, res.Header.Get("Cache-Control"))
+			}
+		}
+	}
+	res, body := get("/phone/manifest.webmanifest")
+	var m struct {
+		StartURL string `json:"start_url"`
+		Icons    []struct{ Src string }
+	}
+	if err := json.Unmarshal([]byte(body), &m); err != nil || res.Header.Get("Content-Type") != "application/manifest+json" || m.StartURL != "/phone" || len(m.Icons) != 2 {
+		t.Fatalf("%s %v", body, err)
+	}
+	for _, icon := range m.Icons {
+		if res, _ := get(icon.Src); res.StatusCode != 200 || res.Header.Get("Content-Type") != "image/png" {
+			t.Errorf("%s: %d", icon.Src, res.StatusCode)
+		}
+	}
+}
