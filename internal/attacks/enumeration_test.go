@@ -27,7 +27,7 @@ var incidental = []struct{ re, with string }{
 	{`02\.id\.t[A-L][0-9A-Za-z]{22}\.[A-Za-z0-9_-]{43}`, "STATE"},
 	{`ic\.t[A-L][0-9A-Za-z]{22}\.[A-Za-z0-9_-]{43}`, "CODE"},
 	{`00u[0-9A-Za-z]{22}`, "USER"},
-	{`(eae|lae)[0-9A-Za-z]{22}`, "ENROLLMENT"},
+	{`(eae|lae|pfd)[0-9A-Za-z]{22}`, "ENROLLMENT"},
 	{`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z`, "TIME"},
 	{`(known|fresh)[0-9]*@example\.com`, "ADDRESS"},
 	{`[kf]\*\*\*[0-9a-z]@example\.com`, "MASKED"},

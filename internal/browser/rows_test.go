@@ -245,7 +245,7 @@ func TestUX_P5_ListAndSkip(t *testing.T) {
 		m := p.begin(address)
 		p.enter(m.Code).at("select-authenticator")
 		p.says("Set up another way to sign in", "Email "+address) // P5.1, P5.4
-		if got := eval[[]string](p, `[...document.querySelectorAll("[name=authenticator]")].map((e) => e.type + " " + e.value)`); !slices.Equal(got, []string{"radio okta_password"}) {
+		if got := eval[[]string](p, `[...document.querySelectorAll("[name=authenticator]")].map((e) => e.type + " " + e.value)`); !slices.Equal(got, []string{"radio okta_verify", "radio okta_password"}) {
 			t.Errorf("UX P5.1: the list has %s", got)
 		}
 		if !p.has(`svg + span bdi`) {

@@ -142,6 +142,7 @@ func (p *process) register(address string) {
 	for _, in := range []func() idx.Input{
 		func() idx.Input { return idx.Input{VerificationCode: p.mailed(address)} },
 		func() idx.Input { return idx.Input{Authenticator: "okta_password", Password: oldPassword} },
+		func() idx.Input { return idx.Input{Skip: true} }, // what else is optional
 	} {
 		if err == nil {
 			tx, err = c.Proceed(ctx, tx, in())
