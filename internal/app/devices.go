@@ -7,6 +7,7 @@ import (
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/authenticator/push"
 	"github.com/stile-id/stile/internal/deviceapi"
+	"github.com/stile-id/stile/internal/oath"
 )
 
 // devices is the authenticator of devices as their API knows it.
@@ -41,7 +42,7 @@ func statement(s push.Statement, err error) (deviceapi.Statement, error) {
 
 func (d devices) Codes(c authenticator.Credential) (deviceapi.Codes, error) {
 	secret, err := push.Secret(c)
-	return deviceapi.Codes{Secret: secret, Digits: push.Digits, Period: push.Period}, err
+	return deviceapi.Codes{Secret: secret, Digits: oath.Digits, Period: oath.Step}, err
 }
 
 func (d devices) Rename(c authenticator.Credential, name string) (authenticator.Credential, bool) {

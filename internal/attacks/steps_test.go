@@ -188,7 +188,7 @@ profile:
 			w.prove(e.Code(t, address))
 			w.answer("credential/enroll", map[string]any{"authenticator": map[string]any{"id": passwordID}})
 			w.prove(secret)
-			w.answer("skip", nil) // what else is optional
+			w.answer("skip", nil)                      // what else is optional
 			e.Clock.Advance(time.Minute + time.Second) // the next Skip is no repetition of this one
 			if a := w.answer("skip", nil); a.code() == "" {
 				t.Fatalf("sign-up of %s: %d %s", address, a.status, a.body)

@@ -240,7 +240,8 @@ var (
 	ErrWrong = errors.New("authenticator: wrong answer")
 	// ErrEmpty is an answer without a value: nothing was tried.
 	ErrEmpty = errors.New("authenticator: empty answer")
-	// ErrDenied is the answer of a device whose owner wants nothing of it.
+	// ErrDenied is the answer of a device whose owner wants nothing of it. One that is
+	// ErrWrong too counts as a wrong answer.
 	ErrDenied = errors.New("authenticator: denied on the device")
 )
 

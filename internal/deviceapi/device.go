@@ -168,8 +168,10 @@ func (s *Server) answer(ctx context.Context, text string) (any, error) {
 			return nil, errGone
 		case err != nil:
 			return nil, err
-		case out.Kind == problem.None && out.Denied:
+		case out.Kind == problem.None && out.Denied && !said.Approve:
 			return answered{"denied"}, nil
+		case out.Denied: // another number, which ends it too
+			return answered{"wrong"}, nil
 		case out.Kind == problem.None:
 			return answered{"approved"}, nil
 		}

@@ -197,9 +197,6 @@ func (e *Engine) AnswerElsewhere(ctx context.Context, a DeviceAnswer) (DeviceOut
 		if err := answer(ctx, t, in); err != nil {
 			return err
 		}
-		if t.kind == problem.Unauthenticated && !o.Enrolling {
-			o.Denied = true // one answer to each request, or who guesses its number guesses again
-		}
 		if t.moved { // what the browser says next is no repetition
 			t.tx.Last = nil
 		}

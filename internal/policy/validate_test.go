@@ -7,7 +7,9 @@ import (
 	"testing"
 )
 
-func installed(key string) bool { return key == "okta_email" || key == "okta_verify" || key == "okta_password" }
+func installed(key string) bool {
+	return key == "okta_email" || key == "okta_verify" || key == "okta_password"
+}
 
 // full is a document with something of everything, and nothing wrong.
 func full() Org {

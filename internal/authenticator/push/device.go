@@ -4,19 +4,14 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha1"
-	"encoding/base32"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/oath"
 )
 
 // The paths under the public URL that statements of a device are for.
@@ -28,13 +23,8 @@ const (
 	PathLeave    = "/device/v1/leave"
 )
 
-// The one-time code: RFC 6238 with the values that every app knows (SEC S-52).
-const (
-	secretSize = 20 // 160 bits
-	Period     = 30 * time.Second
-	Digits     = 6
-	window     = 1 // steps to either side that a code may be off
-)
+// window is how many steps to either side a one-time code may be off (SEC S-52).
+const window = 1
 
 // MaxName is the most characters of a device's name.
 const MaxName = 50
@@ -42,7 +32,7 @@ const MaxName = 50
 // device is what an enrollment keeps.
 type device struct {
 	Key    json.RawMessage `json:"key"` // public, a JWK
-	Secret []byte          `json:"secret"`
+	Secret oath.Secret     `json:"secret"`
 	Step   int64           `json:"step,omitempty"` // of the last code that was taken; no earlier one is any more
 }
 
@@ -96,8 +86,7 @@ func (a *Authenticator) enrolling(proof string) (Statement, authenticator.Creden
 	if err != nil {
 		return said, authenticator.Credential{}, ErrStatement
 	}
-	d := device{Secret: make([]byte, secretSize)}
-	_, _ = rand.Read(d.Secret) // it never fails
+	d := device{Secret: oath.NewSecret()}
 	if d.Key, err = jwk.MarshalJSON(); err != nil {
 		return said, authenticator.Credential{}, ErrStatement
 	}
@@ -136,19 +125,5 @@ func (a *Authenticator) Said(c authenticator.Credential, text, path string) (Sta
 // Secret is what a device makes its codes of, in the base32 that apps read.
 func Secret(c authenticator.Credential) (string, error) {
 	d, _, err := open(c)
-	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(d.Secret), err
-}
-
-// step is the number of the period that a moment lies in.
-func step(at time.Time) int64 { return at.Unix() / int64(Period/time.Second) }
-
-// code is that of a step (RFC 4226 §5.3).
-func code(secret []byte, step int64) string {
-	var counter [8]byte
-	binary.BigEndian.PutUint64(counter[:], uint64(step))
-	mac := hmac.New(sha1.New, secret)
-	mac.Write(counter[:])
-	sum := mac.Sum(nil)
-	at := sum[len(sum)-1] & 0xf
-	return fmt.Sprintf("%06d", (binary.BigEndian.Uint32(sum[at:])&0x7fffffff)%1_000_000)
+	return d.Secret.String(), err
 }

@@ -9,9 +9,10 @@ import (
 	"math/big"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/stile-id/stile/internal/authenticator"
+	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/oath"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -26,6 +27,10 @@ type Asked struct {
 type challenge struct {
 	Number string `json:"number"`
 }
+
+// errNumber is a yes without the number that the browser shows. It counts as a wrong
+// answer and ends the request, as a no does: else who guesses guesses again.
+var errNumber = fmt.Errorf("%w: %w", authenticator.ErrDenied, authenticator.ErrWrong)
 
 const codeField = "totp" // and not passcode (AUTH §3.4)
 
@@ -95,7 +100,7 @@ func (a *Authenticator) FinishVerify(_ context.Context, s authenticator.Subject,
 		case !said.Approve:
 			return authenticator.Proof{}, authenticator.ErrDenied
 		case subtle.ConstantTimeCompare([]byte(said.Number), []byte(asked.Number)) != 1 || s.Purpose == authenticator.SignInUnknown:
-			return authenticator.Proof{}, authenticator.ErrWrong
+			return authenticator.Proof{}, errNumber
 		}
 		return authenticator.Proof{Credential: c}, nil
 	}
@@ -106,33 +111,26 @@ func (a *Authenticator) FinishVerify(_ context.Context, s authenticator.Subject,
 // each once: what is written back over the credential has the step of the one that
 // was used, and of two answers at the same time one meets a newer credential.
 func (a *Authenticator) checkCode(s authenticator.Subject, in authenticator.Input) (authenticator.Proof, error) {
-	given := strings.Map(func(r rune) rune {
-		if r == ' ' || r == '-' {
-			return -1
-		}
-		return r
-	}, in[codeField])
-	if given == "" {
+	if directory.Blank(in[codeField]) {
 		return authenticator.Proof{}, rejected(codeField, "model.validation.field.blank", "This field cannot be left blank")
 	}
-	now, used := step(a.now()), false
+	now, used := oath.StepOf(a.now()), false
 	for _, c := range s.Enrolled {
 		d, _, err := open(c)
 		if err != nil {
 			return authenticator.Proof{}, err
 		}
-		for n := now - window; n <= now+window; n++ {
-			if subtle.ConstantTimeCompare([]byte(code(d.Secret, n)), []byte(given)) != 1 || s.Purpose == authenticator.SignInUnknown {
-				continue
-			}
-			if n <= d.Step {
-				used = true
-				continue
-			}
-			d.Step = n
-			c.Data = encode(d)
-			return authenticator.Proof{Credential: c}, nil
+		step, ok := d.Secret.Match(in[codeField], now-window, now+window)
+		switch {
+		case !ok || s.Purpose == authenticator.SignInUnknown:
+			continue
+		case step <= d.Step:
+			used = true
+			continue
 		}
+		d.Step = step
+		c.Data = encode(d)
+		return authenticator.Proof{Credential: c}, nil
 	}
 	if used {
 		return authenticator.Proof{}, wrong("authfactor.challenge.soft_token.used_passcode",
