@@ -117,3 +117,45 @@ func TestAUTH_A27_SignInByPhone(t *testing.T) {
 	v = v.press("continue", "verificationCode", "12").is("verify-code").says("Enter the one that your phone shows now")
 	v.press("continue", "verificationCode", p.Code(0)).isApp(ada, "otp")
 }
+
+// A second phone from the profile page, which asks for the first one; a lost phone
+// is removed there, and is told.
+func TestUX_P7_3_SecondAndLostPhone(t *testing.T) {
+	l := ownable(t, ownScopes)
+	first := l.withPhone(ada)
+	b := l.browser()
+	v := b.begin(ada).press("continue", "verificationCode", l.code(ada)).isApp(ada)
+	v = b.get("/login/profile").is("profile").says("Okta Verify", "Phone").press("add", "method", "okta_verify").is("email-code").press("continue", "verificationCode", l.code(ada))
+	// The mailbox alone adds nothing to an account that has more.
+	v = v.is("verify-method").press("totp").is("verify-code").press("continue", "verificationCode", first.Code(0)).is("verify-set-up")
+	second := l.eng.NewPhone(t)
+	if status, body := second.Enroll(t, v.here(), "Tablet"); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	v.goesOn().is("profile").says("Phone", "Tablet")
+	mail := l.eng.Mail(t, ada)
+	if !strings.Contains(mail.Text, "Okta Verify") {
+		t.Errorf("nobody is told: %s", mail.Text)
+	}
+
+	enrollment := first.Device[strings.Index(first.Device, ".")+1:]
+	v = b.get("/login/profile/remove?method=" + enrollment).is("profile-remove").press("remove")
+	if v.page() == "sign-in" {
+		v = v.proves(l, ada)
+	}
+	for v.page() == "verify-method" || v.page() == "verify-code" {
+		if v.page() == "verify-method" {
+			v = v.press("totp")
+		}
+		l.eng.Clock.Advance(30 * time.Second)
+		v = v.press("continue", "verificationCode", second.Code(0))
+	}
+	if v.page() == "profile-remove" {
+		v = v.press("remove")
+	}
+	v.is("profile").says("Tablet")
+	if status, _ := first.Send(t, "/device/v1/requests", nil, nil); status != http.StatusNotFound {
+		t.Errorf("the lost phone: %d", status)
+	}
+	second.Requests(t)
+}
