@@ -2,7 +2,8 @@
 // that speaks the small API of docs/device-api.md.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { createHmac, webcrypto } from 'node:crypto';
+import { webcrypto } from 'node:crypto';
+import { totp } from './authenticators.js';
 import { mail } from './engine.js';
 import { keys, rest, succeeded } from './client.js';
 
@@ -43,13 +44,7 @@ class Phone {
   }
 
   code() {
-    const bits = [...this.secret].map((c) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(c).toString(2).padStart(5, '0')).join('');
-    const secret = Buffer.from(bits.match(/.{8}/g).map((b) => parseInt(b, 2)));
-    const counter = Buffer.alloc(8);
-    counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 1000 / this.period)));
-    const sum = createHmac('sha1', secret).update(counter).digest();
-    const number = (sum.readUInt32BE(sum.at(-1) & 0xf) & 0x7fffffff) % 10 ** this.digits;
-    return String(number).padStart(this.digits, '0');
+    return totp(this.secret);
   }
 }
 
