@@ -41,7 +41,7 @@ func TestAUTH_A22_A27_A28_APhoneInAnotherBrowser(t *testing.T) {
 	p, phone, address := newPerson(t, s, desk), newPerson(t, s, look{width: 320}), newAddress()
 	p.enter(p.begin(address).Code).at("select-authenticator").says("Okta Verify", "Password")
 	p.press(action("submit")).at("verify-set-up").says("Scan this code", "A phone cannot open this code", "Open on this computer")
-	if got := eval[float64](p, `document.querySelector(".qr img").naturalWidth`); got < 100 {
+	if got := eval[float64](p, `document.querySelector(".picture img").naturalWidth`); got < 100 {
 		t.Errorf("the QR code is %v pixels wide", got)
 	}
 	link := eval[string](p, `document.getElementById("here").href`)
