@@ -26,9 +26,9 @@ func TestDevValidate(t *testing.T) {
 		{name: "authenticators", dev: Dev{Listen: ":1", AppListen: "off", Offer: []string{"webauthn"}, Require: []string{"webauthn"}}, url: "http://localhost:1"},
 		{name: "all authenticators", dev: Dev{Listen: ":1", AppListen: "off", Offer: []string{"all"}, Require: []string{"webauthn"}}, url: "http://localhost:1"},
 		{name: "no such authenticator", dev: Dev{Listen: ":1", AppListen: "off", Offer: []string{"x"}},
-			want: `--authenticators: there is no "x"; there are okta_email, okta_password, webauthn, google_otp, security_question, recovery_code, custom_otp, and all`},
+			want: `--authenticators: there is no "x"; there are okta_email, okta_verify, okta_password, webauthn, google_otp, security_question, recovery_code, custom_otp, and all`},
 		{name: "required and not offered", dev: Dev{Listen: ":1", AppListen: "off", Require: []string{"webauthn"}},
-			want: `--require-authenticators: there is no "webauthn"; there are okta_email, okta_password`},
+			want: `--require-authenticators: there is no "webauthn"; there are okta_email, okta_verify, okta_password`},
 		{name: "unknown authenticator", dev: Dev{Listen: ":1", AppListen: "off", Require: []string{"x"}},
 			want: `--require-authenticators: there is no "x"; there are okta_email, okta_verify, okta_password`},
 	} {
@@ -48,8 +48,8 @@ func TestDevValidate(t *testing.T) {
 
 func TestDevAuthenticators(t *testing.T) {
 	for _, c := range []struct{ offer, want []string }{
-		{nil, []string{"okta_email", "okta_password"}},
-		{[]string{"webauthn", "okta_password"}, []string{"okta_email", "okta_password", "webauthn"}},
+		{nil, []string{"okta_email", "okta_verify", "okta_password"}},
+		{[]string{"webauthn", "okta_password"}, []string{"okta_email", "okta_verify", "okta_password", "webauthn"}},
 		{[]string{"all"}, policy.Installed},
 	} {
 		stored := policy.PasswordOptional()
@@ -58,7 +58,7 @@ func TestDevAuthenticators(t *testing.T) {
 		if got := org.EnrollmentFor(nil).Keys(""); !slices.Equal(got, c.want) {
 			t.Errorf("--authenticators %q: %q", c.offer, got)
 		}
-		if got := stored.EnrollmentFor(nil).Keys(""); len(got) != 2 {
+		if got := stored.EnrollmentFor(nil).Keys(""); len(got) != 3 {
 			t.Errorf("--authenticators %q changed what is stored: %q", c.offer, got)
 		}
 		if got := org.EnrollmentFor(nil).Keys(policy.Required); !slices.Equal(got, []string{"okta_email"}) {

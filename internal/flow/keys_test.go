@@ -64,7 +64,7 @@ func (k keyset) FinishVerify(_ context.Context, s authenticator.Subject, p authe
 
 // withKeys is an organisation whose people may have keys.
 func withKeys(t *testing.T, factors int) (*rig, *[]authenticator.Subject) {
-	org := policy.PasswordOptional()
+	org := emailAndPassword()
 	org.Offer(keyKey)
 	org.Access[0].Rules[0].Factors = factors
 	seen := new([]authenticator.Subject)
