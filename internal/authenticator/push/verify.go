@@ -133,12 +133,10 @@ func (a *Authenticator) checkCode(s authenticator.Subject, in authenticator.Inpu
 		return authenticator.Proof{Credential: c}, nil
 	}
 	if used {
-		return authenticator.Proof{}, wrong("authfactor.challenge.soft_token.used_passcode",
-			"Each code can only be used once. Please wait for a new code and try again.")
+		return authenticator.Proof{}, &authenticator.Wrong{Message: problem.Message{
+			Key: "authfactor.challenge.soft_token.used_passcode", Params: []string{}, Field: codeField, Class: problem.ClassError,
+			Text: "Each code can only be used once. Please wait for a new code and try again.",
+		}}
 	}
-	return authenticator.Proof{}, wrong("api.authn.error.PASSCODE_INVALID", "Invalid code. Try again.")
-}
-
-func wrong(key, text string) error {
-	return &authenticator.Wrong{Message: problem.Message{Key: key, Text: text, Params: []string{}, Field: codeField, Class: problem.ClassError}}
+	return authenticator.Proof{}, authenticator.ErrWrong
 }
