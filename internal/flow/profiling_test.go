@@ -29,13 +29,27 @@ func TestUX_P7_6_ProgressiveProfiling(t *testing.T) {
 		t.Fatal("what is required was not given, and is accepted")
 	}
 	got = v.answer("profile-update", "userProfile.a", "1", "userProfile.b", "2", "userProfile.c", "3")
-	if names(got) != "profile-update skip cancel" {
+	if names(got) != "profile-update skip-profile cancel" {
 		t.Fatalf("the rest: %s", names(got))
 	}
-	if got := v.answer("skip"); got.Stage != Success {
+	if got := v.answer("skip-profile"); got.Stage != Success {
 		t.Fatalf("declined: %s", got.Stage)
 	}
 	if a := r.account(ada); a.Attributes["team"] != "engines" || a.Attributes["b"] != "2" || a.Attributes["d"] != "" {
 		t.Fatalf("kept %v", a.Attributes)
+	}
+}
+
+// Declining one thing and then the next is no repetition of the same answer.
+func TestDecliningTwice(t *testing.T) {
+	org := emailAndPassword()
+	org.Profile[0].Attributes = []policy.Attribute{{Name: "a", When: policy.AfterSignIn}}
+	r := newRig(t, org)
+	v := r.proven(ada)
+	if got := v.answer("skip"); got.Stage != ProfileUpdate {
+		t.Fatalf("the list, declined: %s", got.Stage)
+	}
+	if got := v.answer("skip-profile"); got.Stage != Success {
+		t.Fatalf("the profile, declined: %s", got.Stage)
 	}
 }

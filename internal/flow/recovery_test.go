@@ -235,10 +235,10 @@ func TestIDX_C70_PasswordThatExpires(t *testing.T) {
 	}
 	r.pass(86 * 24 * time.Hour)
 	v, got := signIn()
-	if names(got) != "reenroll-authenticator-warning skip cancel" || key(got) != "idx.password.expiring.message" {
+	if names(got) != "reenroll-authenticator-warning skip-change cancel" || key(got) != "idx.password.expiring.message" {
 		t.Fatalf("soon: %s, %q", names(got), key(got))
 	}
-	if got := v.answer("skip"); got.Stage != Success {
+	if got := v.answer("skip-change"); got.Stage != Success {
 		t.Fatalf("later: %s", got.Stage)
 	}
 	r.pass(5 * 24 * time.Hour)

@@ -147,7 +147,7 @@ var Offers = map[Stage][]Offer{
 	},
 	ReenrollSoon: {
 		{"reenroll-authenticator-warning", Always, changeForm, changePassword},
-		{"skip", Always, noForm, changeLater},
+		{"skip-change", Always, noForm, changeLater},
 		{"cancel", Always, noForm, cancel},
 	},
 	ChooseEnroll: {
@@ -157,7 +157,7 @@ var Offers = map[Stage][]Offer{
 	},
 	ProfileUpdate: {
 		{"profile-update", Always, updateForm, updateProfile},
-		{"skip", NoAttributeRequired, noForm, skipProfile},
+		{"skip-profile", NoAttributeRequired, noForm, skipProfile},
 		{"cancel", Always, noForm, cancel},
 	},
 	Success: {

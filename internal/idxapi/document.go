@@ -33,6 +33,8 @@ var paths = map[string]string{
 	"enrollment-channel-data":                     "challenge/send",
 	"challenge-webauthn-autofillui-authenticator": "challenge/answer/webauthn-autofillui",
 	"skip":                                "skip",
+	"skip-change":                         "skip/change", // of its own, or the next skip would look like this one again
+	"skip-profile":                        "skip/profile",
 	"recover":                             "recover",
 	"identify-recovery":                   "identify",
 	"reset-authenticator":                 "challenge/answer",
@@ -107,6 +109,8 @@ func (d *document) offers() (top []problem.Message) {
 				f.RelatesTo = []string{"$." + d.currentMember()}
 			case "enroll-poll", "challenge-poll":
 				f.Refresh, f.RelatesTo = pollDeviceEvery, []string{"$.currentAuthenticator"}
+			case "skip-change", "skip-profile":
+				f.Name = "skip"
 			case "resend-push":
 				f.Name, f.RelatesTo = "resend", []string{"$.currentAuthenticator"}
 			case "challenge-webauthn-autofillui-authenticator":
