@@ -60,7 +60,7 @@ func TestSEC_S56_KeysAreRenamedAndRemoved(t *testing.T) {
 	for _, m := range all {
 		labels = append(labels, m.Info.Key+" "+m.Label)
 	}
-	if want := []string{"okta_email ", "webauthn Laptop", "okta_password ", "webauthn "}; !slices.Equal(labels, want) {
+	if want := []string{"okta_email ", "webauthn Laptop", "okta_verify ", "okta_password ", "webauthn "}; !slices.Equal(labels, want) {
 		t.Errorf("the methods are %q", labels)
 	}
 	if !slices.Contains(w.events(), "user.mfa.factor.update") {
