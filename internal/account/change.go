@@ -79,7 +79,7 @@ func (a *Accounts) do(ctx context.Context, by Actor, handle func(context.Context
 		}
 		c.paused, c.taken = paused, taken
 		refusal := handle(ctx, c)
-		if refusal != nil && !c.moved {
+		if refusal != nil && (!c.moved || isFault(refusal)) { // half of a change is none
 			return refusal
 		}
 		err = c.commit(ctx)
@@ -103,6 +103,11 @@ func (a *Accounts) do(ctx context.Context, by Actor, handle func(context.Context
 		return refusal
 	}
 	return problem.New(problem.Unavailable, "", "too many changes at once")
+}
+
+// isFault tells what went wrong here from what is refused to the person.
+func isFault(err error) bool {
+	return problem.KindOf(err) == problem.Internal && !errors.As(err, new(*StepUp)) && !errors.As(err, new(*authenticator.Rejected))
 }
 
 // write notes something to be written.

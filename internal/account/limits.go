@@ -86,6 +86,8 @@ func (c *change) countText(text authenticator.Text) error {
 		rule limit.Volume
 	}{
 		{limit.Key("text-new", to), rules.NewNumberTexts()},
+		{limit.Key("text-new of", c.account.ID), rules.AccountNewTexts},
+		{limit.Key("texts-new"), rules.NewTexts()},
 		{limit.Key("text", to), rules.NumberTexts},
 		{limit.Key("texts"), rules.Texts},
 	} {

@@ -272,7 +272,7 @@ func (c *change) replacePhone(ctx context.Context, t directory.Ticket, credentia
 func (a *Accounts) RemovePhone(ctx context.Context, by Actor, id string) error {
 	return a.do(ctx, by, func(ctx context.Context, c *change) error {
 		for _, en := range c.account.Enrollments {
-			if en.ID == id && en.Authenticator == phoneKey {
+			if en.ID == id && en.Authenticator == phoneKey && a.authenticators[phoneKey] != nil {
 				return c.removeMethod(ctx, en)
 			}
 		}

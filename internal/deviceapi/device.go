@@ -44,6 +44,7 @@ func (s *Server) enroll(ctx context.Context, text string) (any, error) {
 	}
 	out, err := s.Engine.AnswerElsewhere(ctx, flow.DeviceAnswer{
 		Transaction: tx, Challenge: challenge, Input: authenticator.Input{"proof": text},
+		Authenticator: s.Authenticator.Key(), Unique: said.Unique,
 	})
 	switch {
 	case errors.Is(err, flow.ErrGone), problem.KindOf(err) == problem.Expired:
@@ -81,11 +82,6 @@ func (s *Server) device(ctx context.Context, text, path string) (account.Signer,
 	if !both || len(id) > 128 {
 		return account.Signer{}, Statement{}, errDevice
 	}
-	if !s.Rules.HandleRequests.Off() {
-		if wait, ok := s.local.Spend(limit.Key("device", user, enrollment), perDevice, s.Now()); !ok {
-			return account.Signer{}, Statement{}, &problem.Error{Kind: problem.Throttled, Code: "too_many_requests", Detail: "Too many requests.", RetryAfter: wait}
-		}
-	}
 	d, err := s.Accounts.Signer(ctx, user, enrollment, s.Authenticator.Key())
 	if problem.KindOf(err) == problem.NotFound {
 		return d, Statement{}, errDevice
@@ -94,7 +90,14 @@ func (s *Server) device(ctx context.Context, text, path string) (account.Signer,
 		return d, Statement{}, err
 	}
 	said, err := s.Authenticator.Said(d.Credential, text, path)
-	return d, said, err
+	if err != nil || s.Rules.HandleRequests.Off() {
+		return d, said, err
+	}
+	// Counted when it is known whose it is: anybody can write somebody's id.
+	if wait, ok := s.local.Spend(limit.Key("device", user, enrollment), perDevice, s.Now()); !ok {
+		return d, said, &problem.Error{Kind: problem.Throttled, Code: "too_many_requests", Detail: "Too many requests.", RetryAfter: wait}
+	}
+	return d, said, nil
 }
 
 type request struct {

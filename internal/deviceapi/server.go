@@ -24,6 +24,7 @@ import (
 type Statement struct {
 	Token   string // of the link by which it enrols
 	Name    string // of the device
+	Unique  []byte // of a device that enrols: what tells it from all others
 	Request string // that it answers
 	Approve bool
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/stile-id/stile/internal/audit"
@@ -146,6 +147,10 @@ type DeviceAnswer struct {
 	Transaction string // its id
 	Challenge   string // of the question
 	Input       authenticator.Input
+	// Unique is Credential.Unique of what Authenticator would enrol: a device whose
+	// enrollment went through, and that has not heard of it, may ask again.
+	Authenticator string
+	Unique        []byte
 }
 
 // A DeviceOutcome is what came of it.
@@ -156,6 +161,19 @@ type DeviceOutcome struct {
 	UserID     string
 	Enrollment string // id of the one that was made
 	App        string // name of the one that the person is on their way to
+}
+
+// enrolledBefore finds what the same device was enrolled as, if the answer to that was lost.
+func (t *Turn) enrolledBefore(a DeviceAnswer, out *DeviceOutcome) error {
+	if t.account == nil || len(a.Unique) == 0 || t.e.authenticators[a.Authenticator] == nil {
+		return ErrGone
+	}
+	id := t.e.enrollmentID(a.Authenticator, authenticator.Credential{Unique: a.Unique})
+	if !slices.ContainsFunc(t.account.Enrollments, func(en directory.Enrollment) bool { return en.ID == id }) {
+		return ErrGone
+	}
+	out.UserID, out.Enrollment = t.account.ID, id
+	return nil
 }
 
 // ErrGone refuses the answer to a question that is not open any more.
@@ -185,7 +203,7 @@ func (e *Engine) AnswerElsewhere(ctx context.Context, a DeviceAnswer) (DeviceOut
 		t.elsewhere = true
 		o := t.tx.Open
 		if o == nil || o.ID != a.Challenge || !o.Prompt.Elsewhere || t.refusedElsewhere() {
-			return ErrGone
+			return t.enrolledBefore(a, &out)
 		}
 		answer, had := answerChallenge, 0
 		if o.Enrolling {
@@ -207,7 +225,7 @@ func (e *Engine) AnswerElsewhere(ctx context.Context, a DeviceAnswer) (DeviceOut
 				out.Enrollment = t.account.Enrollments[n-1].ID
 			}
 		}
-		if id := o.Push; id != "" && (t.tx.Open == nil || o.Denied) {
+		if id := o.Push; id != "" && (t.tx.Open != o || o.Denied) {
 			now := t.now
 			t.writes = append(t.writes, func(tx Tx) error { return tx.SpendTicket(id, now) })
 		}

@@ -67,6 +67,15 @@ func TestIDX_A27_WhoWaitsGoesOnByPolling(t *testing.T) {
 	if err != nil || out.Kind != problem.None || out.UserID != r.account(ada).ID {
 		t.Fatalf("register: %+v, %v", out, err)
 	}
+	id, _ := v.transactionID(v.handle)
+	again := DeviceAnswer{Transaction: id, Challenge: "over", Authenticator: gadgetKey, Unique: []byte("k1")}
+	if lost, err := v.AnswerElsewhere(t.Context(), again); err != nil || lost.Enrollment != out.Enrollment || lost.UserID != out.UserID {
+		t.Fatalf("the same device, which has not heard of it: %+v, %v", lost, err)
+	}
+	again.Unique = []byte("k2")
+	if _, err := v.AnswerElsewhere(t.Context(), again); !errors.Is(err, ErrGone) {
+		t.Fatalf("another device by the same link: %v", err)
+	}
 	got := v.poll()
 	if got.Stage != Success || got.Code == "" {
 		t.Fatalf("after the device: %s, code %q", got.Stage, got.Code)

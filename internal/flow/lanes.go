@@ -85,7 +85,13 @@ func (t *Turn) lane(ctx context.Context) (limit.Lane, error) {
 // counted names what wrong answers to an authenticator count for. What it is asked
 // for before anything was shown, by anybody who knows the address, counts apart: a
 // stranger must not use up the second factor of somebody else.
-func (t *Turn) counted(key string) string {
+// What only a device's own key can answer counts apart from its codes: who guesses at
+// those must not stop the other.
+func (t *Turn) counted(o *Open) string {
+	key := o.Authenticator
+	if o.Prompt.Elsewhere {
+		key += " elsewhere"
+	}
 	if key == emailKey || key == passwordKey || t.tx.proven() {
 		return key
 	}
@@ -125,7 +131,7 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 	if err != nil {
 		return err
 	}
-	key, rule, now := limit.GuessKey(t.guessedAt(), t.counted(o.Authenticator), lane), t.guesses(o.Authenticator), t.now
+	key, rule, now := limit.GuessKey(t.guessedAt(), t.counted(o), lane), t.guesses(o.Authenticator), t.now
 	if rule.Off() || t.e.authenticators[o.Authenticator].Info().Unguessable && t.source() == "" {
 		return nil
 	}
@@ -141,7 +147,7 @@ func (t *Turn) count(ctx context.Context, o *Open, right, byLink bool) error {
 		}
 	}
 	if right && lane == limit.Known {
-		if err := t.comesIn(ctx, o.Authenticator); err != nil {
+		if err := t.comesIn(ctx, o); err != nil {
 			return err
 		}
 	}
@@ -218,11 +224,11 @@ func (t *Turn) networkOpen(lane limit.Lane) (wait time.Duration, open bool) {
 // comesIn ends the row of wrong codes of browsers that are not known, when the
 // person signs in from one that is (SEC S-05). A password that was given up for
 // them takes more (S-49).
-func (t *Turn) comesIn(ctx context.Context, key string) error {
-	if key == passwordKey {
+func (t *Turn) comesIn(ctx context.Context, o *Open) error {
+	if o.Authenticator == passwordKey {
 		return nil
 	}
-	counter, rule, now := limit.GuessKey(t.guessedAt(), t.counted(key), limit.Unknown), t.guesses(key), t.now
+	counter, rule, now := limit.GuessKey(t.guessedAt(), t.counted(o), limit.Unknown), t.guesses(o.Authenticator), t.now
 	c, err := t.e.counter(ctx, counter)
 	if err != nil {
 		return err
@@ -281,7 +287,7 @@ func (t *Turn) countSent(ctx context.Context, ef authenticator.Effect) error {
 		t.countText(*ef.Text)
 		return nil
 	}
-	return t.countSend(ctx)
+	return t.countSend(ctx, ef)
 }
 
 // countText notes that a text goes to a number: so many to each within an hour,
@@ -292,6 +298,8 @@ func (t *Turn) countText(text authenticator.Text) {
 	over, to := overLimit{text: text.Method}, macEncoding.EncodeToString(number[:16])
 	if text.Enrolling {
 		t.spend(limit.Key("text-new", to), rules.NewNumberTexts(), now, over)
+		t.spend(limit.Key("text-new of", t.guessedAt()), rules.AccountNewTexts, now, over)
+		t.spend(limit.Key("texts-new"), rules.NewTexts(), now, over)
 	}
 	t.spend(limit.Key("text", to), rules.NumberTexts, now, over)
 	t.spend(limit.Key("texts"), rules.Texts, now, over)
@@ -317,8 +325,8 @@ func (t *Turn) spend(key string, rule limit.Volume, now time.Time, over overLimi
 	})
 }
 
-// countSend notes that a code goes to the subject's address (SEC S-11).
-func (t *Turn) countSend(ctx context.Context) error {
+// countSend notes that a code goes to an address (SEC S-11).
+func (t *Turn) countSend(ctx context.Context, ef authenticator.Effect) error {
 	rules := t.e.limits.Rules
 	if rules.AddressMails.Off() {
 		return nil
@@ -327,14 +335,15 @@ func (t *Turn) countSend(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	folded := t.e.keys.MAC("flow/mailed", limit.FoldAddress(t.tx.Subject.Canonical))
+	to := t.sentTo(&Open{Prompt: authenticator.Prompt{Effects: []authenticator.Effect{ef}}})
+	folded := t.e.keys.MAC("flow/mailed", limit.FoldAddress(to))
 	t.spend(limit.Key("mail", macEncoding.EncodeToString(folded[:16]), string(lane)), rules.AddressMails, t.now, overLimit{})
 	return nil
 }
 
 // sourceMaySend asks the limits of the source, which each node keeps for itself
 // (SEC S-110): they bound a volume, not a secret.
-func (t *Turn) sourceMaySend() (wait time.Duration, ok bool) {
+func (t *Turn) sourceMaySend(to string) (wait time.Duration, ok bool) {
 	source, rules := t.source(), t.e.limits.Rules
 	if source == "" || t.over != (overLimit{}) {
 		return 0, true
@@ -342,7 +351,7 @@ func (t *Turn) sourceMaySend() (wait time.Duration, ok bool) {
 	if wait, ok = t.e.local.Spend(limit.Key("mails", source), rules.SourceMails, t.now); !ok {
 		return wait, false
 	}
-	folded := t.e.keys.MAC("flow/mailed", limit.FoldAddress(t.tx.Subject.Canonical))
+	folded := t.e.keys.MAC("flow/mailed", limit.FoldAddress(to))
 	return t.e.local.SpendDistinct(limit.Key("addresses", source), rules.SourceAddresses, t.now, folded[:8])
 }
 

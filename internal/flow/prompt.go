@@ -108,7 +108,7 @@ func (t *Turn) tooSoon(o *Open) bool {
 	}
 	wait = max(wait, t.over.wait)
 	if wait <= 0 {
-		if more, ok := t.sourceMaySend(); !ok {
+		if more, ok := t.sourceMaySend(t.sentTo(o)); !ok {
 			wait = more
 		}
 	}
@@ -122,14 +122,24 @@ func (t *Turn) tooSoon(o *Open) bool {
 
 // recipient tells where the messages of a question go from where others do.
 func (t *Turn) recipient(o *Open) []byte {
-	to := t.tx.Subject.Canonical
+	mac := t.e.keys.MAC("flow/recipient", t.tx.ID, o.Authenticator, t.sentTo(o))
+	return mac[:]
+}
+
+// sentTo is the address or the number that a question sends to: the subject's own, but
+// for a link to a device, which goes where the person says.
+func (t *Turn) sentTo(o *Open) string {
 	for _, ef := range o.Prompt.Effects {
-		if ef.Text != nil {
-			to = ef.Text.To
+		switch {
+		case ef.Text != nil:
+			return ef.Text.To
+		case ef.Mail != nil:
+			if a, err := directory.ParseAddress(ef.Mail.To); err == nil {
+				return a.Canonical
+			}
 		}
 	}
-	mac := t.e.keys.MAC("flow/recipient", t.tx.ID, o.Authenticator, to)
-	return mac[:]
+	return t.tx.Subject.Canonical
 }
 
 // tooManyNumbers refuses to send texts to one number more than a transaction may
@@ -278,7 +288,7 @@ func (t *Turn) failed(ctx context.Context, err error) error {
 		t.wrongFor(t.tx.Open, inForm(m), "")
 		return t.askAnew(ctx)
 	}
-	return t.wrong(t.tx.Open, wrongCode())
+	return t.wrong(t.tx.Open, wrongCode().On("credentials."+t.firstField()))
 }
 
 // inForm puts an authenticator's message where the form has its field.

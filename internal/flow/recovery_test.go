@@ -27,7 +27,7 @@ func TestIDX_C67_C68_RecoveryFromTheFirstForm(t *testing.T) {
 	if got = v.choose(emailKey); got.Stage != Challenge || r.post.sent(ada)[mails].Template != "recovery" {
 		t.Fatalf("email leads to %s", got.Stage)
 	}
-	if got = v.prove(r.code(ada)); names(got) != "reset-authenticator skip cancel" || got.Current.Role != Changing {
+	if got = v.prove(r.code(ada)); names(got) != "reset-authenticator skip-password cancel" || got.Current.Role != Changing {
 		t.Fatalf("the code leads to %s", names(got))
 	}
 	if got = v.answer("reset-authenticator", "credentials.passcode", "weak"); got.Kind != problem.Invalid || got.Stage != Reset {
@@ -81,7 +81,7 @@ func TestUX_P7_1_GoOnWithoutAPassword(t *testing.T) {
 	v.answer("identify-recovery", "identifier", ada)
 	v.choose(emailKey)
 	v.prove(r.code(ada))
-	if got := v.answer("skip"); got.Stage != Success {
+	if got := v.answer("skip-password"); got.Stage != Success {
 		t.Fatalf("going on leads to %s", got.Stage)
 	}
 	if a := r.account(ada); len(a.Enrollments) != 1 || len(r.store.signedOut) != 1 {

@@ -159,7 +159,7 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 // be answered still.
 func (t *Turn) aside(keys ...string) bool {
 	a := t.tx.Aside
-	return a != nil && slices.Contains(keys, a.Authenticator) && t.now.Before(a.Prompt.ExpiresAt) && a.Tries < t.e.limits.Rules.CodeTries
+	return a != nil && slices.Contains(keys, a.Authenticator) && !a.Denied && t.now.Before(a.Prompt.ExpiresAt) && a.Tries < t.e.limits.Rules.CodeTries
 }
 
 // answerChallenge takes the proof for an authenticator that is enrolled already.

@@ -213,7 +213,7 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 		return err
 	}
 	c, err := t.openAuthenticator().FinishEnroll(ctx, about, o.Prompt, answer)
-	if t.openAuthenticator().Info().EnrollmentProves && !t.tx.proven() {
+	if t.openAuthenticator().Info().EnrollmentProves && !t.tx.proven() || o.Sent {
 		// A guess at an address, whoever has it or will: the same lanes as at sign-in.
 		err = t.judged(ctx, o, answer, err)
 	}

@@ -138,7 +138,7 @@ var Offers = map[Stage][]Offer{
 	},
 	Reset: {
 		{"reset-authenticator", Always, changeForm, changePassword},
-		{"skip", PasswordNotRequired, noForm, withoutPassword},
+		{"skip-password", PasswordNotRequired, noForm, withoutPassword},
 		{"cancel", Always, noForm, cancel},
 	},
 	Reenroll: {

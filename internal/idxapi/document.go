@@ -34,6 +34,7 @@ var paths = map[string]string{
 	"challenge-webauthn-autofillui-authenticator": "challenge/answer/webauthn-autofillui",
 	"skip":                                "skip",
 	"skip-change":                         "skip/change", // of its own, or the next skip would look like this one again
+	"skip-password":                       "skip/password",
 	"skip-profile":                        "skip/profile",
 	"recover":                             "recover",
 	"identify-recovery":                   "identify",
@@ -109,7 +110,7 @@ func (d *document) offers() (top []problem.Message) {
 				f.RelatesTo = []string{"$." + d.currentMember()}
 			case "enroll-poll", "challenge-poll":
 				f.Refresh, f.RelatesTo = pollDeviceEvery, []string{"$.currentAuthenticator"}
-			case "skip-change", "skip-profile":
+			case "skip-change", "skip-password", "skip-profile":
 				f.Name = "skip"
 			case "resend-push":
 				f.Name, f.RelatesTo = "resend", []string{"$.currentAuthenticator"}

@@ -67,7 +67,7 @@ func New(c Config) *Server {
 	for _, offer := range slices.Sorted(maps.Keys(paths)) {
 		s.names[paths[offer]] = append(s.names[paths[offer]], offer)
 	}
-	s.names["skip"] = []string{"skip", "skip-change", "skip-profile"} // for who posts to the recorded path, whatever the form says
+	s.names["skip"] = []string{"skip", "skip-change", "skip-password", "skip-profile"} // for who posts to the recorded path, whatever the form says
 	if s.brand == nil {
 		s.brand = func() string { return "" }
 	}
@@ -90,7 +90,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 // step, so it is worth as much as the dearest of those but the last.
 func class(r *http.Request) edge.Class {
 	switch r.PathValue("action") {
-	case "skip", "skip/change", "skip/profile":
+	case "skip", "skip/change", "skip/password", "skip/profile":
 		return edge.Finish
 	case "identify", "identify/select", "enroll", "enroll/new", "recover", "unlock-account":
 		return edge.Step

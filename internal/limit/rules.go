@@ -31,8 +31,9 @@ type Rules struct {
 
 	// Of a phone number, and of all of them: texts cost money (S-53).
 
-	NumberTexts Volume
-	Texts       Volume
+	NumberTexts     Volume
+	AccountNewTexts Volume // of an account, to numbers that are not its own yet
+	Texts           Volume
 
 	// Of an account.
 
@@ -79,9 +80,10 @@ func DefaultRules() Rules {
 
 		AddressMails: Volume{{N: 5, Per: 15 * time.Minute}, {N: 10, Per: time.Hour}, {N: 20, Per: day}},
 
-		NumberTexts: Volume{{N: 5, Per: time.Hour}},
-		Texts:       Volume{{N: 1000, Per: day}},
-		Pushes:      Volume{{N: 3, Per: 5 * time.Minute}, {N: 20, Per: day}},
+		NumberTexts:     Volume{{N: 5, Per: time.Hour}},
+		AccountNewTexts: Volume{{N: 8, Per: time.Hour}, {N: 20, Per: day}},
+		Texts:           Volume{{N: 1000, Per: day}},
+		Pushes:          Volume{{N: 3, Per: 5 * time.Minute}, {N: 20, Per: day}},
 
 		SourceWrong:     Volume{{N: 60, Per: time.Hour}},
 		NetworkWrong:    Volume{{N: 600, Per: time.Hour}},
@@ -114,6 +116,16 @@ func (r Rules) NewNumberTexts() Volume {
 	var out Volume
 	for _, w := range r.NumberTexts {
 		out = append(out, Window{N: max(w.N-1, min(w.N, 1)), Per: w.Per})
+	}
+	return out
+}
+
+// NewTexts are those that all numbers together get before they are anybody's, half of
+// Texts: a crowd of sign-ups must not keep out who signs in by phone.
+func (r Rules) NewTexts() Volume {
+	var out Volume
+	for _, w := range r.Texts {
+		out = append(out, Window{N: max(w.N/2, min(w.N, 1)), Per: w.Per})
 	}
 	return out
 }

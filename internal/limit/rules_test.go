@@ -22,6 +22,7 @@ func TestSEC_U_DefaultRules(t *testing.T) {
 		UserRequests:    Volume{{20, 5 * time.Second}},
 		AddressMails:    Volume{{5, 15 * time.Minute}, {10, time.Hour}, {20, 24 * time.Hour}},
 		NumberTexts:     Volume{{5, time.Hour}},
+		AccountNewTexts: Volume{{8, time.Hour}, {20, 24 * time.Hour}},
 		Texts:           Volume{{1000, 24 * time.Hour}},
 		Pushes:          Volume{{3, 5 * time.Minute}, {20, 24 * time.Hour}},
 		SourceWrong:     Volume{{60, time.Hour}},

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/stile-id/stile/internal/outbox"
@@ -74,7 +74,8 @@ func checkURL(s string) (*url.URL, error) {
 		return nil, errors.New("is not of the form https://host/path")
 	}
 	host := u.Hostname()
-	if u.Scheme == "http" && host != "localhost" && !strings.HasPrefix(host, "127.") && host != "::1" {
+	ip, err := netip.ParseAddr(host)
+	if u.Scheme == "http" && host != "localhost" && (err != nil || !ip.IsLoopback()) {
 		return nil, errors.New("must begin with https://: what is sent there lets people in")
 	}
 	return u, nil

@@ -65,7 +65,8 @@ func (a *Authenticator) FinishEnroll(_ context.Context, s authenticator.Subject,
 // Enrolling reads the statement by which a device enrols. The error is
 // ErrStatement or ErrClock.
 func (a *Authenticator) Enrolling(proof string) (Statement, error) {
-	said, _, err := a.enrolling(proof)
+	said, c, err := a.enrolling(proof)
+	said.Unique = c.Unique
 	return said, err
 }
 

@@ -25,6 +25,7 @@ type Statement struct {
 	Request string `json:"request,omitempty"` // that is answered: the question's id
 	Approve bool   `json:"approve,omitempty"`
 	Number  string `json:"number,omitempty"` // that the person chose
+	Unique  []byte `json:"-"`                // of a device that enrols: Credential.Unique
 }
 
 // StatementType is the typ of a statement's header: nothing else that is signed

@@ -64,9 +64,10 @@ const base32 = (text) => {
   return new Uint8Array(bytes);
 };
 const add = $("add");
+let pair; // the same in each try: one whose answer was lost may have gone through
 const enrol = async () => {
   await database().catch(() => { throw Object.assign(new Error(words.storage), { code: "storage" }); });
-  const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]);
+  pair ??= await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]);
   const { kty, crv, x, y } = await crypto.subtle.exportKey("jwk", pair.publicKey);
   const token = new URLSearchParams(location.search).get("t");
   const made = await send("/device/v1/enroll", pair.privateKey, { jwk: { kty, crv, x, y } }, { token, name: $("name").value });
@@ -86,7 +87,8 @@ add?.addEventListener("submit", async (event) => {
   try {
     await enrol();
     $("enrol").hidden = true;
-    tell("notice", words.added + " " + words.kept);
+    history.replaceState(null, "", "/phone"); // what is kept of this page opens on the codes
+    tell("notice", words.added + " " + ("standalone" in navigator ? words.keptSafari : words.kept));
     await begin();
   } catch (error) {
     if (error.code === "gone") {
@@ -263,4 +265,6 @@ if (!window.isSecureContext || !crypto.subtle) {
   if (add) add.hidden = true;
 } else if (document.querySelector("main").dataset.page === "phone") {
   begin().catch(() => tell("trouble", words.storage));
+} else if (!add) { // an old link, as a bookmark may be: what is kept here is of use still
+  stored("readonly", (devices) => devices.count()).then((n) => n && begin()).catch(() => {});
 }
