@@ -148,6 +148,9 @@ func chooseFactor(ctx context.Context, t *Turn, in Input) error {
 		if err := t.open(ctx, &Open{Authenticator: key, Purpose: t.purpose(), Details: details}); err != nil || t.kind != problem.None {
 			return err
 		}
+		if a := t.tx.Aside; a != nil && a.Authenticator == key && t.tx.Open != last { // a newer one voids it
+			t.tx.Aside = nil
+		}
 	}
 	if last != nil && last.Sent && last.Authenticator != key {
 		t.tx.Aside = last

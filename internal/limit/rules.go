@@ -111,11 +111,15 @@ func DevelopmentRules() Rules {
 }
 
 // NewNumberTexts are those that a number gets before it is anybody's: one less than
-// NumberTexts, so that strangers who type it leave its owner one to sign in with.
+// NumberTexts, so that strangers who type it leave its owner one to sign in with, and
+// ten a day.
 func (r Rules) NewNumberTexts() Volume {
 	var out Volume
 	for _, w := range r.NumberTexts {
 		out = append(out, Window{N: max(w.N-1, min(w.N, 1)), Per: w.Per})
+	}
+	if len(out) > 0 {
+		out = append(out, Window{N: 10, Per: 24 * time.Hour})
 	}
 	return out
 }

@@ -42,7 +42,7 @@ func TestSEC_U_DefaultRules(t *testing.T) {
 func TestSEC_S53_NewNumberTexts(t *testing.T) {
 	for n, want := range map[int]int{5: 4, 2: 1, 1: 1, 0: 0} {
 		r := Rules{NumberTexts: Volume{{n, time.Hour}}}
-		if got := r.NewNumberTexts(); len(got) != 1 || got[0].N != want || got[0].Per != time.Hour {
+		if got := r.NewNumberTexts(); len(got) != 2 || got[1].N != 10 || got[0].N != want || got[0].Per != time.Hour {
 			t.Errorf("%d: %v", n, got)
 		}
 	}
