@@ -151,7 +151,7 @@ func TestSEC_S51_A33_ChallengesAreUsedOnce(t *testing.T) {
 	late := posted(d.Get(again.context(), d.Keys[0]))
 	e.Clock.Advance(5 * time.Minute)
 	a := first.answer("challenge/answer", late)
-	if a.status != 401 || a.code() != "" {
+	if a.status != 400 || a.code() != "" {
 		t.Errorf("after five minutes: %d %s", a.status, a.body)
 	}
 	if a = first.answer("challenge/answer", posted(d.Get(a.context(), d.Keys[0]))); a.code() == "" {
