@@ -220,11 +220,8 @@ const noAccountLife = 15 * time.Minute
 const noticeLife = 24 * time.Hour
 
 func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
-	switch {
-	case o.Text != nil:
+	if o.Text != nil {
 		return m.prepareText(o)
-	case o.Wake != nil:
-		return outbox.Message{}, errors.New("app: nothing wakes devices")
 	}
 	msg := mail.Message{
 		Template: mail.Template(o.Mail.Template), To: o.Mail.To, FirstName: o.Mail.FirstName,

@@ -186,11 +186,7 @@ type Text struct {
 type Push struct {
 	Data      []byte // the authenticator's own JSON, sealed by the engine; its devices' API reads it
 	ExpiresAt time.Time
-	Wake      []Wake // devices that can be woken
 }
-
-// A Wake is where a device is woken: a subscription of the Push API (RFC 8030, 8291).
-type Wake struct{ Endpoint, P256dh, Auth string }
 
 // Mail is a message to one address. The engine adds app, origin, language and
 // validity to the template's data.

@@ -138,7 +138,7 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 	}
 	if len(messages) > 0 {
 		if slices.ContainsFunc(t.mails, func(m Outgoing) bool { return m.sent != nil }) {
-			t.delivery = string(outbox.Queued) // of what the question sent, not of notices and wake-ups
+			t.delivery = string(outbox.Queued) // of what the question sent, not of notices
 		}
 		t.e.outbox.Handoff(messages...)
 	}

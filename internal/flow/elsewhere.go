@@ -69,9 +69,6 @@ func (t *Turn) push(ctx context.Context, o *Open, p authenticator.Push) error {
 	ticket.Data = t.e.keys.Seal(pushPurpose, ticket.ID, data)
 	o.Push = ticket.ID
 	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertTicket(ticket) })
-	for _, w := range p.Wake {
-		t.mails = append(t.mails, Outgoing{Wake: &w, Client: t.client, Request: t.tx.Request, At: t.now, KeepUntil: p.ExpiresAt})
-	}
 	return nil
 }
 

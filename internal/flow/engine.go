@@ -88,11 +88,10 @@ type Clients interface {
 	FlowClient(ctx context.Context, id string) (c Client, ok bool, err error)
 }
 
-// Outgoing is a mail, a text to a phone or a wake-up of a device, with what the engine knows of its circumstances.
+// Outgoing is a mail or a text to a phone, with what the engine knows of its circumstances.
 type Outgoing struct {
 	Mail    authenticator.Mail
 	Text    *authenticator.Text // nil: it is a mail
-	Wake    *authenticator.Wake // nil: it is no wake-up of a device
 	User    directory.User      // whom a text is for
 	Client  Client
 	Request Request
