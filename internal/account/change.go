@@ -154,7 +154,7 @@ func (c *change) commit(ctx context.Context) error {
 		if len(c.events) == 0 {
 			return nil
 		}
-		return tx.Append(audit.Row{ID: directory.NewID("ae"), At: c.now, Events: c.events})
+		return tx.Append(audit.Row{ID: directory.NewIDAt("ae", c.now), At: c.now, Events: c.events})
 	})
 	if err == nil {
 		c.a.Post.Handoff(messages...)

@@ -172,7 +172,7 @@ func notFound(id, kind string) error {
 // change runs fn in one transaction with its events, and hands the mail over.
 func (s *Service) change(ctx context.Context, letters []outbox.Message, events []audit.Event, fn func(Tx) error) error {
 	now, source := s.Now(), audit.SourceOf(ctx)
-	row := audit.Row{ID: directory.NewID("ae"), At: now, Events: events}
+	row := audit.Row{ID: directory.NewIDAt("ae", now), At: now, Events: events}
 	for i := range events {
 		e := &events[i]
 		e.At, e.Outcome, e.Actor, e.RequestID = now, audit.Success, audit.System, source.RequestID

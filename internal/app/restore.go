@@ -178,7 +178,7 @@ func void(ctx context.Context, to *transfer.Target, at time.Time, erased []strin
 	if gone, err = to.Erase(ctx, erased, at); err != nil {
 		return nil, err
 	}
-	row := audit.Row{ID: directory.NewID("ae"), At: at, Events: []audit.Event{{
+	row := audit.Row{ID: directory.NewIDAt("ae", at), At: at, Events: []audit.Event{{
 		Type: "system.backup.restore", Outcome: audit.Success, Actor: audit.System, At: at.UTC(),
 	}}}
 	for _, id := range gone {

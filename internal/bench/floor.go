@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -43,9 +44,11 @@ type floorFlow struct {
 	user  string
 }
 
+// A write is a row, and one of the audit log beside it.
 type write struct {
 	sql  string
 	args []any
+	what string
 	done chan error
 }
 
@@ -81,15 +84,19 @@ func newFloor(dir, alg, mailTo string) http.Handler {
 	}
 	db, err := sql.Open("sqlite", filepath.Join(dir, "floor.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)")
 	must(err)
-	db.SetMaxOpenConns(1)
+	ctx := context.Background()
+	conn, err := db.Conn(ctx)
+	must(err)
 	for _, table := range []string{
-		"flow (id TEXT PRIMARY KEY, email TEXT, code BLOB)", "user (id TEXT PRIMARY KEY, email TEXT UNIQUE)",
-		"token (id TEXT PRIMARY KEY, user TEXT)",
+		"flow (id TEXT PRIMARY KEY, email TEXT, code BLOB) WITHOUT ROWID",
+		"user (id TEXT PRIMARY KEY, email TEXT UNIQUE) WITHOUT ROWID",
+		"token (id TEXT PRIMARY KEY, user TEXT) WITHOUT ROWID",
+		"audit (id INTEGER PRIMARY KEY, what TEXT, who TEXT, at INTEGER)",
 	} {
-		_, err := db.Exec("CREATE TABLE " + table + " WITHOUT ROWID")
+		_, err := conn.ExecContext(ctx, "CREATE TABLE "+table)
 		must(err)
 	}
-	go f.write(db)
+	go f.write(ctx, conn)
 	mux := http.NewServeMux()
 	for name, step := range map[string]func(*floorFlow, string, *floorAsk, map[string]any) error{
 		"introspect": func(*floorFlow, string, *floorAsk, map[string]any) error { return nil },
@@ -136,7 +143,7 @@ func (f *floor) identify(flow *floorFlow, id string, in *floorAsk, _ map[string]
 	_, _ = rand.Read(b[:])
 	code := fmt.Sprintf("%06d", (uint32(b[0])<<16|uint32(b[1])<<8|uint32(b[2]))%1_000_000)
 	flow.email, flow.code = in.Email, f.mac(id, code)
-	if err := f.put("INSERT INTO flow VALUES (?, ?, ?)", id, in.Email, flow.code); err != nil {
+	if err := f.put("code.sent", "INSERT INTO flow VALUES (?, ?, ?)", id, in.Email, flow.code); err != nil {
 		return err
 	}
 	f.letters <- [2]string{in.Email, code}
@@ -155,14 +162,14 @@ func (f *floor) answer(flow *floorFlow, id string, in *floorAsk, _ map[string]an
 	}
 	f.mu.Unlock()
 	flow.user = user
-	return f.put("INSERT OR IGNORE INTO user VALUES (?, ?)", user, flow.email)
+	return f.put("user.verified", "INSERT OR IGNORE INTO user VALUES (?, ?)", user, flow.email)
 }
 
 func (f *floor) token(flow *floorFlow, id string, _ *floorAsk, out map[string]any) error {
 	if flow.user == "" {
 		return fmt.Errorf("no proof")
 	}
-	if err := f.put("INSERT INTO token VALUES (?, ?)", rand.Text(), flow.user); err != nil {
+	if err := f.put("token.issued", "INSERT INTO token VALUES (?, ?)", rand.Text(), flow.user); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -187,35 +194,44 @@ func (f *floor) mac(id, code string) []byte {
 	return m.Sum(nil)
 }
 
-func (f *floor) put(sql string, args ...any) error {
-	w := write{sql, args, make(chan error, 1)}
+func (f *floor) put(what, sql string, args ...any) error {
+	w := write{sql, args, what, make(chan error, 1)}
 	f.writes <- w
 	return <-w.done
 }
 
 // write commits what is waiting together.
-func (f *floor) write(db *sql.DB) {
+func (f *floor) write(ctx context.Context, conn *sql.Conn) {
 	stmts := map[string]*sql.Stmt{}
+	exec := func(text string, args ...any) (err error) {
+		s := stmts[text]
+		if s == nil {
+			if s, err = conn.PrepareContext(ctx, text); err != nil {
+				return err
+			}
+			stmts[text] = s
+		}
+		_, err = s.Exec(args...)
+		return err
+	}
 	for first := range f.writes {
 		group := []write{first}
 		for len(f.writes) > 0 && len(group) < 256 {
 			group = append(group, <-f.writes)
 		}
-		tx, err := db.Begin()
+		err := exec("BEGIN IMMEDIATE")
 		for _, w := range group {
-			if err != nil {
-				break
+			if err == nil {
+				err = exec(w.sql, w.args...)
 			}
-			s := stmts[w.sql]
-			if s == nil {
-				if s, err = tx.Prepare(w.sql); err != nil {
-					break
-				}
+			if err == nil {
+				err = exec("INSERT INTO audit (what, who, at) VALUES (?, ?, ?)", w.what, w.args[0], time.Now().Unix())
 			}
-			_, err = s.Exec(w.args...)
 		}
 		if err == nil {
-			err = tx.Commit()
+			err = exec("COMMIT")
+		} else {
+			_ = exec("ROLLBACK")
 		}
 		for _, w := range group {
 			w.done <- err

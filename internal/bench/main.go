@@ -41,6 +41,7 @@ type flags struct {
 	nodes    int
 	profile  string
 	heap     string
+	floor    string
 }
 
 func main() {
@@ -68,6 +69,7 @@ func parse() flags {
 	flag.IntVar(&f.nodes, "nodes", 1, "engines on the PostgreSQL database, asked in turn")
 	flag.StringVar(&f.profile, "profile", "", "file that the engine's CPU profile is written to")
 	flag.StringVar(&f.heap, "heap", "", "file that the engine's profile of allocations is written to")
+	flag.StringVar(&f.floor, "floor", "", "program that is the floor instead, with flags -addr, -smtp, -db and -alg")
 	flag.Parse()
 	f.algs = strings.Split(*algs, ",")
 	for n := range strings.SplitSeq(*clients, ",") {

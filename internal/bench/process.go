@@ -11,8 +11,10 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/metrics"
 	"runtime/pprof"
 	"slices"
@@ -98,6 +100,9 @@ func (f flags) start(ctx context.Context, s setting, smtp string, first *process
 	if err != nil {
 		return nil, err
 	}
+	if s.server == "floor" && f.floor != "" {
+		return f.startFloor(ctx, s, smtp, dir)
+	}
 	args := []string{"serve", "-server", s.server, "-alg", s.alg, "-smtp", smtp, "-dir", dir}
 	if s.database == "postgres" {
 		args = append(args, "-database", f.postgres)
@@ -138,7 +143,46 @@ func (f flags) start(ctx context.Context, s setting, smtp string, first *process
 	return p, nil
 }
 
+// startFloor runs a floor of another making, which listens where it is told to and
+// ends when it is told to.
+func (f flags) startFloor(ctx context.Context, s setting, smtp, dir string) (*process, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	addr := l.Addr().String()
+	if err := l.Close(); err != nil {
+		return nil, err
+	}
+	to, err := url.Parse(smtp)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{dir: dir, url: "http://" + addr}
+	p.cmd = exec.CommandContext(ctx, f.floor, "-addr", addr, "-smtp", to.Host, "-db", filepath.Join(dir, "floor.db"), "-alg", s.alg)
+	p.cmd.Stderr = os.Stderr
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	for {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			return p, c.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(10 * time.Millisecond): // it says nowhere else that it is ready
+		}
+	}
+}
+
 func (p *process) stop() error {
+	if p.in == nil {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		return os.RemoveAll(p.dir)
+	}
 	_ = p.in.Close()
 	err := p.cmd.Wait()
 	return errors.Join(err, os.RemoveAll(p.dir))
@@ -185,7 +229,7 @@ func (p *process) allocated(c *http.Client) (uint64, error) {
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	if err != nil {
+	if err != nil || p.in == nil { // which does not count it
 		return 0, err
 	}
 	return strconv.ParseUint(string(b), 10, 64)

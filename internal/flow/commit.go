@@ -125,7 +125,7 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 		if len(t.events) == 0 {
 			return nil
 		}
-		return w.Append(audit.Row{ID: directory.NewID("ae"), At: t.now, Events: t.recorded(ctx)})
+		return w.Append(audit.Row{ID: directory.NewIDAt("ae", t.now), At: t.now, Events: t.recorded(ctx)})
 	})
 	if err != nil {
 		return err

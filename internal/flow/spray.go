@@ -64,7 +64,7 @@ func (e *Engine) addUp(ctx context.Context) error {
 		if err := tx.PutCounter(next); err != nil {
 			return err
 		}
-		return tx.Append(audit.Row{ID: directory.NewID("ae"), At: now, Events: []audit.Event{{
+		return tx.Append(audit.Row{ID: directory.NewIDAt("ae", now), At: now, Events: []audit.Event{{
 			At: now, Type: "security.attack.start", Outcome: audit.Failure, Actor: audit.System, Reason: "SPRAY",
 		}}})
 	})

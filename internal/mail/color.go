@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync"
 )
 
 // DefaultAccent colours the button and links of an app without a colour of its
@@ -84,6 +85,18 @@ func (c rgb) readableOn(ground rgb) rgb {
 type accent struct {
 	Accent, Ink, LinkColor              string
 	AccentOnDark, InkOnDark, LinkOnDark string
+}
+
+// accents are those that were asked for: there are as many as brands.
+var accents sync.Map // of colour to accent
+
+func accentOf(color string) accent {
+	if a, ok := accents.Load(color); ok {
+		return a.(accent)
+	}
+	a := newAccent(color)
+	accents.Store(color, a)
+	return a
 }
 
 func newAccent(color string) accent {

@@ -32,7 +32,7 @@ func (c *Composer) view(m Message) view {
 	v := view{
 		Lang: l.tag.String(), Dir: l.say("dir"),
 		App: app, Initial: initial(app), LogoURL: imageURL(m.App.LogoURL), LogoDark: imageURL(m.App.LogoDark),
-		accent:   newAccent(m.App.Accent),
+		accent:   accentOf(m.App.Accent),
 		Heading:  say(key + "heading"),
 		Greeting: l.say("greeting.nameless"),
 		Code:     m.Code,

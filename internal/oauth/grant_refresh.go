@@ -140,7 +140,7 @@ func (s *Server) holder(ctx context.Context, f *RefreshFamily) (*directory.User,
 func (c *call) newFamily(i *issue) *RefreshFamily {
 	now := began(i.at, i.endedBefore(), time.Microsecond) // as exact as databases keep times
 	f := &RefreshFamily{
-		ID: directory.NewID(familyPrefix), Grant: i.grant, ClientID: c.client.ID, UserID: i.user.ID, Server: c.issuer.ID,
+		ID: directory.NewIDAt(familyPrefix, now), Grant: i.grant, ClientID: c.client.ID, UserID: i.user.ID, Server: c.issuer.ID,
 		Scopes: i.scopes, AMR: i.amr, AuthTime: i.authTime, Generation: 1, RotatedAt: now, CreatedAt: now,
 		ExpiresAt: now.Add(c.issuer.RefreshLife),
 	}

@@ -239,7 +239,7 @@ func (s *Server) auditRow(ctx context.Context, events ...audit.Event) audit.Row 
 }
 
 func auditRow(ctx context.Context, now time.Time, events ...audit.Event) audit.Row {
-	row := audit.Row{ID: directory.NewID("ae"), At: now, Events: events}
+	row := audit.Row{ID: directory.NewIDAt("ae", now), At: now, Events: events}
 	for i := range events {
 		e := &events[i]
 		e.At, e.RequestID = row.At, edge.RequestID(ctx)

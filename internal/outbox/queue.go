@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -10,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/keyring"
 	"github.com/stile-id/stile/internal/problem"
 )
@@ -137,7 +137,7 @@ func New(c Config) *Outbox {
 // the lease runs out. It returns a refusal of kind Unavailable while too many
 // messages are unsettled.
 func (o *Outbox) Prepare(kind string, payload any, now, expires time.Time) (Message, error) {
-	return o.PrepareAs("msg"+rand.Text(), kind, payload, now, expires)
+	return o.PrepareAs(directory.NewIDAt("msg", now), kind, payload, now, expires)
 }
 
 // PrepareAs is Prepare with an id of the caller's: while a message of that id is

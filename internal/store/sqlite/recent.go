@@ -1,59 +1,85 @@
 package sqlite
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
-	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/directory"
 )
 
-// recentBytes bounds what is kept, twice.
+// recentBytes bounds what is kept of each kind, twice.
 const recentBytes = 1 << 20
 
-// recent keeps flows as they were last committed, for the step that follows soon.
+// recent keeps rows as they were last committed, for the step that follows soon.
 // Every commit makes SQLite's readers forget all pages that they know, so that
 // reading one row is reading the way to it from the log again.
 //
 // Only the writer's goroutine adds to it, in the order of commits, and what a
 // commit changes is gone from it before that: nobody finds a row here that the
 // database does not have, whatever becomes of the commit.
-type recent struct {
+type recent[V any] struct {
 	mu         sync.Mutex
-	young, old map[string]flow.Row
+	young, old map[string]V
 	size       int // of young, in bytes
 }
 
-func newRecent() *recent { return &recent{young: map[string]flow.Row{}} }
+func newRecent[V any]() *recent[V] { return &recent[V]{young: map[string]V{}} }
 
-func (r *recent) get(id string) (flow.Row, bool) {
+func (r *recent[V]) get(id string) (V, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	row, ok := r.young[id]
+	v, ok := r.young[id]
 	if !ok {
-		row, ok = r.old[id]
+		v, ok = r.old[id]
 	}
-	return row, ok
+	return v, ok
 }
 
-// put adds a row, of which nobody changes the data any more.
-func (r *recent) put(row flow.Row) {
+// put adds a row of about so many bytes, of which nobody changes anything any more.
+func (r *recent[V]) put(id string, v V, size int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.size >= recentBytes {
-		r.old, r.young, r.size = r.young, make(map[string]flow.Row, len(r.young)), 0
+		r.old, r.young, r.size = r.young, make(map[string]V, len(r.young)), 0
 	}
-	r.young[row.ID] = row
-	r.size += len(row.ID) + len(row.ClientID) + len(row.Data)
+	r.young[id] = v
+	r.size += len(id) + size
 }
 
-func (r *recent) drop(id string) {
+func (r *recent[V]) drop(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.young, id)
 	delete(r.old, id)
 }
 
-func (r *recent) clear() {
+func (r *recent[V]) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.young, r.old, r.size = map[string]flow.Row{}, nil, 0
+	r.young, r.old, r.size = map[string]V{}, nil, 0
+}
+
+// sizeOf is about what an account takes up.
+func sizeOf(a directory.Account) int {
+	n := 512 + len(a.Email) + len(a.FirstName) + len(a.LastName)
+	for _, e := range a.Enrollments {
+		n += 256 + len(e.Credential)
+	}
+	for k, v := range a.Attributes {
+		n += 64 + len(k) + len(v)
+	}
+	return n
+}
+
+// copyOf is an account that its receiver may change.
+func copyOf(a directory.Account) directory.Account {
+	a.Attributes = maps.Clone(a.Attributes)
+	a.Groups = slices.Clone(a.Groups)
+	a.Kept = slices.Clone(a.Kept)
+	a.Enrollments = slices.Clone(a.Enrollments)
+	for i := range a.Enrollments {
+		a.Enrollments[i].Credential = slices.Clone(a.Enrollments[i].Credential)
+	}
+	return a
 }

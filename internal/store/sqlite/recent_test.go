@@ -15,7 +15,7 @@ import (
 )
 
 func kept(s *Store, id string) bool {
-	_, ok := s.writer.recent.get(id)
+	_, ok := s.writer.flows.get(id)
 	return ok
 }
 
@@ -127,7 +127,7 @@ func TestREL_R21_RecentIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := s.writer.recent
+	r := s.writer.flows
 	if n := len(r.young) + len(r.old); n*size > 2*recentBytes+2*size {
 		t.Errorf("%d rows of %d bytes are kept", n, size)
 	}
@@ -149,5 +149,110 @@ func TestREL_R23_RecentForgetsWhatIsPurged(t *testing.T) {
 	}
 	if there(t, s, "tx") {
 		t.Error("a row that was purged is still read")
+	}
+}
+
+// sameAccount fails unless an account is read from memory as from the file.
+func sameAccount(t *testing.T, s *Store, id string) directory.Account {
+	t.Helper()
+	got, err := s.Account(bg, id)
+	want, werr := s.Reader.Account(bg, id)
+	if diff := cmp.Diff(want, got); diff != "" || !errors.Is(err, werr) {
+		t.Errorf("%s: %v and %v; the file, and what is read:\n%s", id, werr, err, diff)
+	}
+	return got
+}
+
+func TestRecentAccountsAreAsTheyWouldBeRead(t *testing.T) {
+	s := openTest(t)
+	at := time.Date(2026, 11, 27, 12, 0, 0, 123_456_789, time.FixedZone("", 3600))
+	u := directory.User{
+		ID: "u", Version: 1, Status: directory.Active, Email: "Ada@example.com", Canonical: "ada@example.com", FirstName: "Ada",
+		Attributes: map[string]string{"nickName": "A"}, Groups: []string{"g"}, EmailVerifiedAt: at, CreatedAt: at, UpdatedAt: at,
+	}
+	e := directory.Enrollment{ID: "e2", UserID: "u", Version: 1, Authenticator: "okta_email", Credential: []byte("1"), CreatedAt: at}
+	write := func(fn func(store.Tx) error) {
+		t.Helper()
+		if err := s.InTx(bg, store.Relaxed, fn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(func(tx store.Tx) error { return errors.Join(tx.InsertUser(u), tx.InsertEnrollment(e)) })
+	if _, ok := s.writer.people.get("u"); !ok {
+		t.Fatal("nobody is kept")
+	}
+	got := sameAccount(t, s, "u")
+	got.Attributes["nickName"], got.Groups[0], got.Enrollments[0].Credential[0] = "B", "h", '2' // which are the receiver's
+	sameAccount(t, s, "u")
+
+	u.Version, u.Groups, u.FirstName = 2, []string{"h", "i"}, "Augusta"
+	e.Version, e.Credential = 2, []byte("2")
+	write(func(tx store.Tx) error { return errors.Join(tx.UpdateUser(u), tx.UpdateEnrollment(e)) })
+	sameAccount(t, s, "u")
+	e.ID, e.Version, e.CreatedAt = "e1", 1, at.Add(-time.Hour)
+	write(func(tx store.Tx) error { return tx.InsertEnrollment(e) })
+	if got := sameAccount(t, s, "u"); len(got.Enrollments) != 2 || got.FirstName != "Augusta" {
+		t.Errorf("%+v", got)
+	}
+	write(func(tx store.Tx) error { return tx.DeleteEnrollment("e2") })
+	if got := sameAccount(t, s, "u"); len(got.Enrollments) != 1 {
+		t.Errorf("%+v", got)
+	}
+	write(func(tx store.Tx) error { u.Version = 3; return tx.UpdateUser(u) })
+	write(func(tx store.Tx) error { return tx.DeleteUser("u", at) })
+	if _, err := s.Account(bg, "u"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("an account that was deleted: %v", err)
+	}
+}
+
+// Of two who share a commit one undoes what it wrote of an account.
+func TestRecentAccountsForgetWhatIsUndone(t *testing.T) {
+	s := openTest(t)
+	u := directory.User{ID: "u", Version: 1, Status: directory.Active, Email: "a@example.com", Canonical: "a@example.com", FirstName: "Ada"}
+	if err := s.InTx(bg, store.Relaxed, func(tx store.Tx) error { return tx.InsertUser(u) }); err != nil {
+		t.Fatal(err)
+	}
+	release := hold(t, s)
+	undo := errors.New("undo")
+	u.Version, u.FirstName = 2, "Eve"
+	var group sync.WaitGroup
+	group.Go(func() {
+		err := s.InTx(bg, store.Relaxed, func(tx store.Tx) error { return errors.Join(tx.UpdateUser(u), undo) })
+		if !errors.Is(err, undo) {
+			t.Error(err)
+		}
+	})
+	group.Go(func() {
+		if err := s.InTx(bg, store.Relaxed, insert("tx")); err != nil {
+			t.Error(err)
+		}
+	})
+	waitQueued(s, 2)
+	release()
+	group.Wait()
+	if got := sameAccount(t, s, "u"); got.FirstName != "Ada" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestRecentAccountsForgetWhatACommitDidNotBearOut(t *testing.T) {
+	s := openTest(t)
+	u := directory.User{ID: "u", Version: 1, Status: directory.Active, Email: "a@example.com", Canonical: "a@example.com", FirstName: "Ada"}
+	if err := s.InTx(bg, store.Relaxed, func(tx store.Tx) error { return tx.InsertUser(u) }); err != nil {
+		t.Fatal(err)
+	}
+	err := s.InTx(bg, store.Durable, func(tx store.Tx) error {
+		if _, err := s.writer.conn.ExecContext(bg, "PRAGMA defer_foreign_keys=ON"); err != nil {
+			t.Error(err)
+		}
+		v := u
+		v.Version, v.FirstName = 2, "Eve"
+		return errors.Join(tx.UpdateUser(v), tx.InsertEnrollment(directory.Enrollment{ID: "e", UserID: "nobody"}))
+	})
+	if err == nil {
+		t.Fatal("the commit went through")
+	}
+	if got := sameAccount(t, s, "u"); got.FirstName != "Ada" {
+		t.Errorf("%+v", got)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/store"
@@ -185,10 +186,18 @@ func (s *Store) InTx(ctx context.Context, d store.Durability, fn func(store.Tx) 
 
 // Transaction implements [store.Store].
 func (s *Store) Transaction(ctx context.Context, id string) (flow.Row, error) {
-	if row, ok := s.writer.recent.get(id); ok {
+	if row, ok := s.writer.flows.get(id); ok {
 		return row, nil
 	}
 	return s.Reader.Transaction(ctx, id)
+}
+
+// Account implements [store.Store].
+func (s *Store) Account(ctx context.Context, userID string) (directory.Account, error) {
+	if a, ok := s.writer.people.get(userID); ok {
+		return copyOf(a), nil
+	}
+	return s.Reader.Account(ctx, userID)
 }
 
 // ClaimOutbox implements [store.Store].
@@ -201,7 +210,7 @@ const purgeBatch = 100
 
 // Purge implements [store.Store].
 func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
-	defer s.writer.recent.clear()
+	defer s.writer.flows.clear()
 	return sqlstore.Purge(ctx, s.writer.do, now, limit, purgeBatch, nil)
 }
 
@@ -230,7 +239,8 @@ func (s *Store) Close() error {
 		}
 		if s.writer != nil { // last, because the last connection checkpoints
 			errs = append(errs, s.writer.close())
-			s.writer.recent.clear() // nothing is read of a store that is closed
+			s.writer.flows.clear() // nothing is read of a store that is closed
+			s.writer.people.clear()
 		}
 		if s.lock != nil {
 			errs = append(errs, s.lock.Close())

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/store/sqlstore"
@@ -30,7 +31,8 @@ type writer struct {
 	conn    *sql.Conn
 	stmts   *sqlstore.Prepared
 	checker *checkpointer
-	recent  *recent
+	flows   *recent[flow.Row]
+	people  *recent[directory.Account]
 	log     *slog.Logger
 	queue   chan *job
 	done    chan struct{}
@@ -62,6 +64,10 @@ type job struct {
 
 	err   error // the writer's, until it is sent to done
 	steps []flow.Row
+
+	people  []directory.Account // who were changed, as they are now
+	changed []string            // the same, and who is there no more
+	anybody bool                // some account was changed, it is not known whose
 }
 
 var jobs = sync.Pool{New: func() any {
@@ -74,7 +80,7 @@ func newWriter(ctx context.Context, db *sql.DB, c *checkpointer, o Options) (*wr
 		return nil, err
 	}
 	w := &writer{
-		db: db, conn: conn, stmts: sqlstore.Prepare(conn), checker: c, recent: newRecent(), log: o.Logger,
+		db: db, conn: conn, stmts: sqlstore.Prepare(conn), checker: c, flows: newRecent[flow.Row](), people: newRecent[directory.Account](), log: o.Logger,
 		queue: make(chan *job, queueDepth), done: make(chan struct{}), lazyWait: o.LazyWait,
 	}
 	go w.run()
@@ -91,6 +97,7 @@ func (w *writer) do(ctx context.Context, d store.Durability, fn func(*sqlstore.T
 	}
 	j := jobs.Get().(*job)
 	j.durability, j.err, j.steps = d, nil, nil
+	j.people, j.changed, j.anybody = nil, nil, false
 	j.state.Store(queued)
 	if err := w.enqueue(j); err != nil {
 		jobs.Put(j)
@@ -238,7 +245,13 @@ func (w *writer) group(batch []*job) (rest []*job) {
 func (w *writer) forget(batch []*job) {
 	for _, j := range batch {
 		for _, row := range j.steps {
-			w.recent.drop(row.ID)
+			w.flows.drop(row.ID)
+		}
+		for _, id := range j.changed {
+			w.people.drop(id)
+		}
+		if j.anybody {
+			w.people.clear()
 		}
 	}
 }
@@ -247,7 +260,10 @@ func (w *writer) forget(batch []*job) {
 func (w *writer) remember(batch []*job) {
 	for _, j := range batch {
 		for _, row := range j.steps {
-			w.recent.put(row)
+			w.flows.put(row.ID, row, len(row.ClientID)+len(row.Data))
+		}
+		for _, a := range j.people {
+			w.people.put(a.ID, a, sizeOf(a))
 		}
 	}
 }
@@ -312,6 +328,9 @@ func (w *writer) one(j *job, shared bool) (rows int64, broken error) {
 	tx := sqlstore.NewTx(context.Background(), w.stmts, dialect)
 	j.turn <- tx
 	j.err = <-j.ran
+	if j.err == nil {
+		j.err = j.look(tx)
+	}
 	failed := tx.End()
 	w.txReads.Add(tx.Reads())
 	if j.err == nil {
@@ -329,6 +348,23 @@ func (w *writer) one(j *job, shared bool) (rows int64, broken error) {
 		}
 	}
 	return tx.Rows(), w.exec("RELEASE job")
+}
+
+// look reads whom the job has changed, while the pages are at hand: who signs up is
+// asked for three times more within seconds.
+func (j *job) look(tx *sqlstore.Tx) error {
+	j.changed, j.anybody = tx.People()
+	for _, id := range j.changed {
+		a, err := tx.Account(id)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		j.people = append(j.people, a)
+	}
+	return nil
 }
 
 func (w *writer) exec(text string) error {

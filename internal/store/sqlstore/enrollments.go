@@ -25,15 +25,18 @@ func enrollmentArgs(e directory.Enrollment) []any {
 
 // InsertEnrollment implements [store.Tx].
 func (t *Tx) InsertEnrollment(e directory.Enrollment) error {
+	t.touched(e.UserID)
 	return t.write(store.ErrConflict, insertEnrollment, enrollmentArgs(e)...)
 }
 
 // UpdateEnrollment implements [store.Tx].
 func (t *Tx) UpdateEnrollment(e directory.Enrollment) error {
+	t.touched(e.UserID)
 	return t.write(store.ErrStale, updateEnrollment, enrollmentArgs(e)...)
 }
 
 // DeleteEnrollment implements [store.Tx].
 func (t *Tx) DeleteEnrollment(id string) error {
+	t.anybody = true
 	return t.write(store.ErrNotFound, deleteEnrollment, id)
 }

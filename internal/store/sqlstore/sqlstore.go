@@ -245,6 +245,8 @@ type Tx struct {
 	audits  int64 // rows of audit appended so far
 	witness string
 	steps   []flow.Row
+	people  []string // whose accounts were written to
+	anybody bool     // somebody's account was, it is not known whose
 	failed  error
 }
 

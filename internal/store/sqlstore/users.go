@@ -75,6 +75,11 @@ func scanAccount(row Row, a *directory.Account) error {
 func (r *Reader) account(ctx context.Context, q query, key string) (directory.Account, error) {
 	var a directory.Account
 	err := each(ctx, r, q, func(row Row) error { return scanAccount(row, &a) }, key)
+	return whole(a, err)
+}
+
+// whole is an account of which all rows are read.
+func whole(a directory.Account, err error) (directory.Account, error) {
 	if err == nil && a.ID == "" {
 		err = store.ErrNotFound
 	}
@@ -98,6 +103,27 @@ func (r *Reader) Account(ctx context.Context, userID string) (directory.Account,
 // AccountByAddress implements [store.Reader].
 func (r *Reader) AccountByAddress(ctx context.Context, canonical string) (directory.Account, error) {
 	return r.account(ctx, selectAccountByAddress, canonical)
+}
+
+// People are those whose accounts the transaction has written to so far; if all is true,
+// others too.
+func (t *Tx) People() (ids []string, all bool) { return t.people, t.anybody }
+
+func (t *Tx) touched(userID string) {
+	if !slices.Contains(t.people, userID) {
+		t.people = append(t.people, userID)
+	}
+}
+
+// Account is the account as the transaction has left it so far. It returns store.ErrNotFound.
+// Reads does not count it.
+func (t *Tx) Account(userID string) (directory.Account, error) {
+	if t.failed != nil {
+		return directory.Account{}, t.failed
+	}
+	var a directory.Account
+	t.failed = t.dialect.query(t.ctx, t.conn, selectAccountByID, func(row Row) error { return scanAccount(row, &a) }, userID)
+	return whole(a, t.failed)
 }
 
 // "delete_at > 0" names the partial index.
@@ -167,6 +193,7 @@ func userArgs(u directory.User) []any {
 
 // InsertUser implements [store.Tx].
 func (t *Tx) InsertUser(u directory.User) error {
+	t.touched(u.ID)
 	if err := t.write(store.ErrConflict, insertUser, userArgs(u)...); err != nil {
 		return err
 	}
@@ -181,6 +208,7 @@ func (t *Tx) InsertUser(u directory.User) error {
 // UpdateUser implements [store.Tx]. Most changes are not of groups: the first
 // statement makes those, and then the index of groups is not touched.
 func (t *Tx) UpdateUser(u directory.User) error {
+	t.touched(u.ID)
 	args := userArgs(u)
 	n, err := t.exec(updateUser, args...)
 	if err != nil || n > 0 {
@@ -231,6 +259,7 @@ var (
 
 // DeleteUser implements [store.Tx].
 func (t *Tx) DeleteUser(id string, at time.Time) error {
+	t.touched(id)
 	if err := t.write(store.ErrNotFound, buryUser, id, micros(at)); err != nil {
 		return err
 	}

@@ -195,7 +195,7 @@ var commitTests = []test{
 		if err := s.InTx(ctx, store.Relaxed, func(tx store.Tx) error { return tx.SetSetting("x", nil) }); err != nil {
 			t.Fatal(err)
 		}
-		read[directory.Account](t)(s.Account(ctx, "u1"))
+		read[directory.Account](t)(s.AccountByAddress(ctx, "ada"))
 		read[[]audit.Row](t)(s.AuditRows(ctx, "", 1))
 		same(t, since(s.Stats(), before), store.Stats{Commits: 2, DurableCommits: 1, Transactions: 2, RowWrites: 6, Reads: 2})
 
