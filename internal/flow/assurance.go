@@ -94,7 +94,7 @@ func (t *Turn) mustVerifyUser(o *Open) bool {
 
 // shown are the proofs of this transaction as policies see them.
 func (t *Turn) shown() []policy.Proof {
-	var out []policy.Proof
+	out := make([]policy.Proof, 0, len(t.tx.Proofs))
 	for _, p := range t.tx.Proofs {
 		if t.e.authenticators[p.Authenticator] == nil {
 			continue

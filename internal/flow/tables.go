@@ -202,8 +202,9 @@ func (t *Turn) StageOf() Stage {
 
 // offers returns those rendered now.
 func (t *Turn) offers() []Offer {
-	var out []Offer
-	for _, o := range Offers[t.StageOf()] {
+	all := Offers[t.StageOf()]
+	out := make([]Offer, 0, len(all))
+	for _, o := range all {
 		if o.If.Test(t) {
 			out = append(out, o)
 		}

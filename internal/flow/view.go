@@ -121,7 +121,9 @@ func (t *Turn) view(ctx context.Context) *View {
 	if o := t.tx.Open; o != nil && !o.Enrolling && t.refusedElsewhere() && t.kind == problem.None {
 		v.Kind, v.Messages = problem.Invalid, append(v.Messages, t.whyElsewhere(o))
 	}
-	for _, o := range t.offers() {
+	offers := t.offers()
+	v.Offers = make([]Rendered, 0, len(offers))
+	for _, o := range offers {
 		v.Offers = append(v.Offers, Rendered{Name: o.Name, Fields: o.Form(t)})
 	}
 	v.Discover = t.discover
