@@ -60,6 +60,7 @@ type node struct {
 	dir    string
 	listen string
 	env    []string
+	nice   bool
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -83,6 +84,7 @@ type plan struct {
 	settings string
 	public   string // host:port that clients connect to; default the node's
 	dir      string // of the node; default a temporary one
+	nice     bool   // the tests' own process gets a processor before the nodes do
 }
 
 // open starts a site, and registers the app at it.
@@ -100,7 +102,7 @@ func open(t *testing.T, p plan) *site {
 	}
 	t.Cleanup(func() { _ = s.journal.Close() })
 	for i := range max(1, p.nodes) {
-		n := &node{site: s, name: fmt.Sprintf("node%d", i+1), dir: t.TempDir(), listen: address(t)}
+		n := &node{site: s, name: fmt.Sprintf("node%d", i+1), dir: t.TempDir(), listen: address(t), nice: p.nice}
 		if p.dir != "" {
 			n.dir = p.dir
 		}
@@ -175,7 +177,11 @@ func (n *node) start() {
 		return
 	}
 	defer log.Close()
-	n.cmd = exec.Command(n.site.binary, "serve", "--config", filepath.Join(n.dir, "stile.yaml"), "--make-master-key")
+	args := []string{n.site.binary, "serve", "--config", filepath.Join(n.dir, "stile.yaml"), "--make-master-key"}
+	if n.nice {
+		args = append([]string{"nice", "-n", "10"}, args...) // which becomes what it runs
+	}
+	n.cmd = exec.Command(args[0], args[1:]...)
 	n.cmd.Env = append(os.Environ(), n.env...)
 	n.cmd.Stderr = log
 	if err := n.cmd.Start(); err != nil {

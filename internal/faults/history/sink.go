@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/mail"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,8 +30,24 @@ type Sink struct {
 	server *smtp.Server
 	mu     sync.Mutex
 	mails  []Mail
-	more   chan struct{} // closed with the next mail, and replaced
+	boxes  map[string]*mailbox
 	refuse func(to string) error
+}
+
+// A mailbox is that of one address: mails by their place in all.
+type mailbox struct {
+	mails []int
+	more  chan struct{} // closed with the next mail, and replaced
+}
+
+// box is called while mu is held.
+func (s *Sink) box(to string) *mailbox {
+	b := s.boxes[to]
+	if b == nil {
+		b = &mailbox{more: make(chan struct{})}
+		s.boxes[to] = b
+	}
+	return b
 }
 
 // NewSink starts one on a loopback port.
@@ -39,7 +56,7 @@ func NewSink() (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{URL: "smtp://" + l.Addr().String() + "?starttls=off", more: make(chan struct{})}
+	s := &Sink{URL: "smtp://" + l.Addr().String() + "?starttls=off", boxes: map[string]*mailbox{}}
 	s.server = smtp.NewServer(s)
 	s.server.Domain, s.server.ErrorLog = "sink.example", log.New(io.Discard, "", 0)
 	go func() { _ = s.server.Serve(l) }()
@@ -67,9 +84,10 @@ func (s *Sink) Mails() []Mail {
 func (s *Sink) Code(ctx context.Context, to string, seen map[string]bool) (string, error) {
 	for {
 		s.mu.Lock()
-		more := s.more
-		for i := len(s.mails) - 1; i >= 0; i-- {
-			if m := s.mails[i]; m.To == to && m.Code != "" && !seen[m.MessageID] {
+		box := s.box(to)
+		more := box.more
+		for _, i := range slices.Backward(box.mails) {
+			if m := s.mails[i]; m.Code != "" && !seen[m.MessageID] {
 				s.mu.Unlock()
 				seen[m.MessageID] = true
 				return m.Code, nil
@@ -123,8 +141,10 @@ func (s *sinking) Data(r io.Reader) error {
 	s.sink.mu.Lock()
 	defer s.sink.mu.Unlock()
 	s.sink.mails = append(s.sink.mails, got)
-	close(s.sink.more)
-	s.sink.more = make(chan struct{})
+	box := s.sink.box(s.to)
+	box.mails = append(box.mails, len(s.sink.mails)-1)
+	close(box.more)
+	box.more = make(chan struct{})
 	return nil
 }
 
