@@ -119,7 +119,7 @@ var rules = []rule{
 	{packages: "internal/store/schema", may: none, why: "versions of a schema, in whichever database"},
 	{packages: "internal/store/transfer", std: true, may: []string{"internal/audit", "internal/oauth", "internal/store", "internal/store/sqlstore"},
 		why: "rows, of whichever database"},
-	{packages: "internal/store/sqlite", may: []string{"internal/flow", "internal/outbox", "internal/store", "internal/store/schema", "internal/store/sqlstore", "internal/store/transfer"},
+	{packages: "internal/store/sqlite", may: []string{"internal/directory", "internal/flow", "internal/outbox", "internal/store", "internal/store/schema", "internal/store/sqlstore", "internal/store/transfer"},
 		why: "an adapter"},
 	{packages: "internal/store/postgres", may: []string{"internal/outbox", "internal/store", "internal/store/schema", "internal/store/sqlstore", "internal/store/transfer"},
 		why: "an adapter"},

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -9,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/keyring"
 	"github.com/stile-id/stile/internal/problem"
 )
@@ -52,6 +52,8 @@ type Config struct {
 	// Observe is told how a message stands after each try: sent, delayed, refused,
 	// expired; nil: nobody.
 	Observe func(kind string, s Status)
+	// NewID makes the id of a message that is made then; nil: at random.
+	NewID   func(at time.Time) string
 	MaxOpen int // messages of this process not yet settled, default 100,000; Prepare refuses beyond (REL R-08)
 }
 
@@ -65,6 +67,7 @@ type Outbox struct {
 	workers int
 	maxOpen int
 	observe func(kind string, s Status)
+	newID   func(at time.Time) string
 
 	queue   chan Message
 	settled chan Message
@@ -103,7 +106,7 @@ type lane struct {
 func New(c Config) *Outbox {
 	o := &Outbox{
 		store: c.Store, keys: c.Keyring, lanes: map[string]*lane{}, now: c.Now, log: c.Logger,
-		workers: c.Workers, maxOpen: c.MaxOpen, observe: c.Observe,
+		workers: c.Workers, maxOpen: c.MaxOpen, observe: c.Observe, newID: c.NewID,
 		queue: make(chan Message, queueSize), settled: make(chan Message, settleBatch), wake: make(chan struct{}, 1), rearm: make(chan struct{}, 1),
 		open: map[string]time.Time{},
 	}
@@ -115,6 +118,9 @@ func New(c Config) *Outbox {
 	}
 	if o.log == nil {
 		o.log = slog.New(slog.DiscardHandler)
+	}
+	if o.newID == nil {
+		o.newID = func(time.Time) string { return "msg" + rand.Text() }
 	}
 	if o.observe == nil {
 		o.observe = func(string, Status) {}
@@ -137,7 +143,7 @@ func New(c Config) *Outbox {
 // the lease runs out. It returns a refusal of kind Unavailable while too many
 // messages are unsettled.
 func (o *Outbox) Prepare(kind string, payload any, now, expires time.Time) (Message, error) {
-	return o.PrepareAs(directory.NewIDAt("msg", now), kind, payload, now, expires)
+	return o.PrepareAs(o.newID(now), kind, payload, now, expires)
 }
 
 // PrepareAs is Prepare with an id of the caller's: while a message of that id is
