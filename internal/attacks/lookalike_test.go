@@ -164,7 +164,7 @@ func pause(t *testing.T, e *stiletest.Engine, address string) {
 }
 
 // T-12: whatever is asked, and whatever there is to find: every answer is the same.
-func TestSEC_T12_EveryKindLooksTheSame(t *testing.T) {
+func TestSEC_T12_AUTH_A52_EveryKindLooksTheSame(t *testing.T) {
 	for name, question := range questions {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
