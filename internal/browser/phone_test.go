@@ -89,7 +89,7 @@ func TestPhone_SignUp(t *testing.T) {
 	})
 }
 
-func TestPhone_BackToTheList(t *testing.T) {
+func TestUX_P5_8_BackFromAPhone(t *testing.T) {
 	p := newPerson(t, phones(t), desk)
 	p.toNumber(newAddress()).press(`main a[href*="view=list"]`).at("select-authenticator")
 	p.click("#authenticator-phone_number").press(action("submit")).at("phone-number")
