@@ -241,6 +241,7 @@ func TestAUTH_A27_A28_PushFatigue(t *testing.T) {
 	// Where the phone must be, the list comes first, and no mail is sent before.
 	e := stiletest.Start(t, stiletest.ProductionLimits(), stiletest.Org(
 		"enrollment: [{name: default, authenticators: [{key: okta_email, need: required}, {key: okta_verify, need: required}]}]\n"))
+	e.Clock.Stop()
 	ada := hasPhone(t, e, "ada@example.com")
 	sent, throttled := 0, 0
 	for range 8 {
