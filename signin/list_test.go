@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestUX_P5_List(t *testing.T) {
+func TestUX_P5_1_P5_2_P5_4_List(t *testing.T) {
 	s := newSite(t)
 	s.engine.optional = []string{"okta_verify", "okta_password"}
 	b := s.browser()
@@ -57,7 +57,7 @@ func TestUX_P5_5_Cancel(t *testing.T) {
 	}
 }
 
-func TestUX_P5_Password(t *testing.T) {
+func TestUX_P5_8_Password(t *testing.T) {
 	s := newSite(t)
 	b := s.browser()
 	v := b.signUp("Ada", "L", ada).press("continue", "verificationCode", s.engine.lastMail(ada).code).is("select-authenticator")

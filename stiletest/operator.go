@@ -36,6 +36,16 @@ func (e *Engine) Reset(tb testing.TB, email string) (token string) {
 	return reset.RecoveryToken
 }
 
+// Token gives a person a token that computes one-time codes, as `stile users token`
+// does; secret is in base32. It fails the test if the address has no account.
+func (e *Engine) Token(tb testing.TB, email, secret string) {
+	tb.Helper()
+	var given struct{}
+	e.operate(tb, "/users/"+url.PathEscape(email)+"/factors", map[string]any{
+		"factorType": "token:hotp", "provider": "CUSTOM", "profile": map[string]any{"sharedSecret": secret},
+	}, &given)
+}
+
 // operate posts to the management API, which has no public address.
 func (e *Engine) operate(tb testing.TB, path string, body, answer any) {
 	tb.Helper()

@@ -15,7 +15,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/stile-id/stile/internal/app"
-	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/store/postgres/pgtest"
@@ -110,14 +109,13 @@ func damage(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(db.Close())
 }
 
-// ready waits until the engine of a data folder answers.
+// ready waits until the engine of a data folder has opened the door of operators.
+// It does not ask by a command: where no engine answers yet, one opens the folder
+// itself, and the engine that starts has to wait for it.
 func ready(ts *testscript.TestScript, _ bool, args []string) {
-	for range 100 {
-		o, err := app.OpenOperators(context.Background(), config.Data{Data: ts.MkAbs(args[0])})
-		if err == nil {
-			ts.Check(o.Close())
-		}
-		if err == nil && o.Running {
+	door := filepath.Join(ts.MkAbs(args[0]), "admin.sock")
+	for range 1200 {
+		if _, err := os.Stat(door); err == nil {
 			return
 		}
 		time.Sleep(50 * time.Millisecond) // another process, seen by its socket alone: there is no event to wait for

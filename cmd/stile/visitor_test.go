@@ -97,7 +97,7 @@ func (v *visitor) show(ts *testscript.TestScript, method, address string, form u
 
 // mailed waits for the newest mail to an address and prints its link.
 func mailed(ts *testscript.TestScript, _ bool, args []string) {
-	res, err := http.Get("http://" + ts.Getenv("LISTEN") + "/dev/inbox/api/messages?wait=10s&to=" + url.QueryEscape(args[0]))
+	res, err := http.Get("http://" + ts.Getenv("LISTEN") + "/dev/inbox/api/messages?wait=60s&to=" + url.QueryEscape(args[0]))
 	ts.Check(err)
 	defer res.Body.Close()
 	var inbox struct{ Messages []struct{ Link string } }

@@ -85,6 +85,7 @@ var rules = []rule{
 		why: "what all doors share knows none of them"},
 	{packages: "internal/ion", std: true, may: []string{"internal/problem"}, never: wires,
 		why: "the wire format knows no rules"},
+	{packages: "internal/ion/iontest", std: true, may: none, why: "what clients rely on, told by nothing of the engine"},
 	{packages: "internal/idxapi", std: true, may: []string{"internal/authenticator", "internal/edge", "internal/flow", "internal/ion", "internal/problem"}, never: []string{"database/sql"},
 		why: "an edge translates"},
 	{packages: "internal/deviceapi", std: true, may: []string{"internal/account", "internal/authenticator", "internal/edge", "internal/flow", "internal/limit", "internal/problem"}, never: []string{"database/sql"},
@@ -145,6 +146,7 @@ var importers = map[string][]string{
 
 	"internal/authenticator/webauthn/webauthntest": none,
 	"internal/deviceapi":                           {"internal/app"},
+	"internal/ion/iontest":                         none,
 	"internal/idxapi":                              {"internal/app"},
 	"internal/admin":                               {"internal/adminapi", "internal/app"},
 	"internal/adminapi":                            {"internal/admincli", "internal/app"},

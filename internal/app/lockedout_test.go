@@ -14,11 +14,13 @@ import (
 // A-55, M-22: after as many wrong passwords as the policy permits, operators see
 // LOCKED_OUT, and can end it. It is a pause: the person is active, and signs in by
 // the mailbox.
-func TestAUTH_A55_LockedOut(t *testing.T) {
+func TestAUTH_A53_A55_LockedOut(t *testing.T) {
 	const words = "a stile is a set of steps"
 	l := flow.DevelopmentLimits()
 	l.Rules.Password = flow.DefaultLimits().Rules.Password
-	e := startNode(t, app.Config{Dir: t.TempDir(), Limits: l, Overlay: func(o *policy.Org) { o.Password[0].MaxAttempts = 1 }})
+	e := startNode(t, app.Config{Dir: t.TempDir(), Limits: l, Overlay: func(o *policy.Org) {
+		o.Password[0].MaxAttempts, o.Password[0].Unlock = 1, true
+	}})
 	e.register(t)
 	ask := func(action, format string, args ...any) (string, error) {
 		doc, err := e.idx(action, fmt.Sprintf(format, args...))
@@ -71,5 +73,21 @@ func TestAUTH_A55_LockedOut(t *testing.T) {
 	}
 	if doc, err := password(words); err != nil || !interactionCode.MatchString(doc) {
 		t.Errorf("the right password after it: %v", err)
+	}
+
+	// Once more, and the person ends it.
+	if _, err := password("wrong"); err == nil || status() != "LOCKED_OUT" {
+		t.Fatalf("again: %v, %v", err, status())
+	}
+	h = must(e.begun())
+	must(ask("unlock-account", `{"stateHandle":%q}`, h))
+	must(ask("challenge", `{"stateHandle":%q,"identifier":"ada@example.com","authenticator":{"id":"aut1email0000000000"}}`, h))
+	if err := e.MailSettled(t.Context()); err != nil { // or the code is that of the sign-up
+		t.Fatal(err)
+	}
+	code = must(e.code(t.Context(), "ada@example.com"))
+	must(ask("challenge/answer", `{"stateHandle":%q,"credentials":{"passcode":%q}}`, h, code))
+	if got := status(); got != "ACTIVE" {
+		t.Errorf("A-53: %v", got)
 	}
 }

@@ -451,3 +451,19 @@ func TestIDX_A44_MGMT_TokenHandedOut(t *testing.T) {
 		t.Errorf("the right one: %s", got)
 	}
 }
+
+// SEL-6: whoever an operator made, with an address that is vouched for, is not asked
+// to enrol it.
+func TestAUTH_A78_TheAddressOfAnOperatorCounts(t *testing.T) {
+	e := start(t)
+	e.must(t, "POST", "/users?activate=true&emailVerified=true", `{"profile":{"firstName":"Ada","lastName":"L","email":"ada@example.com","login":"ada@example.com"}}`)
+	handle := e.signingIn(t, "ada@example.com")
+	code, err := e.code(t.Context(), "ada@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := e.idx("challenge/answer", fmt.Sprintf(`{"stateHandle":%q,"credentials":{"passcode":%q}}`, handle, code))
+	if err != nil || interactionCode.Find(doc) == nil || strings.Contains(string(doc), "select-authenticator-enroll") {
+		t.Errorf("%s, %v", doc, err)
+	}
+}

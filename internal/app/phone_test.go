@@ -104,7 +104,7 @@ func (e *engine) phone(h, method, number string) ([]byte, error) {
 }
 
 // The whole way to a phone: a code by the hook of the field, and the phone is there.
-func TestIDX_A10_ByTheHook(t *testing.T) {
+func TestIDX_A10_A13_A16_ByTheHook(t *testing.T) {
 	p := newProvider(t, hookTook)
 	e := startWithPhones(t, app.Phones{Hook: p.URL, HookSecret: "s", Countries: []string{"US"}}, limits())
 	h := e.atList(t, "ada@example.com")
@@ -142,7 +142,7 @@ func TestIDX_A10_ByTheHook(t *testing.T) {
 	}
 }
 
-func TestIDX_A11_A13_A14_ByAGateway(t *testing.T) {
+func TestIDX_A09_A11_A12_A14_ByAGateway(t *testing.T) {
 	p := newProvider(t, `{"sid":"SM1"}`)
 	description := "sms:\n  url: " + p.URL + "/Messages.json\n  user: AC1\n  form: {To: '{{.To}}', Body: '{{.Text}}'}\n"
 	e := startWithPhones(t, app.Phones{Gateway: []byte(description), GatewaySecret: "token", Methods: []string{"sms"}, Countries: []string{"US"}}, limits())

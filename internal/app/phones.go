@@ -3,6 +3,7 @@ package app
 import (
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/flow"
@@ -27,10 +28,10 @@ func newTexts(c Config, inbox *mail.Inbox) (*telephony.Sender, error) {
 	if err != nil {
 		return nil, err
 	}
-	var show func(string, telephony.Message)
+	var show func(string, time.Time, telephony.Message)
 	if inbox != nil {
-		show = func(id string, m telephony.Message) {
-			inbox.AddText(id, m.Method, m.To, m.App, m.Text(), m.Code, m.Link)
+		show = func(id string, at time.Time, m telephony.Message) {
+			inbox.AddText(id, at, m.Method, m.To, m.App, m.Text(), m.Code, m.Link)
 		}
 	}
 	return telephony.NewSender(c.Now, c.Logger, show, transports...), nil

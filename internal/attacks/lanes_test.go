@@ -162,7 +162,7 @@ func TestSEC_T02_ParallelPasswords(t *testing.T) {
 
 // T-10, S-50: one counter whatever was typed and wherever: what is left of ten
 // guesses at one door is all that the next one gives.
-func TestSEC_T10_OneCounterForAllDoors(t *testing.T) {
+func TestSEC_T10_S49_S50_OneCounterForAllDoors(t *testing.T) {
 	spellings := []string{"victim@example.com", "VICTIM@EXAMPLE.COM", " victim@example.com\t", "victim@ｅｘａｍｐｌｅ.com", "Victim@example。com"}
 	dir := t.TempDir()
 	t.Run("on one form", func(t *testing.T) {

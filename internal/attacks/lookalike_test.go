@@ -164,7 +164,7 @@ func pause(t *testing.T, e *stiletest.Engine, address string) {
 }
 
 // T-12: whatever is asked, and whatever there is to find: every answer is the same.
-func TestSEC_T12_EveryKindLooksTheSame(t *testing.T) {
+func TestSEC_T12_AUTH_A52_EveryKindLooksTheSame(t *testing.T) {
 	for name, question := range questions {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -176,6 +176,7 @@ func TestSEC_T12_EveryKindLooksTheSame(t *testing.T) {
 			}
 			people(t, dir, stiletest.Org(org))
 			e := stiletest.Start(t, stiletest.Dir(dir), stiletest.Org(org), stiletest.ProductionLimits())
+			e.Clock.Stop()
 			pause(t, e, pausedOne)
 			answers := map[string]map[string]answer{}
 			for i, address := range []string{withPassword, withoutPassword, suspendedOne, pausedOne, unknownOne} {
@@ -202,6 +203,7 @@ func TestSEC_T12_WhatDisclosingTells(t *testing.T) {
 			options := []stiletest.Option{stiletest.Org(question.org), stiletest.Disclose()}
 			people(t, dir, options...)
 			e := stiletest.Start(t, append(options, stiletest.Dir(dir), stiletest.ProductionLimits())...)
+			e.Clock.Stop()
 			pause(t, e, pausedOne)
 			answers := map[string]map[string]answer{}
 			for i, address := range []string{withPassword, pausedOne, suspendedOne, unknownOne} {

@@ -91,7 +91,7 @@ func amr(t *testing.T, a answer) []string {
 
 const own, others = "+12025550100", "+12025550177"
 
-func TestIDX_A15_A77_SecondFactorByPhone(t *testing.T) {
+func TestIDX_A13_A15_A16_A17_A77_SecondFactorByPhone(t *testing.T) {
 	e := stiletest.Start(t, stiletest.Org(passwordAndPhone), stiletest.ProductionLimits())
 	w := begin(t, e)
 	if got := amr(t, w.redeem(w.withPhone("vera@example.com", own).code(), nil)); !slices.Contains(got, "sms") || slices.Contains(got, "tel") {

@@ -79,7 +79,7 @@ func pushed(t *testing.T, e *stiletest.Engine, address string) (w *wire, a answe
 
 // A QR code that a stranger has scanned: whoever comes first is the one phone, the
 // second is told, and nothing that the link gives signs anybody in.
-func TestQRScannedByAStranger(t *testing.T) {
+func TestAUTH_A22_A25_QRScannedByAStranger(t *testing.T) {
 	e := stiletest.Start(t)
 	w, link := adding(t, e, "ada@example.com")
 	var wg sync.WaitGroup
@@ -134,7 +134,7 @@ func TestQRScannedByAStranger(t *testing.T) {
 
 // What is signed with a key is good for the person of that key, for one address, for
 // a minute, and where it answers, once.
-func TestStatementsOfDevices(t *testing.T) {
+func TestAUTH_A27_StatementsOfDevices(t *testing.T) {
 	e := stiletest.Start(t)
 	ada, eve := hasPhone(t, e, "ada@example.com"), hasPhone(t, e, "eve@example.com")
 	w, a := pushed(t, e, "ada@example.com")
@@ -218,7 +218,7 @@ func TestStatementsOfDevices(t *testing.T) {
 }
 
 // The key of another person's device cannot be enrolled, whoever holds it.
-func TestADeviceKeyIsOnePersons(t *testing.T) {
+func TestAUTH_A22_ADeviceKeyIsOnePersons(t *testing.T) {
 	e := stiletest.Start(t)
 	p := hasPhone(t, e, "ada@example.com")
 	w, link := adding(t, e, "eve@example.com")
@@ -237,10 +237,11 @@ func TestADeviceKeyIsOnePersons(t *testing.T) {
 
 // Many pushes: they are bounded, each takes one answer, and saying yes without the
 // number that the browser shows is no yes.
-func TestPushFatigue(t *testing.T) {
+func TestAUTH_A27_A28_PushFatigue(t *testing.T) {
 	// Where the phone must be, the list comes first, and no mail is sent before.
 	e := stiletest.Start(t, stiletest.ProductionLimits(), stiletest.Org(
 		"enrollment: [{name: default, authenticators: [{key: okta_email, need: required}, {key: okta_verify, need: required}]}]\n"))
+	e.Clock.Stop()
 	ada := hasPhone(t, e, "ada@example.com")
 	sent, throttled := 0, 0
 	for range 8 {

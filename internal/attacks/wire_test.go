@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stile-id/stile/internal/ion/iontest"
 	"github.com/stile-id/stile/stiletest"
 )
 
@@ -173,6 +174,9 @@ func (w *wire) send(r *http.Request) answer {
 	}
 	a := answer{status: res.StatusCode, header: res.Header, body: b.String()}
 	_ = json.Unmarshal(b.Bytes(), &a.doc) // pages and empty answers are no JSON
+	for _, rule := range iontest.Broken(b.Bytes()) {
+		w.t.Errorf("AUTH %s: %s: %s", rule, r.URL.Path, a.body)
+	}
 	return a
 }
 

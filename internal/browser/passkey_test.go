@@ -86,11 +86,15 @@ func (p *person) addPasskey(address string) {
 	p.press(action("continue")).at("select-authenticator").says("Passkey or security key added.")
 }
 
-func TestUX_P1_6_P5_7_Passkey(t *testing.T) {
+func TestUX_P1_6_P5_7_P5_8_AUTH_A30_Passkey(t *testing.T) {
 	p, address := newPerson(t, passkeys(t), desk), newAddress()
-	k := keyOf(p)
 	p.enter(p.begin(address).Code).at("select-authenticator")
-	p.wait(`document.querySelector("#authenticator input").id === "authenticator-webauthn"`)
+	if p.has("#authenticator-webauthn:checked") || eval[bool](p, `document.querySelector("#authenticator input").id === "authenticator-webauthn"`) {
+		t.Error("UX P5.7: it comes first where nothing can hold one")
+	}
+	k := keyOf(p)
+	p.reload()
+	p.at("select-authenticator").wait(`document.querySelector("#authenticator input").id === "authenticator-webauthn"`)
 	p.says("Use Face ID, fingerprint or PIN next time")
 	if !eval[bool](p, `document.getElementById("authenticator-webauthn").checked`) {
 		t.Error("UX P5.7: it is not chosen beforehand")

@@ -72,7 +72,7 @@ func (r *record) notice(ev any) {
 			fault("UX G2: asked a stranger for %s", e.Request.URL)
 		}
 	case *network.EventResponseReceived:
-		if e.Response.Status >= 400 && (!r.gone || e.Response.Status != 410) && e.Type != network.ResourceTypeDocument {
+		if e.Response.Status >= 400 && (!r.gone || e.Response.Status != 410 && e.Response.Status != 404) && e.Type != network.ResourceTypeDocument {
 			fault("%d for %s", e.Response.Status, e.Response.URL)
 		}
 	case *network.EventLoadingFailed:

@@ -239,7 +239,7 @@ func TestUX_P1_4_AddressIsCarried(t *testing.T) {
 	}
 }
 
-func TestUX_P5_ListAndSkip(t *testing.T) {
+func TestUX_P5_1_P5_2_P5_4_P5_5_List(t *testing.T) {
 	both(t, func(t *testing.T, l look) {
 		p, address := newPerson(t, stage(t), l), newAddress()
 		m := p.begin(address)
@@ -279,7 +279,7 @@ func TestUX_P5_2_NoSkipWhereRequired(t *testing.T) {
 	})
 }
 
-func TestUX_P5_PasswordInsteadOfSkip(t *testing.T) {
+func TestUX_P5_4_PasswordInsteadOfSkip(t *testing.T) {
 	both(t, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		p.enter(p.begin(address).Code).at("select-authenticator").picks("okta_password").at("set-password")
@@ -294,8 +294,11 @@ func TestUX_P5_PasswordInsteadOfSkip(t *testing.T) {
 				t.Errorf("shown, the password is of type %s", kind)
 			}
 		}
-		p.put("password", "correct horse battery staple").press(action("continue")).skip()
-		p.isIn(address)
+		p.put("password", "correct horse battery staple").press(action("continue")).at("select-authenticator").says("Password added.")
+		if p.has("#authenticator-okta_password") {
+			t.Error("the list is no shorter")
+		}
+		p.skip().isIn(address)
 		p.oneAccount(address, 1)
 		p.signOut()
 	})

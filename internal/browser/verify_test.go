@@ -88,6 +88,12 @@ func TestAUTH_A22_A27_A28_APhoneInAnotherBrowser(t *testing.T) {
 
 	// Removed on the profile page: the phone is told.
 	p.open(p.site.home + "/login/profile").at("profile").says("Okta Verify")
+	phone.seen.gone = true
+	p.press(`main a[href^="/login/profile/remove"]`).at("profile-remove").press(action("remove")).at("profile").says("Removed.")
+	if p.has(`a[href^="/login/profile/remove"]`) {
+		t.Error("it is there still")
+	}
+	phone.wait(`document.body.textContent.includes("This device was removed from the account.")`)
 }
 
 // The link by mail, as it arrives in the inbox of development.

@@ -78,7 +78,7 @@ func (p *person) oneAccount(address string, mails int) {
 	}
 }
 
-func TestUX_Walk1_NewPersonByCode(t *testing.T) { inLooks(t, looks, signsUpByCode) }
+func TestUX_Walk1_P5_3_NewPersonByCode(t *testing.T) { inLooks(t, looks, signsUpByCode) }
 
 func signsUpByCode(t *testing.T, l look) {
 	p, address := newPerson(t, l.site(t), l), newAddress()

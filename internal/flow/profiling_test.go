@@ -7,7 +7,7 @@ import (
 	"github.com/stile-id/stile/internal/problem"
 )
 
-func TestUX_P7_6_ProgressiveProfiling(t *testing.T) {
+func TestUX_P7_6_AUTH_A74_ProgressiveProfiling(t *testing.T) {
 	org := emailAndPassword()
 	org.Profile[0].Attributes = []policy.Attribute{
 		{Name: "team", Label: "Team", When: policy.AtSignUp, Required: true, Pattern: "[a-z]+"},

@@ -162,8 +162,8 @@ func (m *memory) ids(status directory.Status) []string {
 	return out
 }
 
-// TestSEC_S22_AnyPolicyAnyAnswers walks random policies with random answers.
-func TestSEC_S22_AnyPolicyAnyAnswers(t *testing.T) {
+// TestSEC_S22_S55_AnyPolicyAnyAnswers walks random policies with random answers.
+func TestSEC_S22_S55_AnyPolicyAnyAnswers(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		r := newRig(t, anyOrg(rt))
 		carol := directory.User{

@@ -256,7 +256,7 @@ func TestIDX_C70_PasswordThatExpires(t *testing.T) {
 	}
 }
 
-func TestAUTH_Unlock(t *testing.T) {
+func TestAUTH_A51_A52_A53_Unlock(t *testing.T) {
 	org := emailAndPassword()
 	org.Password[0].Unlock = true
 	org.Session[0].Primary = policy.PasswordFirst

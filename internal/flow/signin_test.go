@@ -304,7 +304,7 @@ func TestPolicyByGroup(t *testing.T) {
 	}
 }
 
-func TestAUTH_ACR(t *testing.T) {
+func TestAUTH_A63_ACRValues(t *testing.T) {
 	for _, c := range []struct {
 		acr   string
 		stage Stage // after the code

@@ -250,7 +250,7 @@ func TestSignInOverTheWire(t *testing.T) {
 	}
 }
 
-func TestLinks(t *testing.T) {
+func TestIDX_C58_C64_AUTH_A61_Links(t *testing.T) {
 	e := stiletest.Start(t)
 	w := begin(t, e)
 	w.enrolled(john)

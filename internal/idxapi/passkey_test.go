@@ -1,6 +1,8 @@
 package idxapi_test
 
 import (
+	"encoding/base64"
+	"net/url"
 	"slices"
 	"testing"
 	"time"
@@ -96,17 +98,23 @@ enrollment: [{name: default, authenticators: [{key: okta_email, need: required},
 		t.Fatalf("the sign-up: %s", done.body)
 	}
 	e.Clock.Advance(time.Hour)
+	// toKey shows the address, and goes on to the question for a key.
+	toKey := func() answer {
+		t.Helper()
+		list := w.answer("identify", name(john))
+		w.envelope(list)
+		if list.form("select-authenticator-authenticate") == nil {
+			t.Fatalf("no list: %s", list.body)
+		}
+		w.answer("challenge", choice("okta_email"))
+		a := w.answer("challenge/answer", passcode(e.Code(t, john)))
+		if a.form("challenge-authenticator") == nil {
+			a = w.answer("challenge", chooseKey)
+		}
+		return a
+	}
 	w = begin(t, e)
-	list := w.answer("identify", name(john))
-	w.envelope(list)
-	if list.form("select-authenticator-authenticate") == nil {
-		t.Fatalf("no list: %s", list.body)
-	}
-	w.answer("challenge", choice("okta_email"))
-	asked = w.answer("challenge/answer", passcode(e.Code(t, john)))
-	if asked.form("select-authenticator-authenticate") != nil && asked.form("challenge-authenticator") == nil {
-		asked = w.answer("challenge", chooseKey)
-	}
+	asked = toKey()
 	w.golden("challenge-passkey-second", asked)
 	w.envelope(asked)
 	if done := w.answer("challenge/answer", keyValues(d.Get(asked.contextualData(), d.Keys[0]))); done.code() == "" {
@@ -114,5 +122,36 @@ enrollment: [{name: default, authenticators: [{key: okta_email, need: required},
 	}
 	if !slices.Contains(asked.members(), "authenticatorEnrollments") {
 		t.Error("nothing is listed")
+	}
+
+	// A second one, and each of them will do.
+	e.Clock.Advance(time.Hour)
+	more := &webauthntest.Device{Origin: "http://localhost:8080", Verifies: true}
+	w = &wire{T: t, e: e}
+	w.interaction = w.interact(func(v url.Values) { v.Set("enroll_authenticator", "webauthn") }).doc["interaction_handle"].(string)
+	w.state, _ = w.post("introspect", map[string]any{"interactionHandle": w.interaction}).doc["stateHandle"].(string)
+	asked = toKey()
+	w.answer("challenge/answer", keyValues(d.Get(asked.contextualData(), d.Keys[0])))
+	asked = w.answer("credential/enroll", chooseKey)
+	if done := w.answer("challenge/answer", keyValues(more.Create(asked.contextualData()))); done.code() == "" {
+		t.Fatalf("a second key: %s", done.body)
+	}
+	for _, one := range []*webauthntest.Device{d, more} {
+		e.Clock.Advance(time.Hour)
+		w = begin(t, e)
+		asked = toKey()
+		listed := map[any]bool{}
+		all, _ := asked.at("authenticatorEnrollments", "value").([]any)
+		for _, en := range all {
+			listed[en.(map[string]any)["credentialId"]] = true
+		}
+		for _, k := range []*webauthntest.Key{d.Keys[0], more.Keys[0]} {
+			if !listed[base64.RawURLEncoding.EncodeToString(k.ID)] {
+				t.Errorf("a key is not listed: %s", asked.body)
+			}
+		}
+		if done := w.answer("challenge/answer", keyValues(one.Get(asked.contextualData(), one.Keys[0]))); done.code() == "" {
+			t.Errorf("by one of two: %s", done.body)
+		}
 	}
 }

@@ -346,7 +346,7 @@ func TestRecoverySwitchedOffOverTheWire(t *testing.T) {
 	}
 }
 
-func TestIDX_C70_PasswordExpiry(t *testing.T) {
+func TestIDX_C70_AUTH_A56_A57_PasswordExpiry(t *testing.T) {
 	e := stiletest.Start(t, stiletest.Org(passwordFirst+"password: [{name: default, complexity: {minLength: 8}, maxAge: 30d, warn: 4d}]\n"))
 	withPassword(t, e, john)
 	enter := func(password string) (*wire, answer) {
@@ -411,7 +411,7 @@ func TestIDX_C71_Cancel(t *testing.T) {
 	}
 }
 
-func TestAUTH_8_UnlockOverTheWire(t *testing.T) {
+func TestAUTH_A51_A53_UnlockOverTheWire(t *testing.T) {
 	e := stiletest.Start(t, stiletest.Org(twoFactors+"password: [{name: default, complexity: {minLength: 8}, unlock: true, maxAttempts: 2}]\n"))
 	withPassword(t, e, john)
 	w := begin(t, e)
@@ -441,10 +441,11 @@ func TestAUTH_8_UnlockOverTheWire(t *testing.T) {
 	}
 
 	off := begin(t, stiletest.Start(t))
+	off.want("A-51", off.post("introspect", map[string]any{"stateToken": off.state}), 200, "identify", "select-enroll-profile")
 	off.wantKeys("AUTH §8", off.answer("unlock-account", nil), 403, "oie.selfservice.user.unlock.not.allowed")
 }
 
-func TestAUTH_12_1_ACR(t *testing.T) {
+func TestAUTH_A63_ACR(t *testing.T) {
 	e := stiletest.Start(t)
 	begin(t, e).signedUp(john)
 	with := func(acr string) *wire {
@@ -470,7 +471,7 @@ func TestAUTH_12_1_ACR(t *testing.T) {
 	w.want("A-63", w.answer("challenge/answer", passcode(e.Code(t, john))), 200, "select-authenticator-authenticate")
 }
 
-func TestAUTH_12_3_ProfileUpdate(t *testing.T) {
+func TestAUTH_A74_ProfileUpdate(t *testing.T) {
 	e := stiletest.Start(t, stiletest.Org("profile: [{name: default, signUp: open, attributes: [{name: department, label: Department, required: true, when: sign-in}]}]\n"))
 	w := begin(t, e)
 	w.enrolled(john)

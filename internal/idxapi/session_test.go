@@ -65,7 +65,7 @@ func (w *wire) signInIn(h http.Header, email string, more map[string]any) answer
 	return w.in(h, "challenge/answer", passcode(w.e.Code(w.T, email)))
 }
 
-func TestD39_SessionOfABrowser(t *testing.T) {
+func TestAUTH_A58_D39_SessionOfABrowser(t *testing.T) {
 	e := stiletest.Start(t)
 	begin(t, e).signedUp(john)
 	w := &wire{T: t, e: e}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stile-id/stile/internal/ion/iontest"
 	"github.com/stile-id/stile/stiletest"
 )
 
@@ -118,6 +119,9 @@ func (w *wire) do(method, target, contentType string, body io.Reader, header htt
 		w.Fatal(err)
 	}
 	_ = json.Unmarshal(a.body, &a.doc) // pages and empty answers are no JSON
+	for _, rule := range iontest.Broken(a.body) {
+		w.Errorf("AUTH %s: %s: %s", rule, target, a.body)
+	}
 	return a
 }
 
@@ -224,14 +228,16 @@ var volatile = []struct{ re, with string }{
 	{`ic\.t[A-L][0-9A-Za-z]{22}\.[A-Za-z0-9_-]{43}`, "ic.CODE"},
 	{`00u[0-9A-Za-z]{22}`, "00uUSER"},
 	{`0oa[0-9A-Za-z]{22}`, "0oaCLIENT"},
-	{`eae[0-9A-Za-z]{22}`, "eaeENROLLMENT"},
-	{`lae[0-9A-Za-z]{22}`, "laeENROLLMENT"},
-	{`pfd[0-9A-Za-z]{22}`, "pfdENROLLMENT"},
+	{`(eae|lae|pfd|fwf|sms|uft|qae|rcv|chf)[0-9A-Za-z]{22}`, "${1}ENROLLMENT"},
 	{`[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+Z`, "2026-11-22T21:00:00.000Z"},
 	{`http://127\.0\.0\.1:[0-9]+`, "https://id.example.com"},
 	{`"delivery":"(queued|sent)"`, `"delivery":"sent"`},
-	{`fwf[0-9A-Za-z]{22}`, "fwfENROLLMENT"},
 	{`"challenge":"[A-Za-z0-9_-]{43}"`, `"challenge":"CHALLENGE"`},
+	{`data:image/png;base64,[A-Za-z0-9+/=]+`, "data:image/png;base64,PICTURE"},
+	{`"sharedSecret":"[A-Z2-7]+"`, `"sharedSecret":"SECRET"`},
+	{`"codes":\[[^]]+\]`, `"codes":["CODE"]`},
+	{`/auth/push/link\?t=[^"]+`, "/auth/push/link?t=TOKEN"},
+	{`"correctAnswer":"[0-9]+"`, `"correctAnswer":"42"`},
 	{`"credentialId":"[A-Za-z0-9_-]+"`, `"credentialId":"KEY"`},
 	{`"user":\{"displayName":"([^"]*)","id":"[A-Za-z0-9_-]+"`, `"user":{"displayName":"$1","id":"HANDLE"`},
 }

@@ -56,6 +56,23 @@ func TestGoldenMails(t *testing.T) {
 	}
 }
 
+// AUTH A-60: clients' tests cut links out of the text of a mail, by the quote or the
+// space after them.
+func TestAUTH_A60_LinksAreAsTheyAre(t *testing.T) {
+	c := newComposer(t)
+	for _, template := range templates {
+		p := parse(t, compose(t, c, message(template)))
+		for _, m := range regexp.MustCompile(`href="([^"]*)"(.)`).FindAllStringSubmatch(p.html, -1) {
+			if strings.ContainsAny(m[1], "&'<> ") || m[2] != " " && m[2] != ">" {
+				t.Errorf("%s: %q", template, m[0])
+			}
+		}
+		if p := parse(t, compose(t, c, message(template))); strings.Contains(p.text, "&amp;") {
+			t.Errorf("%s: in the text", template)
+		}
+	}
+}
+
 func TestUX_M1to4_Subjects(t *testing.T) {
 	for _, tc := range []struct {
 		template        Template

@@ -41,11 +41,24 @@ type InboxMessage struct {
 	CreatedAt time.Time `json:"createdAt"` // when it got here
 }
 
-// A kept message is one with its place in the order and what its source is made of.
+// A kept message is one with its number, in the order of arrival, and what its source is made of.
 type kept struct {
 	Number int64     `json:"number"`
 	At     time.Time `json:"at"`
 	Letter *Letter   `json:"letter"`
+}
+
+// A place is where a message stands: two that are written one after the other may
+// arrive in any order.
+type place struct {
+	written time.Time
+	number  int64
+}
+
+func (k *kept) place() place { return place{k.Letter.Date, k.Number} }
+
+func (p place) compare(other place) int {
+	return cmp.Or(p.written.Compare(other.written), cmp.Compare(p.number, other.number))
 }
 
 func (k *kept) message() InboxMessage {
@@ -83,8 +96,8 @@ type Inbox struct {
 
 	mu      sync.Mutex
 	last    int64
-	kept    []*kept          // oldest first
-	numbers map[string]int64 // of messages that are here, or were not long ago
+	kept    []*kept          // as they arrived
+	places  map[string]place // of messages that are here, or were not long ago
 	changed chan struct{}    // closed and replaced with each new message
 	closed  chan struct{}
 	close   sync.Once
@@ -94,7 +107,7 @@ type Inbox struct {
 func NewInbox(c InboxConfig) (*Inbox, error) {
 	b := &Inbox{
 		dir: c.Dir, now: c.Now, log: c.Logger, anyHost: c.AnyHost, hosts: c.Hosts,
-		numbers: map[string]int64{}, changed: make(chan struct{}), closed: make(chan struct{}),
+		places: map[string]place{}, changed: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if b.now == nil {
 		b.now = time.Now
@@ -127,7 +140,7 @@ func (b *Inbox) load() error {
 			continue
 		}
 		b.kept = append(b.kept, &k)
-		b.numbers[k.Letter.ID] = k.Number
+		b.places[k.Letter.ID] = k.place()
 		b.last = max(b.last, k.Number)
 	}
 	slices.SortFunc(b.kept, func(x, y *kept) int { return cmp.Compare(x.Number, y.Number) })
@@ -140,27 +153,27 @@ func (b *Inbox) load() error {
 func (b *Inbox) Add(l *Letter) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, known := b.numbers[l.ID]; known {
+	if _, known := b.places[l.ID]; known {
 		return
 	}
 	b.last++
 	k := &kept{Number: b.last, At: b.now().UTC(), Letter: l}
 	b.kept = append(b.kept, k)
-	b.numbers[l.ID] = k.Number
+	b.places[l.ID] = k.place()
 	b.save(k)
 	b.trim()
 	close(b.changed)
 	b.changed = make(chan struct{})
 }
 
-// AddText keeps what went to a phone, by "sms" or "voice".
-func (b *Inbox) AddText(id, how, to, app, text, code, link string) {
+// AddText keeps what went to a phone, by "sms" or "voice", and was written at a time.
+func (b *Inbox) AddText(id string, at time.Time, how, to, app, text, code, link string) {
 	subject := "Text message"
 	if how == "voice" {
 		subject = "Voice call"
 	}
 	b.Add(&Letter{
-		ID: id, Phone: how, From: mail.Address{Name: app}, To: to, Subject: subject, Date: b.now(),
+		ID: id, Phone: how, From: mail.Address{Name: app}, To: to, Subject: subject, Date: at,
 		Text: text, Code: code, Link: link,
 	})
 }
@@ -171,10 +184,10 @@ func (b *Inbox) trim() {
 		b.remove(b.kept[0])
 		b.kept = b.kept[1:]
 	}
-	if len(b.numbers) > 10*InboxMax {
-		for id, n := range b.numbers {
-			if n <= b.last-5*InboxMax {
-				delete(b.numbers, id)
+	if len(b.places) > 10*InboxMax {
+		for id, p := range b.places {
+			if p.number <= b.last-5*InboxMax {
+				delete(b.places, id)
 			}
 		}
 	}
@@ -210,7 +223,7 @@ func (b *Inbox) remove(k *kept) {
 	}
 }
 
-// Messages lists what went to an address, all if to is empty, newest first.
+// Messages lists what went to an address, all if to is empty, the one written last first.
 // Addresses are compared without regard to case.
 func (b *Inbox) Messages(to string) []InboxMessage {
 	b.mu.Lock()
@@ -273,13 +286,13 @@ func (b *Inbox) DeleteAll(to string) {
 // A query selects messages.
 type query struct {
 	to     string
-	number int64     // after this one
+	behind place     // after this one
 	at     time.Time // after this moment
 	limit  int       // 0: all
 }
 
 func (q query) matches(k *kept) bool {
-	return (q.to == "" || sameAddress(k.Letter.To, q.to)) && k.Number > q.number && (q.at.IsZero() || k.At.After(q.at))
+	return (q.to == "" || sameAddress(k.Letter.To, q.to)) && k.place().compare(q.behind) > 0 && (q.at.IsZero() || k.At.After(q.at))
 }
 
 // sameAddress compares without regard to case, and knows a domain in either of
@@ -297,10 +310,10 @@ func (b *Inbox) query(to, after string) (query, error) {
 		return q, nil
 	}
 	b.mu.Lock()
-	n, known := b.numbers[after]
+	p, known := b.places[after]
 	b.mu.Unlock()
 	if known {
-		q.number = n
+		q.behind = p
 		return q, nil
 	}
 	at, err := time.Parse(time.RFC3339, after)
@@ -331,14 +344,19 @@ func (b *Inbox) await(ctx context.Context, q query) []InboxMessage {
 }
 
 func (b *Inbox) list(q query) []InboxMessage {
+	var matches []*kept
+	for _, k := range b.kept {
+		if q.matches(k) {
+			matches = append(matches, k)
+		}
+	}
+	slices.SortFunc(matches, func(x, y *kept) int { return y.place().compare(x.place()) })
 	found := []InboxMessage{}
-	for _, k := range slices.Backward(b.kept) {
+	for _, k := range matches {
 		if q.limit > 0 && len(found) == q.limit {
 			break
 		}
-		if q.matches(k) {
-			found = append(found, k.message())
-		}
+		found = append(found, k.message())
 	}
 	return found
 }

@@ -76,6 +76,32 @@ func TestInboxOrderAndFilter(t *testing.T) {
 	}
 }
 
+// Mails are sent side by side: a notice that was written before a code may arrive
+// after it, and is not the newest for that.
+func TestInboxOrderIsThatOfWriting(t *testing.T) {
+	b := newInbox(t)
+	for _, m := range []struct {
+		id      string
+		written time.Duration
+	}{{"code", time.Second}, {"notice", 0}, {"next", 2 * time.Second}} {
+		l := *letter(t)
+		l.ID, l.To, l.Date = m.id, "ada@example.com", at1402.Add(m.written)
+		b.Add(&l)
+		if m.id == "next" {
+			continue
+		}
+		if newest, err := b.Wait(t.Context(), l.To, ""); err != nil || newest.ID != "code" {
+			t.Errorf("after %s the newest is %s, %v", m.id, newest.ID, err)
+		}
+	}
+	if diff := cmp.Diff([]string{"next", "code", "notice"}, ids(b.Messages(""))); diff != "" {
+		t.Error(diff)
+	}
+	if after, err := b.Wait(t.Context(), "", "code"); err != nil || after.ID != "next" {
+		t.Errorf("after the code: %s, %v", after.ID, err)
+	}
+}
+
 func TestInboxKeepsEachLetterOnce(t *testing.T) {
 	b := newInbox(t)
 	put(t, b, "one", "ada@example.com")

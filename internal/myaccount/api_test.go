@@ -203,7 +203,7 @@ func TestAUTH_A68_ChangeOfAddress(t *testing.T) {
 // The header as okta-auth-js takes it apart.
 var challenge = regexp.MustCompile(`(?:,|, )?([a-zA-Z0-9!#$%&'*+\-.^_\x60|~]+)=(?:"([a-zA-Z0-9!#$%&'*+\-.,^_\x60|~ /:]+)"|([a-zA-Z0-9!#$%&'*+\-.^_\x60|~/:]+))`)
 
-func TestAUTH_A65_StepUp(t *testing.T) {
+func TestAUTH_A65_A66_A67_StepUp(t *testing.T) {
 	e := stiletest.Start(t)
 	p := signUp(t, e, old, manage)
 	p.wants(p.do("POST", "/idp/myaccount/password", `{"profile":{"password":"correct horse battery"}}`), 201)

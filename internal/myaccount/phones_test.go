@@ -52,7 +52,7 @@ func (p *person) withBoth(address, number string) {
 	p.token = tx.Tokens.AccessToken.Value
 }
 
-func TestAUTH_A69_Phones(t *testing.T) {
+func TestAUTH_A16_A69_Phones(t *testing.T) {
 	e := stiletest.Start(t, stiletest.Org(withPhone))
 	p := signUp(t, e, old, managePhones)
 	if list := p.wants(p.do("GET", "/idp/myaccount/phones", ""), 200); strings.TrimSpace(list.text) != "[]" {

@@ -100,7 +100,7 @@ func TestComplexityValidate(t *testing.T) {
 	}
 }
 
-func TestRecoveryAndUnlockAreOnForSomebody(t *testing.T) {
+func TestAUTH_A51_RecoveryAndUnlockAreOnForSomebody(t *testing.T) {
 	tests := []struct {
 		name             string
 		policies         []Password

@@ -111,12 +111,13 @@ type Transport interface {
 // A Sender delivers the messages of the outbox. It implements outbox.Deliverer.
 type Sender struct {
 	chain *outbox.Chain[Transport]
-	inbox func(id string, m Message) // of development; nil: none
+	inbox func(id string, at time.Time, m Message) // of development; nil: none
 }
 
 // NewSender takes transports in the order in which they are preferred: the next one
-// is asked while one fails. inbox is shown every message; nil: there is none.
-func NewSender(now func() time.Time, log *slog.Logger, inbox func(id string, m Message), transports ...Transport) *Sender {
+// is asked while one fails. inbox is shown every message and when it was written;
+// nil: there is none.
+func NewSender(now func() time.Time, log *slog.Logger, inbox func(id string, at time.Time, m Message), transports ...Transport) *Sender {
 	return &Sender{chain: outbox.NewChain("transport", now, log, transports...), inbox: inbox}
 }
 
@@ -144,7 +145,7 @@ func (s *Sender) Deliver(ctx context.Context, d outbox.Delivery) error {
 	id := d.ID + "-" + strconv.FormatInt(d.CreatedAt.Unix(), 36)
 	can := func(t Transport) bool { return t.Can(m.Method) }
 	if s.inbox != nil {
-		s.inbox(id, m)
+		s.inbox(id, d.CreatedAt, m)
 	}
 	if !slices.ContainsFunc(s.chain.All(), can) {
 		if s.inbox != nil {

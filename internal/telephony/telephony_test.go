@@ -372,7 +372,7 @@ func TestSenderWithoutTransports(t *testing.T) {
 		t.Errorf("%v", none.Methods())
 	}
 	var shown []telephony.Message
-	inbox := telephony.NewSender(now, slog.New(slog.DiscardHandler), func(_ string, m telephony.Message) { shown = append(shown, m) })
+	inbox := telephony.NewSender(now, slog.New(slog.DiscardHandler), func(_ string, _ time.Time, m telephony.Message) { shown = append(shown, m) })
 	if len(inbox.Methods()) != 2 || deliver(t, inbox, message()) != nil || len(shown) != 1 {
 		t.Errorf("%v, shown %v", inbox.Methods(), shown)
 	}

@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
-import { engines, mail } from './engine.js';
+import { engines, mail, operate } from './engine.js';
 import { keys, password, succeeded } from './client.js';
 
 const engine = engines.authenticators;
@@ -19,7 +19,7 @@ export function totp(secret, steps = 0) {
   return String((mac.readUInt32BE(mac[19] & 15) & 0x7fffffff) % 1e6).padStart(6, '0');
 }
 
-export function authenticatorSuite({ connect, prove, listed }) {
+export function authenticatorSuite({ connect, account, prove, listed, scan }) {
   test('IDX_A18 IDX_A19 IDX_A21 an authenticator app, enrolled and asked for', async () => {
     const owner = await prove({ engine });
     assert.deepEqual(listed(owner.transaction.nextStep).map(({ label, value }) => ({ label, value })), [
@@ -34,6 +34,7 @@ export function authenticatorSuite({ connect, prove, listed }) {
     const { qrcode, sharedSecret } = authenticator.contextualData;
     assert.match(qrcode.href, /^data:image\/png;base64,/);
     assert.match(sharedSecret, /^[A-Z2-7]{32}$/);
+    if (scan) assert.equal(/\?secret=(\w+)&/.exec(scan(qrcode.href))[1], sharedSecret);
     transaction = await owner.auth.idx.proceed({ verificationCode: '000000' });
     assert.deepEqual(keys(transaction), ['api.authn.error.PASSCODE_INVALID']);
     transaction = await owner.auth.idx.proceed({ verificationCode: totp(sharedSecret, -3) });
@@ -89,6 +90,20 @@ export function authenticatorSuite({ connect, prove, listed }) {
     }
   });
 
+  test('IDX_A44 a token that an operator handed out, by the press of its button', async () => {
+    const owner = await account({ engine });
+    const secret = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ'; // of RFC 4226, appendix D
+    operate('authenticators', ['users', 'token', owner.email], secret);
+    const auth = connect({ engine });
+    await auth.idx.authenticate({ username: owner.email });
+    let transaction = await auth.idx.proceed({ authenticator: 'custom_otp' });
+    assert.equal(transaction.nextStep.name, 'challenge-authenticator', JSON.stringify(transaction.messages));
+    assert.equal(transaction.nextStep.authenticator.key, 'custom_otp');
+    transaction = await auth.idx.proceed({ verificationCode: '000000' });
+    assert.deepEqual(keys(transaction), ['api.authn.error.PASSCODE_INVALID']);
+    await succeeded(auth, await auth.idx.proceed({ verificationCode: '520489' }), owner); // the tenth; the appendix has ten
+  });
+
   test('SEC_S54 recovery codes, by a client that does not know them', async () => {
     const owner = await prove({ engine: second });
     await owner.auth.idx.proceed({ authenticator: 'okta_password' });
@@ -106,6 +121,8 @@ export function authenticatorSuite({ connect, prove, listed }) {
     await auth.idx.proceed({ password });
     transaction = await auth.idx.proceed({ authenticator: 'recovery_code' });
     assert.equal(transaction.nextStep.authenticator.key, 'recovery_code', JSON.stringify(transaction.nextStep));
+    transaction = await auth.idx.proceed({ verificationCode: '0'.repeat(24) });
+    assert.deepEqual(keys(transaction), ['api.authn.error.PASSCODE_INVALID']);
     transaction = await auth.idx.proceed({ verificationCode: codes[2] });
     const claims = await succeeded(auth, transaction, owner);
     assert.deepEqual(claims.amr, ['pwd', 'otp', 'mfa']);

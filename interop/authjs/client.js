@@ -20,7 +20,7 @@ export async function rest(auth, transaction) {
 
 // suiteOf binds the suites to one version of the client. `listed` finds the
 // list of authenticators where that version puts it.
-export function suiteOf({ OktaAuth, version, options = {}, listed }) {
+export function suiteOf({ OktaAuth, version, options = {}, listed, scan }) {
   function connect({ engine = engines.protect, app = web, tab = new Browser().tab(), saveLastResponse = true, ...more } = {}) {
     const { clientId, clientSecret, redirectUri } = app;
     return new OktaAuth({
@@ -67,7 +67,7 @@ export function suiteOf({ OktaAuth, version, options = {}, listed }) {
     return { ...person, transaction, tokens: transaction.tokens };
   }
 
-  return { connect, signUp, prove, account, withPassword, listed, version, webauthn: OktaAuth.webauthn };
+  return { connect, signUp, prove, account, withPassword, listed, scan, version, webauthn: OktaAuth.webauthn };
 }
 
 // keys lists a transaction's messages by their i18n key.

@@ -1,4 +1,5 @@
 // Where the engines under test are, and what they mailed.
+import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 
 function required(name) {
@@ -35,6 +36,11 @@ export const spa = {
   clientId: required('STILE_SPA_CLIENT_ID'),
   redirectUri: required('STILE_SPA_REDIRECT_URI'),
 };
+
+// operate runs a command of the engine's operator, beside the engine of that name.
+export function operate(engine, command, input) {
+  execFileSync(required('STILE_BIN'), [...command, '--data', `${required('STILE_DATA_OF_ALL')}/${engine}`], { input, stdio: ['pipe', 'pipe', 'inherit'] });
+}
 
 // address returns one that no other test uses.
 export function address(name = 'john.doe') {

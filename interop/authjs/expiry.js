@@ -24,7 +24,7 @@ export function expirySuite({ connect, withPassword, version }) {
       [{ name: 'newPassword', label: 'New password', secret: true }]);
   }
 
-  test('IDX_C70 AUTH_57 an expired password is changed before anything else', async () => {
+  test('IDX_C70 AUTH_A57 an expired password is changed before anything else', async () => {
     const engine = engines.expired;
     const owner = await withPassword({ engine });
     const { auth, transaction: begun } = await signedIn(owner, 'reenroll-authenticator');
@@ -41,7 +41,7 @@ export function expirySuite({ connect, withPassword, version }) {
     await succeeded(auth, transaction, owner);
   });
 
-  test('IDX_C70 AUTH_56 of one that expires soon people are warned, and may go on', async () => {
+  test('IDX_C70 AUTH_A56 of one that expires soon people are warned, and may go on', async () => {
     const engine = engines.expiring;
     const owner = await withPassword({ engine });
     const asks = version >= 8; // earlier ones know of going on only

@@ -199,7 +199,7 @@ export function factorSuite({ connect, account, prove, withPassword, listed, ver
     await succeeded(auth, await auth.idx.proceed({ password }), owner);
   });
 
-  test('AUTH_63 a second factor if possible is asked only of those who have one', { skip: version < 8 && 'it has no acrValues' }, async () => {
+  test('AUTH_A63 a second factor if possible is asked only of those who have one', { skip: version < 8 && 'it has no acrValues' }, async () => {
     const acrValues = 'urn:okta:loa:2fa:any:ifpossible';
     const one = await account();
     let auth = connect({ acrValues });

@@ -20,7 +20,7 @@ export function phoneSuite({ connect, prove }) {
     return { ...person, phone };
   }
 
-  test('IDX_A09 IDX_A11 IDX_A13 IDX_A17 a phone at sign-up, asked for step by step', async () => {
+  test('IDX_A09 IDX_A11 IDX_A12 IDX_A13 IDX_A17 a phone at sign-up, asked for step by step', async () => {
     const { auth } = await prove({ engine });
     const phone = number();
     let transaction = await auth.idx.proceed({ authenticator: 'phone_number' });
@@ -54,7 +54,7 @@ export function phoneSuite({ connect, prove }) {
   });
 
   for (const methodType of ['sms', 'voice']) {
-    test(`IDX_A15 IDX_A16 the phone beside the password, by ${methodType}`, async () => {
+    test(`IDX_A13 IDX_A15 IDX_A16 IDX_A17 the phone beside the password, by ${methodType}`, async () => {
       const owner = await withPhone();
       const before = await mails(engine, owner.phone);
       const auth = connect({ engine });
@@ -70,6 +70,8 @@ export function phoneSuite({ connect, prove }) {
       assert.equal(transaction.nextStep.name, 'challenge-authenticator', JSON.stringify(transaction.messages));
       assert.equal(transaction.nextStep.canResend, true);
       const { code } = await mail(engine, owner.phone, before[0]);
+      transaction = await auth.idx.proceed({ verificationCode: wrong(code) });
+      assert.equal(transaction.messages[0].message, 'Invalid code. Try again.');
       transaction = await auth.idx.proceed({ verificationCode: code });
       const claims = await succeeded(auth, transaction, owner);
       assert.deepEqual([...claims.amr].sort(), ['mfa', 'pwd', methodType === 'sms' ? 'sms' : 'tel']);

@@ -189,13 +189,13 @@ export function recoverySuite({ connect, account, withPassword, listed }) {
     await assert.rejects(owner.auth.token.renewTokens(), { errorCode: 'invalid_grant' });
   });
 
-  test('AUTH_51 unlock is among the features where a policy allows it', async () => {
+  test('AUTH_A51 unlock is among the features where a policy allows it', async () => {
     const open = await connect({ engine: engines.twoFactors }).idx.startTransaction();
     assert.deepEqual(open.enabledFeatures, ['recover-password', 'enroll-profile', 'unlock-account']);
     await assert.rejects(connect().idx.unlockAccount(), /Self Service Account Unlock is not supported/);
   });
 
-  test('AUTH_53 AUTH_8 two wrong passwords pause it, and the email ends the pause', async () => {
+  test('AUTH_A53 AUTH_8 two wrong passwords pause it, and the email ends the pause', async () => {
     const engine = engines.twoFactors;
     const owner = await withPassword({ engine });
     const paused = connect({ engine });
@@ -225,7 +225,7 @@ export function recoverySuite({ connect, account, withPassword, listed }) {
     await succeeded(auth, await auth.idx.proceed({ password }), owner);
   });
 
-  test('AUTH_52 unlock of nobody looks like one of somebody', async () => {
+  test('AUTH_A52 unlock of nobody looks like one of somebody', async () => {
     const engine = engines.twoFactors;
     const owner = await withPassword({ engine });
     const walk = async (username) => {

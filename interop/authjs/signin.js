@@ -16,7 +16,7 @@ async function settled(auth) {
 
 export function signInSuite({ connect, account }) {
   for (const app of [web, spa]) {
-    test(`IDX_C51 sign-in by email only, ${app.name}`, async () => {
+    test(`IDX_C51 AUTH_A79 sign-in by email only, ${app.name}`, async () => {
       const owner = await account({ app });
       const auth = connect({ app });
       let transaction = await auth.idx.authenticate({ username: owner.email });

@@ -15,7 +15,7 @@ const emailStep = {
 
 export function signUpSuite({ connect, signUp, prove, account, listed }) {
   for (const app of [web, spa]) {
-    test(`IDX_C35 IDX_C39 IDX_C40 the guide's six steps, ${app.name}`, async () => {
+    test(`IDX_C35 IDX_C39 IDX_C40 AUTH_A79 the guide's six steps, ${app.name}`, async () => {
       const email = address();
       const auth = connect({ app });
 

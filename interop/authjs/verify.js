@@ -48,7 +48,7 @@ class Phone {
   }
 }
 
-export function verifySuite({ connect, prove, listed }) {
+export function verifySuite({ connect, prove, listed, scan }) {
   // withPhone makes a person who has a phone.
   async function withPhone(settings) {
     const person = await prove(settings);
@@ -57,6 +57,7 @@ export function verifySuite({ connect, prove, listed }) {
     assert.equal(transaction.nextStep.name, 'enroll-poll');
     const { qrcode, stile } = transaction.nextStep.authenticator.contextualData;
     assert.ok(qrcode.href.startsWith('data:image/png;base64,'));
+    if (scan) assert.equal(scan(qrcode.href), stile.link);
     const phone = await Phone.add(engine, stile.link);
     transaction = await auth.idx.proceed({ step: 'enroll-poll' });
     assert.deepEqual(listed(transaction.nextStep), [{ label: 'Password', value: 'okta_password' }]);

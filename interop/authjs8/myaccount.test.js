@@ -1,7 +1,7 @@
 // okta-auth-js 8.x: one's own account, and signing out of the engine.
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { OktaAuth } from '@okta/okta-auth-js';
+import { OktaAuth, WWWAuthError } from '@okta/okta-auth-js';
 import { engines, spa, address, mail, number, wrong } from '../authjs/engine.js';
 import { suiteOf, password, freshPassword } from '../authjs/client.js';
 
@@ -32,7 +32,7 @@ describe('okta-auth-js 8: my account', () => {
     assert.ok(properties.firstName);
   });
 
-  test('AUTH_14 another address, proven by the code that it was sent', async (t) => {
+  test('AUTH_A68 AUTH_14 another address, proven by the code that it was sent', async (t) => {
     const { auth, email } = await own(t);
     const next = address('new');
     const pending = await auth.myaccount.addEmail({ payload: { profile: { email: next }, sendEmail: true, role: 'PRIMARY' } });
@@ -49,7 +49,7 @@ describe('okta-auth-js 8: my account', () => {
     assert.match((await mail(engines.protect, email)).subject, /was changed/);
   });
 
-  test('IDX_A69 a number is added, proven, and replaced by another', async (t) => {
+  test('AUTH_A16 AUTH_A69 a number is added, proven, and replaced by another', async (t) => {
     const engine = engines.phone;
     const { auth } = await prove({ engine, app: spa, scopes: ['openid', 'profile', 'email', 'okta.myAccount.phone.manage'] });
     const [first, second] = [number(), `${number().slice(0, -4)}0199`];
@@ -78,7 +78,7 @@ describe('okta-auth-js 8: my account', () => {
     await assert.rejects((await auth.myaccount.getPhones())[0].delete(), { errorCode: 'E0000038' }); // it is required
   });
 
-  test('AUTH_14 AUTH_12_2 a password is chosen and changed; giving it up asks for both factors first', async (t) => {
+  test('AUTH_A65 AUTH_A66 AUTH_14 a password is chosen and changed; giving it up asks for both factors first', async (t) => {
     const { auth } = await own(t);
     const none = await auth.myaccount.getPassword();
     assert.equal(none.status, 'NOT_ENROLLED');
@@ -90,6 +90,22 @@ describe('okta-auth-js 8: my account', () => {
       assert.equal(e.errorSummary, 'insufficient_authentication_context');
       assert.deepEqual(e.meta, { max_age: 300, acr_values: 'urn:okta:loa:2fa:any:ifpossible' });
       return true;
+    });
+    const { profile } = await auth.myaccount.getProfile();
+    await assert.rejects(auth.myaccount.updateProfile({ payload: { profile } }), (e) => {
+      assert.deepEqual(e.meta, { max_age: 900, acr_values: 'urn:okta:loa:2fa:any:ifpossible' });
+      return true;
+    });
+    const raw = await fetch(`${engines.protect}/idp/myaccount/profile`, {
+      method: 'PUT', body: '{"profile":{}}', headers: { 'content-type': 'application/json', authorization: `Bearer ${auth.getAccessToken()}` },
+    });
+    assert.equal(raw.status, 403);
+    const parsed = WWWAuthError.parseHeader(raw.headers.get('www-authenticate'));
+    assert.equal(parsed.scheme, 'Bearer');
+    assert.deepEqual(parsed.parameters, {
+      realm: 'IdpMyAccountAPI', error: 'insufficient_authentication_context',
+      error_description: 'The access token requires additional assurance to access the resource',
+      max_age: '900', acr_values: 'urn:okta:loa:2fa:any:ifpossible',
     });
   });
 

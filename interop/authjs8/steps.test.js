@@ -183,7 +183,7 @@ describe('okta-auth-js 8: named steps', () => {
     await succeeded(auth, transaction, owner);
   });
 
-  test('AUTH_53 unlock by named steps', async () => {
+  test('AUTH_A53 unlock by named steps', async () => {
     const engine = engines.twoFactors;
     const owner = await withPassword({ engine });
     const auth = connect({ engine });
@@ -201,7 +201,7 @@ describe('okta-auth-js 8: named steps', () => {
     assert.deepEqual(keys(transaction), ['oie.selfservice.unlock_user.landing.to.app.success.message']);
   });
 
-  test('AUTH_74 UX_P7_6 a department asked for at sign-in', async () => {
+  test('AUTH_A74 UX_P7_6 a department asked for at sign-in', async () => {
     const engine = engines.profiling;
     const owner = await withPassword({ engine }); // whoever signs up is asked at the end of it, too
     const auth = connect({ engine });

@@ -20,7 +20,7 @@ func newNumber(t *testing.T) string {
 	return fmt.Sprintf("+1%d55501%02d", areas[n.Int64()%6], n.Int64()/6)
 }
 
-func TestIDX_A10_A13_A15_Phone(t *testing.T) {
+func TestIDX_A10_A11_A13_A15_A77_Phone(t *testing.T) {
 	ctx, engine, number := t.Context(), engines.phone, newNumber(t)
 	r, email := proveAddress(t, engine)
 	if !r.HasStep(idx.EnrollmentStepPhoneVerification) {
@@ -63,7 +63,11 @@ func TestIDX_A10_A13_A15_Phone(t *testing.T) {
 	if l, err = l.VerifyPhone(ctx, idx.PhoneMethodVoiceCall); err != nil {
 		t.Fatal(err)
 	}
-	if l, err = l.ConfirmPhone(ctx, waitMail(t, engine, number, m.ID).Code); err != nil {
+	called := waitMail(t, engine, number, m.ID).Code
+	if _, err := l.ConfirmPhone(ctx, wrongCode(called)); err == nil || err.Error() != "Invalid code. Try again." {
+		t.Errorf("A-13: at sign-in: %v", err)
+	}
+	if l, err = l.ConfirmPhone(ctx, called); err != nil {
 		t.Fatal(err)
 	}
 	if !l.IsAuthenticated() {
