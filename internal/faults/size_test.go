@@ -1,9 +1,11 @@
 package faults
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -62,6 +64,47 @@ func TestREL_R21_AtSize(t *testing.T) {
 	if late > 400 {
 		t.Errorf("it holds %.1f MiB, want 400 at most", late)
 	}
+}
+
+// REL R-21: an engine to which nobody has come yet holds little, of which what
+// it shares with the system's cache of files is told apart.
+func TestREL_R21_AtRest(t *testing.T) {
+	s := open(t, plan{})
+	n := s.nodes[0]
+	if err := n.end(syscall.SIGTERM); err != nil { // it was told of an app
+		t.Fatal(err)
+	}
+	n.start()
+	n.ready()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	rest := held(t, n)
+	for rest > 30 && ctx.Err() == nil { // it gives back what the start used when it is ready, not before
+		pause(ctx, 100*time.Millisecond)
+		rest = held(t, n)
+	}
+	pause(ctx, 3*time.Second) // what it has a use for comes back
+	rest = held(t, n)
+	own, file := parts(n.cmd.Process.Pid)
+	t.Logf("at rest %.1f MiB: %.1f of its own, %.1f of the program's file", rest, own, file)
+	if rest > 30 {
+		t.Errorf("it holds %.1f MiB, want 30 at most", rest)
+	}
+}
+
+// parts are what a process holds that no file has, and what files have too, in MiB.
+func parts(pid int) (own, file float64) {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for line := range strings.Lines(string(data)) {
+		var kib float64
+		if _, err := fmt.Sscanf(line, "RssAnon: %f kB", &kib); err == nil {
+			own = kib / 1024
+		}
+		if _, err := fmt.Sscanf(line, "RssFile: %f kB", &kib); err == nil {
+			file = kib / 1024
+		}
+	}
+	return own, file
 }
 
 // crowd writes people with a way to sign in, and as many flows that live for an hour.
