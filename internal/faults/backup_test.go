@@ -35,7 +35,7 @@ func againstTheJournal(t *testing.T, database string, elsewhere func() string) {
 	l := s.begin(8, sized(2*time.Minute, 30*time.Minute))
 	var backups []backup
 	for i := range sized(2, 20) {
-		l.through(int64(sized(15, 200) * (i + 1)))
+		l.through(int64(sized(10, 200) * (i + 1)))
 		backups = append(backups, s.backup())
 	}
 	l.through(l.done.Load() + 8) // so that there is something that no backup has
