@@ -40,17 +40,24 @@ func (l *loader) write(ctx context.Context, conn driver.Conn, batch int) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, full.Close()) }()
+	each := ctx
+	if batch == 1 { // whose driver would start a goroutine for each row, to end what takes no time
+		each = context.WithoutCancel(ctx)
+	}
 	var pending []driver.NamedValue
 	exec := func(s driver.Stmt, values []driver.NamedValue) error {
 		for i := range values {
 			values[i].Ordinal = i + 1
 		}
-		_, err := s.(driver.StmtExecContext).ExecContext(ctx, values)
+		_, err := s.(driver.StmtExecContext).ExecContext(each, values)
 		return err
 	}
 	for rows := range l.rows {
 		pending = append(pending, rows...)
 		left := pending
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		for ; len(left) >= batch*columns; left = left[batch*columns:] {
 			if err := exec(full, left[:batch*columns]); err != nil {
 				return err
