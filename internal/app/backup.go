@@ -28,6 +28,7 @@ func place(d config.Data) config.Place {
 // Backup writes all that a database holds at this moment into a file, beside
 // engines that write to it. The file has its name once it is whole and on disk.
 func Backup(ctx context.Context, c config.Backup, out io.Writer) (err error) {
+	CollectSeldom()
 	if err := c.Validate(); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ func targetOf(ctx context.Context, p config.Place) (*transfer.Target, error) {
 // Copy moves a database to another place, of either kind, and writes to out what
 // both hold. If it fails there is nothing at the new place.
 func Copy(ctx context.Context, c config.Copy, out io.Writer) (err error) {
+	CollectSeldom()
 	if err := errors.Join(c.From.Validate("--from"), c.To.Validate("--to")); err != nil {
 		return err
 	}

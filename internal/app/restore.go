@@ -30,6 +30,7 @@ import (
 // nothing at the place. What was under way when the backup was made does not go
 // on, and what was ended since is not in force again (SEC S-152, REL ).
 func Restore(ctx context.Context, c config.Restore, out io.Writer) (err error) {
+	CollectSeldom()
 	if err := c.To.Validate("--to"); err != nil {
 		return err
 	}

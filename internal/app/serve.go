@@ -55,6 +55,7 @@ func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
 	go func() {
 		if err := n.app.AwaitReady(ctx); err == nil {
 			logger.Info("ready")
+			settle(logger)
 		}
 	}()
 	logger.Info("started", "version", Version(), "public_url", t.PublicURL, "listen", n.listener.Addr().String())

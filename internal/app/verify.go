@@ -16,6 +16,7 @@ import (
 // Verify looks through a database, which engines may have open, for what must
 // never be so, and writes a line for each such thing to out. Any is an error.
 func Verify(ctx context.Context, c config.Verify, out io.Writer) (err error) {
+	CollectSeldom()
 	if err := c.Validate(); err != nil {
 		return err
 	}

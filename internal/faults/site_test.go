@@ -112,20 +112,11 @@ func open(t *testing.T, p plan) *site {
 				s.url = "http://" + p.public
 			}
 		}
-		if err := os.Chmod(n.dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		settings := fmt.Sprintf("public_url: %s\nlisten: %s\ndata: %s\nsmtp: %s\nmail_from: Acme <id@example.com>\ntrusted_proxies: 127.0.0.0/8\nshutdown_drain: 1s\nlog_level: error\n%s",
-			s.url, n.listen, filepath.Join(n.dir, "data"), s.sink.URL, p.settings)
-		if p.database != "" {
-			settings += "database: " + p.database + "\n"
-		}
+		settings := p.settings
 		if i > 0 {
 			settings += "master_key_file: " + filepath.Join(s.nodes[0].dir, "data", "master.key") + "\n"
 		}
-		if err := os.WriteFile(filepath.Join(n.dir, "stile.yaml"), []byte(settings), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		n.configure(settings)
 		s.nodes = append(s.nodes, n)
 		n.start()
 		n.ready()
@@ -144,6 +135,20 @@ func open(t *testing.T, p plan) *site {
 	}
 	s.secret = m[1]
 	return s
+}
+
+// configure writes a node's settings.
+func (n *node) configure(more string) {
+	n.site.t.Helper()
+	s := n.site
+	settings := fmt.Sprintf("public_url: %s\nlisten: %s\ndata: %s\nsmtp: %s\nmail_from: Acme <id@example.com>\ntrusted_proxies: 127.0.0.0/8\nshutdown_drain: 1s\nlog_level: error\n%s",
+		s.url, n.listen, filepath.Join(n.dir, "data"), s.sink.URL, more)
+	if s.database != "" {
+		settings += "database: " + s.database + "\n"
+	}
+	if err := errors.Join(os.Chmod(n.dir, 0o700), os.WriteFile(filepath.Join(n.dir, "stile.yaml"), []byte(settings), 0o600)); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // stile runs a command on the data of the first node.

@@ -18,10 +18,8 @@ func (v *view) i6() (found []string) {
 		byID[m.MessageID] = m
 	}
 	arrived := map[string]bool{} // by the id of the outbox
-	for name := range byID {     // the id, a dash and the time, at a host
-		id, _, _ := strings.Cut(strings.Trim(name, "<>"), "@")
-		id, _, _ = strings.Cut(id, "-")
-		arrived[id] = true
+	for _, m := range byID {
+		arrived[m.outbox()] = true
 	}
 	for id, m := range v.state.Outbox {
 		switch {

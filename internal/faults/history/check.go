@@ -22,6 +22,8 @@ type Conditions struct {
 	// Crashed says that the database itself was broken off: steps before a proof
 	// may be lost then, and the mails of them (decision D13).
 	Crashed bool
+	// Restored says that the database is a copy in which everybody was signed out.
+	Restored bool
 }
 
 // Check compares what clients have seen with how things stand. Nothing found is

@@ -241,6 +241,43 @@ func TestCrashedDatabase(t *testing.T) {
 	}
 }
 
+// A copy must have what was acknowledged before it was begun, may have what was
+// under way, and has nothing of later.
+func TestCopyCatches(t *testing.T) {
+	at := func(d time.Duration) time.Time { return begin.Add(d) }
+	for _, tt := range []struct {
+		name string
+		Copying
+		lost      bool // the user and all that was written of them
+		invariant string
+	}{
+		{"lost though acknowledged before", Copying{at(3500 * time.Millisecond), at(4 * time.Second)}, true, "I1"},
+		{"lost, as the answer came after the beginning", Copying{at(3005 * time.Millisecond), at(4 * time.Second)}, true, ""},
+		{"there, though the answer came after the beginning", Copying{at(3005 * time.Millisecond), at(4 * time.Second)}, false, ""},
+		{"there, though the proof was sent after the end", Copying{at(1500 * time.Millisecond), at(1600 * time.Millisecond)}, false, "I3"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := tell(t)
+			s.state.SignIns, s.state.Tokens, s.state.Families = nil, nil, nil
+			s.state.Events = s.state.Events[:2]
+			if tt.lost {
+				s.state.Users, s.state.Events = nil, nil
+			}
+			for i := range s.state.Mails {
+				s.state.Mails[i].At = at(time.Second + 100*time.Millisecond)
+			}
+			delete(s.state.Outbox, "m2")
+			s.state.Mails[1].At, s.state.Mails[2].At = at(time.Hour), at(time.Hour) // bob's, whose form was sent after the end
+			c := tt.Copying
+			s.state.Mails = c.Mails(s.state.Mails, s.state.Outbox)
+			got := Check(c.Cut(s.calls), s.state, Conditions{Restored: true})
+			if tt.invariant == "" && len(got) > 0 || tt.invariant != "" && (len(got) == 0 || got[0].Invariant != tt.invariant) {
+				t.Errorf("got %v, want %s", got, tt.invariant)
+			}
+		})
+	}
+}
+
 func TestJournal(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "journal")
 	j, err := Create(name)

@@ -23,6 +23,13 @@ type Mail struct {
 	At                           time.Time
 }
 
+// outbox is the id of the mail's row: its name is that, a dash and the time, at a host.
+func (m Mail) outbox() string {
+	id, _, _ := strings.Cut(strings.Trim(m.MessageID, "<>"), "@")
+	id, _, _ = strings.Cut(id, "-")
+	return id
+}
+
 // A Sink is a mail server that keeps what it is given.
 type Sink struct {
 	URL string // for the setting smtp

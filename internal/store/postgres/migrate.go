@@ -50,8 +50,44 @@ func schemaOf(db *sql.DB, log *slog.Logger) (*schema.Schema, error) {
 		DB: db, Dialect: goose.DialectPostgres, Migrations: dir, Locker: locker, Logger: log,
 		Exists: "SELECT to_regclass('schema_version') IS NOT NULL",
 		Held:   func(err error) bool { return code(err) == lockNotAvailable },
+		Back: func(ctx context.Context, version int64) error {
+			if version != partitioning {
+				return nil
+			}
+			return movable(ctx, db)
+		},
 	}, nil
 }
+
+const (
+	// partitioning is the migration whose way back moves flows into one table, which
+	// all others wait for.
+	partitioning = 5
+	// mostMoved is how many it moves: half a second's worth on two busy cores, a
+	// quarter of what may be waited for (REL R-24).
+	mostMoved = 25_000
+)
+
+// movable returns why flows in partitions cannot be moved yet. Nodes of the version
+// before begin theirs in the default partition, which stays: once they are all that
+// run, the others end within their hour, and the purge takes them.
+func movable(ctx context.Context, db *sql.DB) error {
+	var rows int64
+	var end sql.NullInt64
+	err := db.QueryRowContext(ctx, "SELECT count(*), max(expires_at) FROM transactions WHERE id >= 'tA' AND id < 'tM'").Scan(&rows, &end)
+	if err != nil {
+		return fmt.Errorf("open flows: %w", err)
+	}
+	if rows <= mostMoved {
+		return nil
+	}
+	return fmt.Errorf("%d flows lie in partitions, and while more than %d are moved, others would wait for longer than %v: "+
+		"let nodes of the older version run alone, which use no partitions, and step back after %s, when these have ended and are removed",
+		rows, mostMoved, heldFor, time.UnixMicro(end.Int64).Add(removedBy).UTC().Format(time.RFC3339))
+}
+
+// removedBy is how long after its end a flow is removed at the latest (REL R-23).
+const removedBy = 15 * time.Minute
 
 // A Schema is that of a database, open for migrations alone.
 type Schema struct{ *schema.Schema }

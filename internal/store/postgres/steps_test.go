@@ -1,11 +1,13 @@
 package postgres_test
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -92,6 +94,37 @@ func TestREL_R24_HeldTable(t *testing.T) {
 	if err := s.Apply(bg, have-1, func(versions.Step) {}); err != nil {
 		t.Errorf("after it: %v", err)
 	}
+}
+
+// A step back that would hold flows up for long is refused, before anything is
+// changed and with the time from which it is not; the purge makes way for it.
+func TestREL_R24_BackWaitsForOpenFlows(t *testing.T) {
+	u := pgtest.Database(t)
+	s, err := postgres.OpenSchema(bg, u, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	have, err := s.Version(bg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := noon.Add(time.Hour)
+	fill := fmt.Sprintf(`INSERT INTO transactions SELECT 'tA' || lpad(i::text, 22, '0'), 'web', 1, %d, '\x00' FROM generate_series(1, 25001) i`, end.UnixMicro())
+	if _, err := s.DB.Exec(fill); err != nil {
+		t.Fatal(err)
+	}
+	says(t, s.Apply(bg, have-1, func(versions.Step) {}), "25001 flows lie in partitions")
+	_, _, err = s.Plan(bg, have-1)
+	says(t, err, end.Add(15*time.Minute).UTC().Format(time.RFC3339))
+	if v, err := s.Version(bg); err != nil || v != have {
+		t.Fatalf("version %d, %v", v, err)
+	}
+	node := open(t, u)
+	if _, err := node.Purge(bg, end.Add(time.Second), 100_000); err != nil {
+		t.Fatal(err)
+	}
+	says(t, s.Apply(bg, have-1, func(versions.Step) {}), "")
 }
 
 // Nodes of two versions run side by side, one step apart and no more.

@@ -30,7 +30,10 @@ type Schema struct {
 	Locker lock.SessionLocker
 	// Held reports whether a step failed because somebody else holds a table; nil
 	// where nobody does.
-	Held   func(error) bool
+	Held func(error) bool
+	// Back returns why the step back from a version would hold others up for longer
+	// than they may wait, and when it will not; nil where it never does.
+	Back   func(ctx context.Context, version int64) error
 	Logger *slog.Logger
 }
 

@@ -26,7 +26,7 @@ func (s Step) String() string {
 
 // Plan returns the version that the database has, and the steps from there to a
 // version; 0 is this program's. It changes nothing. Back goes one step only, and
-// only where nothing is lost that must not be.
+// only where nothing is lost that must not be and nobody waits for long.
 func (s *Schema) Plan(ctx context.Context, to int64) (have int64, steps []Step, err error) {
 	have, want, p, err := s.versions(ctx)
 	if err != nil {
@@ -55,6 +55,11 @@ func (s *Schema) Plan(ctx context.Context, to int64) (have int64, steps []Step, 
 			}
 			if !bytes.Contains(text, []byte("-- +goose Down")) { // goose would take it for an empty one
 				return 0, nil, fmt.Errorf("there is no way back from schema version %d: what it keeps must not be lost; restore a backup instead", v)
+			}
+			if s.Back != nil {
+				if err := s.Back(ctx, v); err != nil {
+					return 0, nil, err
+				}
 			}
 			steps = append(steps, Step{Version: v, Name: name, Back: true})
 		}

@@ -146,9 +146,10 @@ func intact(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// fillPragmas are for a file that nobody reads before it is whole and on disk.
+// fillPragmas are for a file that nobody reads before it is whole and on disk. Whom
+// rows belong to is looked at when all are there.
 var fillPragmas = url.Values{
-	"_foreign_keys": {"1"},
+	"_foreign_keys": {"0"},
 	"_journal_mode": {"memory"},
 	"_synchronous":  {"off"},
 	"_pragma":       {"cache_size(-65536)", "temp_store(memory)"},
@@ -212,12 +213,16 @@ func create(ctx context.Context, path string, held *os.File) (*transfer.Target, 
 		f.conn, err = db.Conn(ctx)
 	}
 	if err == nil {
+		f.indexes, err = dropIndexes(ctx, f.conn)
+	}
+	if err == nil {
 		_, err = f.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
 	}
 	var t *transfer.Target
 	if err == nil {
 		t, err = transfer.NewTarget(ctx, transfer.Filling{
-			Schema: version, Conn: f.conn, Catalog: catalog, Names: names, Dialect: dialect, Batch: 1, Commit: f.commit, Close: f.close,
+			Schema: version, Conn: f.conn, Catalog: catalog, Names: names, Dialect: dialect, Batch: 1,
+			Loaded: f.loaded, Commit: f.commit, Close: f.close,
 		})
 	}
 	if err != nil {
@@ -232,7 +237,47 @@ type filling struct {
 	conn       *sql.Conn
 	path, part string
 	held       *os.File
+	indexes    []string // statements that make those which were dropped
 	done       bool
+}
+
+// dropIndexes drops those that no constraint makes, and returns how they are made
+// again: sorting all rows costs less than a place in the index for each.
+func dropIndexes(ctx context.Context, conn *sql.Conn) (make []string, err error) {
+	rows, err := conn.QueryContext(ctx, "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY rowid")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name, text string
+		if err := rows.Scan(&name, &text); err != nil {
+			return nil, err
+		}
+		names, make = append(names, name), append(make, text)
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if _, err := conn.ExecContext(ctx, `DROP INDEX "`+name+`"`); err != nil {
+			return nil, err
+		}
+	}
+	return make, nil
+}
+
+// loaded makes the indexes, and begins the transaction of what is changed in the copy,
+// in which deleting a row takes along what belongs to it. A pragma holds outside of
+// transactions alone, so the rows are committed: the file has no name yet.
+func (f *filling) loaded(ctx context.Context) error {
+	for _, statement := range append(f.indexes, "COMMIT", "PRAGMA foreign_keys = 1", "BEGIN IMMEDIATE") {
+		if _, err := f.conn.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *filling) commit(ctx context.Context) error {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/stile-id/stile/internal/store/sqlstore"
 )
@@ -58,6 +57,8 @@ type Filling struct {
 	// Batch is how many rows a statement writes: many where each costs a way to
 	// a server, one where each value is looked up among all of the statement.
 	Batch int
+	// Loaded is called when all rows are there; nil: there is nothing to do.
+	Loaded func(context.Context) error
 	// Commit makes what was written seen, and Close ends the connection.
 	Commit func(context.Context) error
 	Close  func() error
@@ -93,6 +94,16 @@ func NewTarget(ctx context.Context, f Filling) (*Target, error) {
 	return &Target{f, tables}, nil
 }
 
+func (t *Target) loaded(ctx context.Context) error {
+	if t.f.Loaded == nil {
+		return nil
+	}
+	if err := t.f.Loaded(ctx); err != nil {
+		return fmt.Errorf("indexes: %w", err)
+	}
+	return nil
+}
+
 // Commit makes all of it seen at once.
 func (t *Target) Commit(ctx context.Context) error { return t.f.Commit(ctx) }
 
@@ -105,63 +116,6 @@ func (t *Target) fits(tables []Table) error {
 		return nil
 	}
 	return errors.New("the two have not the same tables and columns")
-}
-
-// A loader writes the rows of a table, in batches.
-type loader struct {
-	to      *Target
-	table   *Table
-	full    *sql.Stmt // of a whole batch
-	pending []any
-}
-
-func (t *Target) load(ctx context.Context, table *Table) (l *loader, err error) {
-	l = &loader{to: t, table: table}
-	if l.full, err = t.f.Conn.PrepareContext(ctx, l.statement(t.f.Batch)); err != nil {
-		return nil, fmt.Errorf("%s: %w", table.Name, err)
-	}
-	return l, nil
-}
-
-func (l *loader) statement(rows int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "INSERT INTO %s (%s) VALUES ", quoted([]string{l.table.Name}), quoted(l.table.columnNames()))
-	for i := range rows * len(l.table.Columns) {
-		switch {
-		case i == 0:
-			b.WriteString("($1")
-		case i%len(l.table.Columns) == 0:
-			fmt.Fprintf(&b, "), ($%d", i+1)
-		default:
-			fmt.Fprintf(&b, ", $%d", i+1)
-		}
-	}
-	b.WriteString(")")
-	return b.String()
-}
-
-func (l *loader) add(ctx context.Context, row []any) (err error) {
-	l.pending = append(l.pending, row...)
-	if len(l.pending) == l.to.f.Batch*len(l.table.Columns) {
-		_, err = l.full.ExecContext(ctx, l.pending...)
-		l.pending = l.pending[:0]
-	}
-	return l.named(err)
-}
-
-// end writes what is left.
-func (l *loader) end(ctx context.Context) (err error) {
-	if n := len(l.pending) / len(l.table.Columns); n > 0 {
-		_, err = l.to.f.Conn.ExecContext(ctx, l.statement(n), l.pending...)
-	}
-	return l.named(errors.Join(err, l.full.Close()))
-}
-
-func (l *loader) named(err error) error {
-	if err != nil {
-		return fmt.Errorf("%s: %w", l.table.Name, err)
-	}
-	return nil
 }
 
 // agrees reads a table back, and returns why it is not what was to be written.
@@ -182,13 +136,10 @@ func Copy(ctx context.Context, from *Snapshot, to *Target) ([]Sum, error) {
 	var sums []Sum
 	for i := range from.Tables {
 		table := &from.Tables[i]
-		l, err := to.load(ctx, table)
-		if err != nil {
-			return nil, err
-		}
-		sum, err := table.rows(ctx, from.conn, func(row []any, _ []byte) error { return l.add(ctx, row) })
-		if err == nil {
-			err = l.end(ctx)
+		l := to.load(ctx, table)
+		sum, err := table.rows(ctx, from.conn, func(row []any, _ []byte) error { return l.add(row) })
+		if ended := l.end(); err == nil {
+			err = ended
 		}
 		if err == nil {
 			err = to.agrees(ctx, table, sum)
@@ -198,7 +149,7 @@ func Copy(ctx context.Context, from *Snapshot, to *Target) ([]Sum, error) {
 		}
 		sums = append(sums, sum)
 	}
-	return sums, nil
+	return sums, to.loaded(ctx)
 }
 
 // A Row is one of a table, by the names of its columns.

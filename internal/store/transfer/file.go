@@ -97,6 +97,7 @@ type File struct {
 	Header
 	from *bufio.Reader
 	hash hash.Hash
+	buf  []byte
 }
 
 // Open reads the beginning of a file.
@@ -115,6 +116,7 @@ func Open(from io.Reader) (*File, error) {
 
 func cut(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
+// frame returns the next one, which is whole until the next call.
 func (f *File) frame() ([]byte, error) {
 	length, err := f.bytes(4)
 	if err != nil {
@@ -128,7 +130,10 @@ func (f *File) frame() ([]byte, error) {
 }
 
 func (f *File) bytes(n int) ([]byte, error) {
-	b := make([]byte, n)
+	if n > cap(f.buf) {
+		f.buf = make([]byte, n)
+	}
+	b := f.buf[:n]
 	if _, err := io.ReadFull(f.from, b); cut(err) {
 		return nil, ErrBroken
 	} else if err != nil {
@@ -207,15 +212,22 @@ func (f *File) Restore(ctx context.Context, to *Target) ([]Sum, error) {
 	}
 	var l *loader
 	sums, err := f.rows(
-		func(t *Table) (err error) { l, err = to.load(ctx, t); return err },
+		func(t *Table) error { l = to.load(ctx, t); return nil },
 		func(t *Table, frame []byte) error {
 			row, err := t.decode(frame)
 			if err != nil {
 				return ErrBroken
 			}
-			return l.add(ctx, row)
+			return l.add(row)
 		},
-		func(*Table) error { return l.end(ctx) })
+		func(*Table) error {
+			ended := l
+			l = nil
+			return ended.end()
+		})
+	if l != nil { // in the middle of a table
+		_ = l.end() // the error is there already
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -224,5 +236,5 @@ func (f *File) Restore(ctx context.Context, to *Target) ([]Sum, error) {
 			return nil, err
 		}
 	}
-	return sums, nil
+	return sums, to.loaded(ctx)
 }

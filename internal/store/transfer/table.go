@@ -10,10 +10,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"slices"
 	"strings"
 )
@@ -169,22 +171,19 @@ func (t *Table) columnNames() []string {
 }
 
 // rows hands the rows of a table to visit, in the order of the key, as values and
-// as bytes, which are visit's only until it returns.
+// as bytes, which are visit's only until it returns. It asks the driver itself.
 func (t *Table) rows(ctx context.Context, conn *sql.Conn, visit func(row []any, bytes []byte) error) (Sum, error) {
 	sum := newSum(t.Name)
-	var buf []byte
 	query := "SELECT " + quoted(t.columnNames()) + " FROM " + quoted([]string{t.Name}) + " ORDER BY " + quoted(t.Key)
-	err := each(ctx, conn, query, func(rows *sql.Rows) (err error) {
-		row, into := t.scan()
-		if err = rows.Scan(into...); err != nil {
+	err := conn.Raw(func(c any) error {
+		rows, err := c.(driver.QueryerContext).QueryContext(ctx, query, nil)
+		if err != nil {
 			return err
 		}
-		for i := range row {
-			row[i] = value(into[i])
-		}
-		buf = t.encode(buf[:0], row)
-		sum.add(buf)
-		return visit(row, buf)
+		return errors.Join(t.read(ctx, rows, func(row []any, bytes []byte) error {
+			sum.add(bytes)
+			return visit(row, bytes)
+		}), rows.Close())
 	})
 	if err != nil {
 		return Sum{}, fmt.Errorf("%s: %w", t.Name, err)
@@ -192,28 +191,46 @@ func (t *Table) rows(ctx context.Context, conn *sql.Conn, visit func(row []any, 
 	return sum.sum(), nil
 }
 
-func (t *Table) scan() (row, into []any) {
-	row, into = make([]any, len(t.Columns)), make([]any, len(t.Columns))
-	for i, c := range t.Columns {
-		switch c.Type {
-		case Integer:
-			into[i] = new(int64)
-		case Bytes:
-			into[i] = new([]byte)
-		default:
-			into[i] = new(string)
+func (t *Table) read(ctx context.Context, rows driver.Rows, visit func(row []any, bytes []byte) error) error {
+	var buf []byte
+	values := make([]driver.Value, len(t.Columns))
+	for {
+		err := ctx.Err() // of which drivers know nothing once rows come
+		if err == nil {
+			err = rows.Next(values)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		row := make([]any, len(values))
+		for i, v := range values {
+			ok := false
+			if row[i], ok = t.Columns[i].value(v); !ok {
+				return fmt.Errorf("a row has %T in %s", v, t.Columns[i].Name)
+			}
+		}
+		buf = t.encode(buf[:0], row)
+		if err := visit(row, buf); err != nil {
+			return err
 		}
 	}
-	return row, into
 }
 
-func value(p any) any {
-	switch p := p.(type) {
-	case *int64:
-		return *p
-	case *[]byte:
-		return append([]byte{}, *p...) // SQLite reads no bytes as nil, which would be written as null
-	default:
-		return *p.(*string)
+// value is what a driver says of a column, kept: bytes are the driver's until the next row.
+func (c Column) value(v driver.Value) (any, bool) {
+	switch v := v.(type) {
+	case int64:
+		return v, c.Type == Integer
+	case string:
+		return v, c.Type == Text
+	case []byte:
+		if c.Type == Text {
+			return string(v), true
+		}
+		return append([]byte{}, v...), c.Type == Bytes
 	}
+	return []byte{}, v == nil && c.Type == Bytes // how SQLite reads none; null would be nil too, and is in no column
 }
