@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -227,11 +228,8 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	phones, err := push.New(push.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL})
-	if err != nil {
-		return nil, err
-	}
-	all := []authenticator.Authenticator{codes, words, phones, apps, questions, recoverycode.New(), handed, passkeys}
+	verify := push.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL}
+	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New(), handed, passkeys}
 	missing := map[string]string{}
 	if methods := a.phoneMethods(c); len(methods) > 0 {
 		numbers, err := phone.New(phone.Config{Keyring: keys, Now: c.Now, Methods: methods, Countries: c.Phones.Countries})
@@ -239,9 +237,17 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 			return nil, err
 		}
 		all = append(all, numbers)
+		if slices.Contains(methods, phone.SMS) {
+			verify.Number = numbers.Textable
+		}
 	} else {
 		missing[phone.Key] = "a way to reach phones: set telephony_hook or telephony_gateway"
 	}
+	phones, err := push.New(verify)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.Insert(all, 2, authenticator.Authenticator(phones)) // the order of lists
 	a.policies = &policies{store: db, initial: c.Policy, overlay: c.Overlay, log: c.Logger}
 	if err := a.policies.load(ctx); err != nil {
 		return nil, err

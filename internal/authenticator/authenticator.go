@@ -173,13 +173,12 @@ type Effect struct {
 type Text struct {
 	Method    Method // "sms", "voice"
 	To        string // E.164
-	Template  string // "code", "device-link"
 	Code      string // empty: nothing is right, and nobody is told
-	Link      string
+	Link      string // in place of a code
 	ExpiresAt time.Time
 
 	Purpose   Purpose
-	Enrolling bool // the number is to become the person's own
+	Enrolling bool // the number is not the person's own yet
 }
 
 // Push asks the subject's devices to approve. The engine adds app, browser, place and time.

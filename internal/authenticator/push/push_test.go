@@ -25,7 +25,11 @@ func newPush(t *testing.T, texts bool) (*Authenticator, *time.Time) {
 		t.Fatal(err)
 	}
 	now := time.Date(2026, 11, 22, 20, 0, 0, 0, time.UTC)
-	a, err := New(Config{Keyring: keys, Now: func() time.Time { return now }, PublicURL: "https://id.example.com/", Texts: texts})
+	c := Config{Keyring: keys, Now: func() time.Time { return now }, PublicURL: "https://id.example.com/"}
+	if texts {
+		c.Number = func(typed string) (string, bool) { return "+15555550100", strings.Contains(typed, "0100") }
+	}
+	a, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +130,7 @@ func TestAUTH_A23_A24_Channels(t *testing.T) {
 			t.Errorf("%v: %v", details, err)
 		}
 	}
-	for _, number := range []string{"5551234", "+1", "+1555555o100", "incorrectnumber", "+12345678901234567"} {
+	for _, number := range []string{"5551234", "incorrectnumber"} {
 		var rejected *authenticator.Rejected
 		if _, err := begin(texting, "channel", "sms", "phoneNumber", number); !errors.As(err, &rejected) || rejected.Messages[0].Field != "phoneNumber" {
 			t.Errorf("%s: %v", number, err)
@@ -136,7 +140,7 @@ func TestAUTH_A23_A24_Channels(t *testing.T) {
 	if err != nil || p.Public["phoneNumber"] != "+1 (555) 555-0100" || p.Public["qrcode"] != nil || p.Public["stile"] != nil || !p.Elsewhere {
 		t.Fatalf("sms: %+v, %v", p, err)
 	}
-	if text := p.Effects[0].Text; text.To != "+15555550100" || text.Template != "device-link" || !strings.Contains(text.Link, "/auth/push/link?t=") {
+	if text := p.Effects[0].Text; text.To != "+15555550100" || text.Code != "" || !text.Enrolling || !text.ExpiresAt.Equal(p.ExpiresAt) || !strings.Contains(text.Link, "/auth/push/link?t=") {
 		t.Errorf("%+v", text)
 	}
 	p, err = begin(a, "channel", "email", "email", "Ada@Example.com")
