@@ -41,6 +41,7 @@ import (
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/telephony"
+	"github.com/stile-id/stile/internal/webpush"
 )
 
 // Config is what an App is made of.
@@ -79,6 +80,9 @@ type Config struct {
 
 	// Phones is how codes reach phones beside the inbox, and where they may go.
 	Phones Phones
+
+	// WebPush wakes devices.
+	WebPush WebPush
 
 	// Traces is where spans go, OTLP over HTTP such as http://localhost:4318; empty: nowhere.
 	Traces string
@@ -192,6 +196,13 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	deliver := map[string]outbox.Deliverer{mail.Kind: post, telephony.Kind: a.texts}
+	wakes, err := newWaker(c)
+	if err != nil {
+		return nil, err
+	}
+	if wakes != nil {
+		deliver[webpush.Kind] = wakes
+	}
 	if a.tracing != nil {
 		for kind, d := range deliver {
 			deliver[kind] = tracedDeliverer{d, kind, a.tracing}
@@ -228,7 +239,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	verify := push.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL}
+	verify := push.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL, Wakes: wakes != nil}
 	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New(), handed, passkeys}
 	missing := map[string]string{}
 	if methods := a.phoneMethods(c); len(methods) > 0 {
@@ -290,9 +301,12 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if wakes != nil {
+		wakes.Devices(woken{a.Engine, a.Account})
+	}
 	device, err := deviceapi.New(deviceapi.Config{
 		Engine: a.Engine, Accounts: a.Account, Authenticator: devices{phones}, PublicURL: c.PublicURL, Agent: mail.ParseUserAgent,
-		Brand: func() string { return a.policies.Current().Brand.Name }, Rules: c.Limits.Rules,
+		Brand: func() string { return a.policies.Current().Brand.Name }, Rules: c.Limits.Rules, Waker: waker(wakes),
 		Admission: a.bounds.admission, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {

@@ -109,6 +109,10 @@ var rules = []rule{
 		why: "it delivers by a port"},
 	{packages: "internal/telephony", may: []string{"internal/outbox"}, never: []string{"database/sql"},
 		why: "texts know neither flow nor store"},
+	{packages: "internal/outbound", std: true, may: none, never: []string{"database/sql"}, why: "it reaches what others name, and knows nobody"},
+	{packages: "internal/webpush", may: []string{"internal/outbound", "internal/outbox"}, never: []string{"database/sql"},
+		why: "what wakes a device knows neither flow nor store"},
+	{packages: "internal/webpush/webpushtest", may: none, why: "a push service for tests knows no engine"},
 	{packages: "internal/mail/...", may: []string{"internal/outbox", "internal/problem"}, never: []string{"database/sql"},
 		why: "letters know neither flow nor store"},
 
@@ -145,6 +149,8 @@ var importers = map[string][]string{
 
 	"internal/authenticator/webauthn/webauthntest": none,
 	"internal/deviceapi":                           {"internal/app"},
+	"internal/webpush":                             {"internal/app"},
+	"internal/webpush/webpushtest":                 none,
 	"internal/idxapi":                              {"internal/app"},
 	"internal/admin":                               {"internal/adminapi", "internal/app"},
 	"internal/adminapi":                            {"internal/admincli", "internal/app"},

@@ -53,6 +53,7 @@ func (t *Turn) push(ctx context.Context, o *Open, p authenticator.Push) error {
 	t.tx.Guesses.Sends++
 	t.tx.Guesses.SentAt, t.tx.Guesses.SentTo = t.now, o.To
 	if t.account == nil {
+		t.wake("", p)
 		return nil
 	}
 	ticket := directory.Ticket{
@@ -69,7 +70,33 @@ func (t *Turn) push(ctx context.Context, o *Open, p authenticator.Push) error {
 	ticket.Data = t.e.keys.Seal(pushPurpose, ticket.ID, data)
 	o.Push = ticket.ID
 	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertTicket(ticket) })
+	t.wake(ticket.ID, p)
 	return nil
+}
+
+// wake has the devices woken that can be. Where there is none, one that reaches nobody
+// stands for it, so that the work tells nothing (SEC S-42).
+func (t *Turn) wake(request string, p authenticator.Push) {
+	if !p.Wakes {
+		return
+	}
+	out := Outgoing{Wake: &Wake{Request: request, ExpiresAt: p.ExpiresAt}, Client: t.client, Request: t.tx.Request, At: t.now}
+	if t.account == nil || len(p.Wake) == 0 {
+		out.Void = true
+		t.mails = append(t.mails, out)
+		return
+	}
+	for _, device := range p.Wake {
+		w := Wake{UserID: t.account.ID, Device: device, Request: request, ExpiresAt: p.ExpiresAt}
+		out.Wake = &w
+		t.mails = append(t.mails, out)
+	}
+}
+
+// PushWaits reports whether a request to a person's devices is open still.
+func (e *Engine) PushWaits(ctx context.Context, userID, id string) (bool, error) {
+	pushes, err := e.Pushes(ctx, userID)
+	return slices.ContainsFunc(pushes, func(p Push) bool { return p.ID == id }), err
 }
 
 // countPush bounds how often a person's devices are asked: whoever knows the

@@ -50,6 +50,7 @@ type Config struct {
 	// Number reads a number as people type it, and returns it as E.164; ok is false for
 	// one that no text goes to. Nil: nothing carries texts to phones.
 	Number func(typed string) (number string, ok bool)
+	Wakes  bool // something wakes devices
 }
 
 // An Authenticator is safe for concurrent use.
@@ -58,6 +59,7 @@ type Authenticator struct {
 	now    func() time.Time
 	base   string // the public URL
 	number func(typed string) (string, bool)
+	wakes  bool
 }
 
 // The optional ports that it implements.
@@ -79,7 +81,7 @@ func New(c Config) (*Authenticator, error) {
 	case u.Scheme != "https" && u.Scheme != "http", u.Host == "", u.User != nil, u.RawQuery != "", u.Fragment != "":
 		return nil, fmt.Errorf("push: public URL %q is not of the form https://host", c.PublicURL)
 	}
-	return &Authenticator{keys: c.Keyring, now: c.Now, base: strings.TrimRight(c.PublicURL, "/"), number: c.Number}, nil
+	return &Authenticator{keys: c.Keyring, now: c.Now, base: strings.TrimRight(c.PublicURL, "/"), number: c.Number, wakes: c.Wakes}, nil
 }
 
 // Info names it as the wire does. The key cannot be exported, and nothing but the

@@ -135,9 +135,10 @@ const show = (d) => {
     await stored("readwrite", (all) => all.delete(d.device));
     card.remove();
     cards.delete(d.device);
+    if (cards.size === 0) await (await subscribed())?.unsubscribe();
     tell("notice", words.left);
     $("none").hidden = cards.size > 0;
-    $("waiting").hidden = cards.size === 0;
+    await wakeState();
   }));
   $("accounts").append(card);
   cards.set(d.device, { d, card });
@@ -206,11 +207,11 @@ const look = async () => {
   if (document.hidden || busy) return;
   busy = true;
   try {
-    for (const held of cards.values()) {
-      const { d, card } = held;
+    for (const { d, card } of cards.values()) {
       if (d.removed) continue;
       try {
-        const { requests, account } = await says(d, "/device/v1/requests");
+        const { requests, account, wake } = await says(d, "/device/v1/requests");
+        if (d.woken !== wake) { d.woken = wake; await wakeState(); }
         if (account !== d.account) {
           d.account = account;
           card.querySelector("h2").textContent = account;
@@ -237,11 +238,83 @@ const look = async () => {
         }
       }
     }
+    if ($("requests").childElementCount === 0) await quiet();
     document.title = document.title.replace(/^(\(\d+\) )?/, $("requests").childElementCount ? `(${$("requests").childElementCount}) ` : "");
   } finally {
     busy = false;
   }
 };
+
+// Waking (docs/device-api.md). The browser says whether it can: none does over http, and
+// Safari of a phone only for what is on the home screen.
+const wakeKey = "serviceWorker" in navigator && "PushManager" in window && "Notification" in window && document.documentElement.dataset.wake;
+const registration = async () => {
+  const r = await navigator.serviceWorker.register("/phone/worker.js", { scope: "/phone" });
+  const coming = r.installing ?? r.waiting;
+  if (!r.active && coming) {
+    await new Promise((resolve) => coming.addEventListener("statechange", () => ["activated", "redundant"].includes(coming.state) && resolve()));
+  }
+  return r;
+};
+const subscribed = async () => wakeKey && (await navigator.serviceWorker.getRegistration("/phone"))?.pushManager.getSubscription();
+const held = () => [...cards.values()].map(({ d }) => d).filter((d) => !d.removed);
+const handOver = async (subscription) => {
+  for (const d of held()) {
+    const { wake } = await says(d, "/device/v1/wake", { subscription }).catch((error) => {
+      if (error.code !== "unknown_device") throw error;
+      return { wake: false };
+    });
+    d.woken = wake;
+  }
+};
+const subscribe = async () => {
+  const { pushManager } = await registration();
+  let at = await pushManager.getSubscription();
+  if (at && encode(at.options.applicationServerKey) !== wakeKey) { // the engine has another key now
+    await at.unsubscribe();
+    at = null;
+  }
+  return at ?? pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: wakeKey });
+};
+// keepWaking hands over again what the engine does not have: of an account that was
+// added since, or after a change of keys.
+const keepWaking = async () => {
+  if (!wakeKey || Notification.permission !== "granted" || !await subscribed() || held().every((d) => d.woken)) return;
+  await handOver((await subscribe()).toJSON());
+  await wakeState();
+};
+const wakeState = async () => {
+  const all = held();
+  const on = all.length > 0 && all.every((d) => d.woken) && Boolean(await subscribed());
+  const blocked = Boolean(wakeKey) && Notification.permission === "denied";
+  $("wake").hidden = !wakeKey || all.length === 0;
+  $("woken").hidden = $("wake-off").hidden = !on || blocked;
+  $("blocked").hidden = !blocked;
+  $("wake-on").hidden = on || blocked;
+  $("waiting").hidden = all.length === 0 || on && !blocked;
+};
+const quiet = async () => {
+  const r = wakeKey && await navigator.serviceWorker.getRegistration("/phone");
+  for (const shown of await r?.getNotifications?.() ?? []) shown.close();
+};
+const pressed = (id, what) => $(id).addEventListener("click", async () => {
+  const button = $(id);
+  if (button.hasAttribute("aria-busy")) return;
+  button.setAttribute("aria-busy", "true");
+  tell("trouble", "");
+  try { await what(); } catch (error) {
+    tell("trouble", error.code && typeof error.code === "string" ? error.message : words.wakeFailed);
+  }
+  button.removeAttribute("aria-busy");
+  await wakeState();
+});
+pressed("wake-on", async () => {
+  if (await Notification.requestPermission() === "granted") await handOver((await subscribe()).toJSON());
+});
+pressed("wake-off", async () => {
+  await handOver(null);
+  await (await subscribed())?.unsubscribe();
+});
 
 let timers = false;
 const begin = async () => {
@@ -250,14 +323,16 @@ const begin = async () => {
   $("home").hidden = false;
   $("title").textContent = $("title").dataset.home;
   $("none").hidden = cards.size > 0;
-  $("waiting").hidden = cards.size === 0;
+  await wakeState();
   await tick();
   await look();
+  await keepWaking().catch(() => {}); // it asks while it is open, all the same
   if (timers) return;
   timers = true;
   setInterval(tick, 1000);
   setInterval(look, 4000);
   document.addEventListener("visibilitychange", () => { tick(); look(); });
+  if (wakeKey) navigator.serviceWorker.addEventListener("message", look);
 };
 
 if (!window.isSecureContext || !crypto.subtle) {
