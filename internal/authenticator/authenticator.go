@@ -343,6 +343,11 @@ type Addresser interface {
 	Address(Credential) string
 }
 
+// A Namer tells the name that its owner gives a credential in the profile too.
+type Namer interface {
+	Named(c Credential, name string) Credential
+}
+
 // A Resender can send its prompt again: the returned Prompt replaces the one
 // given. What was issued before stays good until its own end (decision D5), or not, as
 // its medium asks.

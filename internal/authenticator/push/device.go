@@ -109,6 +109,11 @@ func named(c authenticator.Credential, name string) authenticator.Credential {
 	return c
 }
 
+// Named calls a device something else, in its profile too.
+func (a *Authenticator) Named(c authenticator.Credential, name string) authenticator.Credential {
+	return named(c, name)
+}
+
 // Rename gives a device another name; ok is false for one that cannot be.
 func Rename(c authenticator.Credential, name string) (_ authenticator.Credential, ok bool) {
 	name, err := directory.ParseName(name, MaxName)

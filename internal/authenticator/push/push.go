@@ -68,6 +68,7 @@ var (
 	_ authenticator.Detailer      = (*Authenticator)(nil)
 	_ authenticator.Channeler     = (*Authenticator)(nil)
 	_ authenticator.Resender      = (*Authenticator)(nil)
+	_ authenticator.Namer         = (*Authenticator)(nil)
 )
 
 // New checks the configuration.
