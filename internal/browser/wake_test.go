@@ -113,7 +113,7 @@ func TestAPhoneIsWoken(t *testing.T) {
 	phone.at("phone").wait(`!document.getElementById("wake-off").hidden`)
 
 	phone.open("about:blank")
-	p.open(p.site.home + "/login/").at("sign-in").put("identifier", address).press(action("next")).at("email-code")
+	p.open(p.site.home+"/login/").at("sign-in").put("identifier", address).press(action("next")).at("email-code")
 	p.press(`a[href*="view=list"]`).at("choose-authenticator")
 	p.click("#authenticator-okta_verify")
 	p.press(action("submit")).at("verify-method").press(action("push")).at("verify-push")

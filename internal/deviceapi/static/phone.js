@@ -32,6 +32,11 @@ const encode = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).re
 const part = (value) => encode(new TextEncoder().encode(JSON.stringify(value)));
 let ahead = 0; // how far the engine's clock is ahead of ours, in milliseconds
 const now = () => Date.now() + ahead;
+// heard takes the engine's time from an answer, which was written between the two
+// times of ours, and tells whole seconds: what is known within that is left as it is.
+const heard = (date, sent, got) => {
+  if (date) ahead = Math.min(Math.max(ahead, date - got), date + 999 - sent);
+};
 
 const send = async (path, key, header, claims) => {
   for (let again = false; ; again = true) {
@@ -39,14 +44,16 @@ const send = async (path, key, header, claims) => {
     const signed = part({ alg: "ES256", typ: "stile-device+jwt", ...header }) + "." +
       part({ htm: "POST", htu: base + path, iat: Math.floor(now() / 1000), jti, ...claims });
     const signature = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, key, new TextEncoder().encode(signed));
+    const sent = Date.now();
     const answer = await fetch(path, {
       method: "POST", headers: { "Content-Type": "application/jose" }, body: signed + "." + encode(signature),
       credentials: "omit", cache: "no-store",
     });
     const date = Date.parse(answer.headers.get("Date"));
+    heard(date, sent, Date.now());
     const out = await answer.json();
     if (answer.ok) return out;
-    if (out.error === "wrong_time" && !again && date) { ahead = date - Date.now(); continue; }
+    if (out.error === "wrong_time" && !again && date) continue;
     throw Object.assign(new Error(out.error_description), { code: out.error });
   }
 };
@@ -113,11 +120,14 @@ const code = async (d) => {
 };
 
 const cards = new Map(); // device -> { d, card }
+const label = (d, card) => {
+  card.querySelector("h2").textContent = d.account;
+  card.querySelector(".device").textContent = [d.app, d.name].filter(Boolean).join(" · ");
+};
 const show = (d) => {
   const card = clone("account");
   card.dataset.device = d.device;
-  card.querySelector("h2").textContent = d.account;
-  card.querySelector(".device").textContent = [d.app, d.name].filter(Boolean).join(" · ");
+  label(d, card);
   const name = card.querySelector(".rename input");
   name.value = d.name;
   card.querySelector(".rename").addEventListener("submit", async (event) => {
@@ -125,7 +135,7 @@ const show = (d) => {
     await act(async () => {
       d.name = (await says(d, "/device/v1/rename", { name: name.value })).name;
       await stored("readwrite", (all) => all.put(d));
-      card.querySelector(".device").textContent = [d.app, d.name].filter(Boolean).join(" · ");
+      label(d, card);
       tell("notice", words.renamed);
     });
   });
@@ -210,11 +220,12 @@ const look = async () => {
     for (const { d, card } of cards.values()) {
       if (d.removed) continue;
       try {
-        const { requests, account, wake } = await says(d, "/device/v1/requests");
+        const { requests, account, name, wake } = await says(d, "/device/v1/requests");
         if (d.woken !== wake) { d.woken = wake; await wakeState(); }
-        if (account !== d.account) {
-          d.account = account;
-          card.querySelector("h2").textContent = account;
+        if (account !== d.account || name !== d.name) {
+          if (name !== d.name) card.querySelector(".rename input").value = name; // else somebody may be typing there
+          Object.assign(d, { account, name });
+          label(d, card);
           await stored("readwrite", (all) => all.put(d));
         }
         const open = new Set(requests.map((r) => r.request));
