@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/serviceworker"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
 	"github.com/stile-id/stile/internal/webpush/webpushtest"
@@ -85,9 +87,55 @@ func next[T any](p *person, from <-chan T) (v T) {
 	return v
 }
 
+// looks takes pictures of the phone's page, and has axe look at it.
+func (p *person) looks(name string) {
+	p.t.Helper()
+	p.pictures("phone's page, " + name)
+	for _, l := range []look{{width: 1280, dark: true}, {width: 320}} {
+		p.show(l)
+		p.accessible()
+	}
+}
+
+// opensOnPress has the worker take a press on its notification, and tells what it then
+// opens, or brings to the front. The press is made up, since no test can reach a
+// notification; and what a worker may open, browsers decide by presses of their own.
+func (p *person) opensOnPress() string {
+	p.t.Helper()
+	all, err := chromedp.Targets(p.ctx)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	at := slices.IndexFunc(all, func(i *target.Info) bool {
+		return i.Type == "service_worker" && i.URL == p.site.engine+"/phone/worker.js"
+	})
+	if at < 0 {
+		p.t.Fatal("there is no worker")
+	}
+	ctx, leave := chromedp.NewContext(p.ctx, chromedp.WithTargetID(all[at].TargetID))
+	defer leave()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	got, err := chromedp.Run(ctx, chromedp.Evaluate[string](`(async () => {
+		const done = [], waits = [];
+		self.clients.openWindow = async (url) => { done.push("opens " + url); };
+		WindowClient.prototype.focus = async function () { done.push("shows " + new URL(this.url).pathname); };
+		let notification;
+		while (!([notification] = await self.registration.getNotifications(), notification)) await new Promise((r) => setTimeout(r, 20));
+		const press = new NotificationEvent("notificationclick", { notification });
+		Object.defineProperty(press, "waitUntil", { value: (p) => waits.push(p) }); // which takes only the browser's own
+		self.dispatchEvent(press);
+		await Promise.all(waits);
+		return [...done, (await self.registration.getNotifications()).length + " left"].join(", ");
+	})()`, chromedp.EvalAwaitPromise))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return got
+}
+
 // A phone that wants to be woken hands its subscription over; a request comes through
-// the push service to the worker, which shows it, and the page answers. What the
-// press on the notification itself opens is the browser's: no test can press it.
+// the push service to the worker, which shows it, and the page answers.
 func TestAPhoneIsWoken(t *testing.T) {
 	service := webpushtest.New(t)
 	s := stage(t, stiletest.WebPush(wakeKey, service.Client()))
@@ -102,9 +150,11 @@ func TestAPhoneIsWoken(t *testing.T) {
 
 	registered := phone.workers()
 	phone.says("Wake this phone when a request comes")
+	phone.looks("to be woken")
 	phone.click("#wake-on")
 	phone.wait(`!document.getElementById("woken").hidden`)
-	phone.says("This phone is woken when a question comes")
+	phone.looks("woken")
+	phone.says("This phone is woken when a request comes")
 	worker := next(phone, registered)
 	if worker.ScopeURL != s.engine+"/phone" {
 		t.Errorf("the worker is for %s", worker.ScopeURL)
@@ -121,13 +171,25 @@ func TestAPhoneIsWoken(t *testing.T) {
 	if pushed.Path != path {
 		t.Errorf("%+v", pushed)
 	}
-	phone.do(command(serviceworker.DeliverPushMessage, serviceworker.DeliverPushMessageParams{
-		Origin: s.engine, RegistrationID: worker.RegistrationID, Data: pushed.Text,
-	}))
+	push := func() {
+		phone.do(command(serviceworker.DeliverPushMessage, serviceworker.DeliverPushMessageParams{
+			Origin: s.engine, RegistrationID: worker.RegistrationID, Data: pushed.Text,
+		}))
+	}
+	push()
+	if got := phone.opensOnPress(); got != "opens /phone, 0 left" {
+		t.Errorf("a press with no page open: %s", got)
+	}
+	push()
 	phone.open(s.engine + "/phone").at("phone")
 	phone.wait(`!!document.querySelector(".request")`)
 	phone.wait(`navigator.serviceWorker.getRegistration("/phone").then((r) => r.getNotifications()).then((n) => n.length === 1 &&
 		n[0].title === "Is this you?" && n[0].body.startsWith("Acme Web: somebody signs in") && n[0].tag === "request")`)
+	if got := phone.opensOnPress(); got != "shows /phone, 0 left" {
+		t.Errorf("a press with the page open: %s", got)
+	}
+	push()
+	phone.wait(`navigator.serviceWorker.getRegistration("/phone").then((r) => r.getNotifications()).then((n) => n.length === 1)`)
 	phone.pick(p.number(), true)
 	phone.wait(`!document.getElementById("notice").hidden`)
 	phone.says("Approved.")
@@ -143,6 +205,7 @@ func TestAPhoneIsWoken(t *testing.T) {
 	phone.reload()
 	phone.at("phone").wait(`!document.getElementById("blocked").hidden`)
 	phone.says("Notifications of this page are blocked")
+	phone.looks("blocked")
 }
 
 // Without a key of the operator, or in a browser that has no push messages, as Safari

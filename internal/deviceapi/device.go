@@ -1,6 +1,7 @@
 package deviceapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -223,8 +224,12 @@ func (s *Server) wake(ctx context.Context, text string) (any, error) {
 			return nil, errWake
 		}
 	}
-	if _, err := s.Authenticator.Wake(d.Credential, kept); err != nil {
+	next, err := s.Authenticator.Wake(d.Credential, kept)
+	if err != nil {
 		return nil, err
+	}
+	if bytes.Equal(next.Data, d.Credential.Data) { // it is told again what it has said
+		return waking{kept != nil}, nil
 	}
 	err = s.Accounts.ChangeSigner(ctx, d, s.Authenticator.Key(), func(c authenticator.Credential) authenticator.Credential {
 		c, _ = s.Authenticator.Wake(c, kept) // it could be read a moment ago

@@ -75,6 +75,15 @@ func (s *Sender) allowed(endpoint string) bool {
 	return len(s.hosts) == 0
 }
 
+// hostOf is as much of an address as logs have: with the rest anybody could wake the device.
+func hostOf(endpoint string) string {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 // CheckHost admits a name, or "*." and a name for all below it.
 func CheckHost(h string) error {
 	name := strings.TrimPrefix(h, "*.")

@@ -76,6 +76,10 @@ type Sender struct {
 // which mail needs too, and an address that a device chose may be one that hangs.
 const atOnce = 2
 
+// slotWait is how long one more waits to be on its way, which is about what a service
+// takes that answers; then it is put off.
+const slotWait = 250 * time.Millisecond
+
 // patience is how long one message may take; maxAnswer what is read of the answer.
 const (
 	patience  = 5 * time.Second
@@ -137,10 +141,12 @@ func (s *Sender) Deliver(ctx context.Context, d outbox.Delivery) error {
 	if json.Unmarshal(kept, &to) != nil || !s.allowed(to.Endpoint) {
 		return &outbox.Permanent{Class: "host"}
 	}
+	wait, cancel := context.WithTimeout(ctx, slotWait)
+	defer cancel()
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
-	default:
+	case <-wait.Done():
 		return &outbox.Temporary{Class: "busy"}
 	}
 	status, err := s.send(ctx, to, m, d.ExpiresAt)
@@ -163,7 +169,7 @@ func (s *Sender) Deliver(ctx context.Context, d outbox.Delivery) error {
 	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
 		return &outbox.Temporary{Class: class}
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		s.log.ErrorContext(ctx, "a push service does not take web_push_key, or what this machine's clock makes of it", "status", status)
+		s.log.WarnContext(ctx, "a push service does not take web_push_key, or this machine's time", "host", hostOf(to.Endpoint), "status", status)
 	}
 	return &outbox.Permanent{Class: class}
 }

@@ -142,8 +142,17 @@ func TestWhatBecomesOfAMessage(t *testing.T) {
 			<-service.Pushes
 		}
 	}
-	service.Close()
 	s.Devices(&device{subscription: data, waits: true})
+	for range atOnce { // of addresses that hang
+		s.slots <- struct{}{}
+	}
+	if got := outcome(deliver(t, s, Message{UserID: "00u1"})); got != "again busy" {
+		t.Errorf("one too many: %q", got)
+	}
+	for range atOnce {
+		<-s.slots
+	}
+	service.Close()
 	if got := outcome(deliver(t, s, Message{UserID: "00u1"})); got != "again connect" {
 		t.Errorf("nobody there: %q", got)
 	}
