@@ -222,6 +222,15 @@ func TestSEC_S120_S125_AddressesThatADeviceChose(t *testing.T) {
 	if got := outcome(deliver(t, listed, Message{UserID: "00u1"})); got != "refused host" {
 		t.Errorf("a host off the list: %q", got)
 	}
+	inside, err := json.Marshal(good) // at a name that leads here by now
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.anywhere = true
+	s.Devices(&device{subscription: bytes.Replace(inside, []byte("127.0.0.1"), []byte("localhost"), 1), waits: true})
+	if got := outcome(deliver(t, s, Message{UserID: "00u1"})); got != "refused address" {
+		t.Errorf("a name that leads to this machine: %q", got)
+	}
 	if service.Asked() != 0 {
 		t.Error("the service on this machine was asked")
 	}
