@@ -13,6 +13,9 @@ import (
 
 const verifyKey = "okta_verify"
 
+// wrongNumber is the engine's message for a number that nothing can be sent to.
+const wrongNumber = "api.factors.error.sms.invalid_phone"
+
 // The names of the ways to hand the link to the phone, and of those to prove it.
 const (
 	channelForm  = "select-enrollment-channel"
@@ -64,6 +67,9 @@ func (p *Pages) showVerifySetUp(v *visit, f *flow, tx *idx.Transaction, step *id
 		s.Sent = v.words.H("verify.sent_number", "number", v.words.Strong(number))
 	}
 	current, _ := about["selectedChannel"].(string)
+	if s.Sent != "" {
+		current = "" // the same once more, for another address
+	}
 	s.Channels = p.channels(v, tx, current)
 	if tx.Step(chooseEnroll) != nil {
 		s.Back = p.to("step", "flow", f.ID, "view", "list")
@@ -140,7 +146,13 @@ func (p *Pages) showVerifySend(v *visit, f *flow, tx *idx.Transaction, step *idx
 		}
 		pg.Fields = append(pg.Fields, fd)
 	}
-	pg.report(f.told(step))
+	told := f.told(step)
+	for i := range told {
+		if told[i].Key == wrongNumber {
+			told[i].Key = "verify.number_wrong" // this page asks for no country
+		}
+	}
+	pg.report(told)
 	pg.Data = s
 	return p.render(v, pg)
 }

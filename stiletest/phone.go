@@ -106,6 +106,17 @@ func (p *Phone) Code(after time.Duration) string {
 	return fmt.Sprintf("%06d", (binary.BigEndian.Uint32(sum[at:])&0x7fffffff)%1_000_000)
 }
 
+// Name is what the account calls the phone now.
+func (p *Phone) Name(tb testing.TB) string {
+	tb.Helper()
+	status, body := p.Send(tb, "/device/v1/requests", nil, nil)
+	var list struct{ Name string }
+	if status != http.StatusOK || json.Unmarshal(body, &list) != nil {
+		tb.Fatalf("stiletest: name of a phone: %d %s", status, body)
+	}
+	return list.Name
+}
+
 // Requests are those that the phone is asked to approve now, newest first.
 func (p *Phone) Requests(tb testing.TB) []PhoneRequest {
 	tb.Helper()

@@ -6,6 +6,7 @@ package stiletest
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -46,6 +47,7 @@ type settings struct {
 	dir         string
 	logger      *slog.Logger
 	servers     []oauth.AuthorizationServer
+	webPush     app.WebPush
 	err         error
 }
 
@@ -107,6 +109,14 @@ func ES256AccessTokens() Option {
 	}
 }
 
+// WebPush has phones woken through the push services that a client reaches, such as
+// that of a server of the test. key is a line of `stile web-push-key`.
+func WebPush(key string, client *http.Client) Option {
+	return func(s *settings) {
+		s.webPush = app.WebPush{Key: key, Subject: "mailto:ops@example.com", Client: client}
+	}
+}
+
 // Logger receives the engine's log. The default writes warnings and errors to the test's log.
 func Logger(l *slog.Logger) Option { return func(s *settings) { s.logger = l } }
 
@@ -132,7 +142,7 @@ func Start(tb testing.TB, options ...Option) *Engine {
 	e.URL = "http://" + server.Listener.Addr().String()
 	a, err := app.New(tb.Context(), app.Config{
 		Dir: s.dir, PublicURL: e.URL, Policy: s.org, Limits: s.limits, Servers: s.servers,
-		SMTP: s.smtp, Inbox: true, Now: e.Clock.Now, Logger: s.logger,
+		SMTP: s.smtp, Inbox: true, WebPush: s.webPush, Now: e.Clock.Now, Logger: s.logger,
 	})
 	if err != nil {
 		tb.Fatalf("stiletest: %v", err)

@@ -28,6 +28,7 @@ var cli struct {
 	Copy    config.Copy    `cmd:"" help:"Move a database from SQLite to PostgreSQL, or back."`
 	Backup  config.Backup  `cmd:"" help:"Write all that a database holds into a file, also while engines run on it."`
 	Restore config.Restore `cmd:"" help:"Make a database of a backup, where none is."`
+	WebPush struct{}       `cmd:"" name:"web-push-key" help:"Make a key by which devices are woken, and print it: the value of web_push_key."`
 	Verify  config.Verify  `cmd:"" help:"Look through a database for what must never be so, also while engines run on it."`
 	Version struct{}       `cmd:"" help:"Print the version."`
 }
@@ -75,6 +76,8 @@ func run(ctx context.Context, command string) error {
 		return app.Restore(ctx, cli.Restore, os.Stdout)
 	case "verify":
 		return app.Verify(ctx, cli.Verify, os.Stdout)
+	case "web-push-key":
+		return app.NewWebPushKey(os.Stdout)
 	case "version":
 		fmt.Println(app.Version())
 		return nil

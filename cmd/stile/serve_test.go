@@ -410,6 +410,10 @@ func TestServeRefuses_Phones(t *testing.T) {
 	write("sms: {url: 'https://gateway.example/send', form: {to: '{{.To}}', text: '{{.Text}}'}}")
 	stile(t, base, `stile: cannot start: phone_countries: is needed; .*`)
 	stile(t, base+" --phone-countries Atlantis", `stile: cannot start: --phone-countries: "Atlantis" is not a country .*`)
+	stile(t, base+" --phone-countries DE --web-push-key x --web-push-subject ops", `stile: cannot start, for 2 reasons:(?s:.*)--web-push-key: not a key as stile web-push-key makes it(?s:.*)--web-push-subject: not of the form mailto:.*`)
+	key := strings.TrimSpace(stile(t, "web-push-key"))
+	stile(t, base+" --phone-countries DE --web-push-subject mailto:ops@example.com --web-push-hosts *.example.com --web-push-key "+key, `The settings are in order\.`)
+	stile(t, base+" --phone-countries DE --web-push-subject https://example.com --web-push-hosts localhost --web-push-key "+key, `stile: cannot start: --web-push-hosts: "localhost" is not a name of a host.*`)
 	stile(t, base+" --phone-countries DE --phone-methods voice", `stile: cannot start: --phone-methods: telephony_gateway does not say how to do voice`)
 	stile(t, base+" --phone-countries DE,AT", `The settings are in order\.`)
 	stile(t, base+" --phone-countries DE --telephony-hook http://hook.example --telephony-hook-secret hush",

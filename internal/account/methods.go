@@ -157,6 +157,9 @@ func (a *Accounts) RenameMethod(ctx context.Context, by Actor, id, name string) 
 				return err
 			}
 			credential.Name = parsed
+			if n, ok := one.(authenticator.Namer); ok {
+				credential = n.Named(credential, parsed)
+			}
 			en.Version++
 			en.Credential = a.Secrets.SealCredential(en.ID, credential)
 			c.write(func(tx Tx) error { return tx.UpdateEnrollment(en) })

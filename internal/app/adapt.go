@@ -220,8 +220,11 @@ const noAccountLife = 15 * time.Minute
 const noticeLife = 24 * time.Hour
 
 func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
-	if o.Text != nil {
+	switch {
+	case o.Text != nil:
 		return m.prepareText(o)
+	case o.Wake != nil:
+		return m.prepareWake(o)
 	}
 	msg := mail.Message{
 		Template: mail.Template(o.Mail.Template), To: o.Mail.To, FirstName: o.Mail.FirstName,

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,6 +41,7 @@ import (
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/telephony"
+	"github.com/stile-id/stile/internal/webpush"
 )
 
 // Config is what an App is made of.
@@ -78,6 +80,9 @@ type Config struct {
 
 	// Phones is how codes reach phones beside the inbox, and where they may go.
 	Phones Phones
+
+	// WebPush wakes devices.
+	WebPush WebPush
 
 	// Traces is where spans go, OTLP over HTTP such as http://localhost:4318; empty: nowhere.
 	Traces string
@@ -191,6 +196,13 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		return nil, err
 	}
 	deliver := map[string]outbox.Deliverer{mail.Kind: post, telephony.Kind: a.texts}
+	wakes, err := newWaker(c)
+	if err != nil {
+		return nil, err
+	}
+	if wakes != nil {
+		deliver[webpush.Kind] = wakes
+	}
 	if a.tracing != nil {
 		for kind, d := range deliver {
 			deliver[kind] = tracedDeliverer{d, kind, a.tracing}
@@ -228,11 +240,8 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	phones, err := push.New(push.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL})
-	if err != nil {
-		return nil, err
-	}
-	all := []authenticator.Authenticator{codes, words, phones, apps, questions, recoverycode.New(), handed, passkeys}
+	verify := push.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL, Wakes: wakes != nil}
+	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New(), handed, passkeys}
 	missing := map[string]string{}
 	if methods := a.phoneMethods(c); len(methods) > 0 {
 		numbers, err := phone.New(phone.Config{Keyring: keys, Now: c.Now, Methods: methods, Countries: c.Phones.Countries})
@@ -240,9 +249,17 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 			return nil, err
 		}
 		all = append(all, numbers)
+		if slices.Contains(methods, phone.SMS) {
+			verify.Number = numbers.Textable
+		}
 	} else {
 		missing[phone.Key] = "a way to reach phones: set telephony_hook or telephony_gateway"
 	}
+	phones, err := push.New(verify)
+	if err != nil {
+		return nil, err
+	}
+	all = slices.Insert(all, 2, authenticator.Authenticator(phones)) // the order of lists
 	a.policies = &policies{store: db, initial: c.Policy, overlay: c.Overlay, log: c.Logger}
 	if err := a.policies.load(ctx); err != nil {
 		return nil, err
@@ -285,9 +302,12 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if wakes != nil {
+		wakes.Devices(woken{a.Engine, a.Account})
+	}
 	device, err := deviceapi.New(deviceapi.Config{
 		Engine: a.Engine, Accounts: a.Account, Authenticator: devices{phones}, PublicURL: c.PublicURL, Agent: mail.ParseUserAgent,
-		Brand: func() string { return a.policies.Current().Brand.Name }, Rules: c.Limits.Rules,
+		Brand: func() string { return a.policies.Current().Brand.Name }, Rules: c.Limits.Rules, Waker: waker(wakes),
 		Admission: a.bounds.admission, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/stile-id/stile/internal/mail"
 	"github.com/stile-id/stile/internal/store/postgres"
 	"github.com/stile-id/stile/internal/telephony"
+	"github.com/stile-id/stile/internal/webpush"
 )
 
 // checkFiles notes what is wrong with settings that only their users understand,
@@ -22,6 +23,7 @@ import (
 func checkFiles(t *config.Settings, f *config.Faults) {
 	checkMail(t, f)
 	checkPhones(t, f)
+	checkWebPush(t, f)
 	if info, err := os.Stat(t.Data); err == nil && !info.IsDir() {
 		f.Add("data", "%s is not a folder", t.Data)
 	} else if err == nil && info.Mode().Perm()&0o007 != 0 {
@@ -95,6 +97,26 @@ func checkPhones(t *config.Settings, f *config.Faults) {
 	}
 	if err := phone.CheckCountries(t.PhoneCountries); err != nil {
 		f.Add("phone_countries", "%s", strings.TrimPrefix(err.Error(), "phone: "))
+	}
+}
+
+// checkWebPush refuses a key, a subject or hosts that nothing could be sent with.
+func checkWebPush(t *config.Settings, f *config.Faults) {
+	tell := func(key string, err error) {
+		if err != nil { // none of them tells a key
+			f.Add(key, "%s", strings.TrimPrefix(err.Error(), "webpush: "))
+		}
+	}
+	if t.WebPushKey == "" || t.WebPushSubject == "" {
+		return
+	}
+	_, err := webpush.ParseKey(t.WebPushKey)
+	tell("web_push_key", err)
+	tell("web_push_subject", webpush.CheckSubject(t.WebPushSubject))
+	for _, h := range t.WebPushHosts {
+		if err := webpush.CheckHost(h); err != nil {
+			f.Add("web_push_hosts", "%q is %s", h, strings.TrimPrefix(err.Error(), "webpush: "))
+		}
 	}
 }
 

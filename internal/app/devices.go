@@ -37,7 +37,7 @@ func statement(s push.Statement, err error) (deviceapi.Statement, error) {
 	case errors.Is(err, push.ErrClock):
 		err = deviceapi.ErrClock
 	}
-	return deviceapi.Statement{Token: s.Token, Name: s.Name, Request: s.Request, Approve: s.Approve, Unique: s.Unique}, err
+	return deviceapi.Statement{Token: s.Token, Name: s.Name, Request: s.Request, Approve: s.Approve, Unique: s.Unique, Subscription: s.Subscription}, err
 }
 
 func (d devices) Codes(c authenticator.Credential) (deviceapi.Codes, error) {

@@ -234,6 +234,53 @@ func TestSEC_S53_TollFraudIsBounded(t *testing.T) {
 	}
 }
 
+// A link that goes by text costs what a code does: whoever begins sign-ups to have a
+// number texted comes to an end at it, and at three numbers of one of them.
+func TestSEC_S53_LinksByTextAreBounded(t *testing.T) {
+	p, l := newProvider(t, hookTook), limits()
+	l.Rules.HandleRequests, l.Rules.UserRequests = limit.Volume{}, limit.Volume{} // which would end it sooner
+	e := startWithPhones(t, app.Phones{Hook: p.URL, HookSecret: "s", Countries: []string{"US"}}, l)
+	text := func(h, number string) error {
+		choice := fmt.Sprintf(`{"authenticator":{"id":"aut1oktaverify000000","channel":"sms"},"stateHandle":%q}`, h)
+		if _, err := e.idx("credential/enroll", choice); err != nil {
+			t.Fatal(err)
+		}
+		_, err := e.idx("challenge/send", fmt.Sprintf(`{"phoneNumber":%q,"stateHandle":%q}`, number, h))
+		return err
+	}
+	refused := func(what string, err error) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), ": 403 ") || !strings.Contains(err.Error(), "E0000150") || !strings.Contains(err.Error(), "enrollment-channel-data") {
+			t.Errorf("%s: %.300v", what, err)
+		}
+	}
+	for i := range 4 {
+		if err := text(e.atList(t, fmt.Sprintf("p%d@example.com", i)), "+12025550100"); err != nil {
+			t.Fatalf("text %d: %v", i+1, err)
+		}
+	}
+	h := e.atList(t, "more@example.com")
+	refused("a fifth to the number", text(h, "+12025550100"))
+	if _, err := e.phone(h, "sms", "+12025550100"); err == nil || !strings.Contains(err.Error(), ": 403 ") {
+		t.Errorf("links and codes are counted apart: %v", err)
+	}
+	for i := range 3 {
+		if err := text(h, fmt.Sprintf("+1202555011%d", i)); err != nil {
+			t.Fatalf("number %d: %v", i+1, err)
+		}
+	}
+	refused("a fourth number", text(h, "+12025550119"))
+	written(t, e)
+	if p.count() != 7 {
+		t.Errorf("%d texts", p.count())
+	}
+	e = startWithPhones(t, app.Phones{Hook: p.URL, HookSecret: "s", Methods: []string{"voice"}, Countries: []string{"US"}}, limits())
+	choice := fmt.Sprintf(`{"authenticator":{"id":"aut1oktaverify000000","channel":"sms"},"stateHandle":%q}`, e.atList(t, "ada@example.com"))
+	if doc, err := e.idx("credential/enroll", choice); err == nil {
+		t.Errorf("nothing texts, and it is offered: %v", doc)
+	}
+}
+
 func TestDEC_D14_NoPhoneWithoutAWay(t *testing.T) {
 	_, err := app.New(t.Context(), app.Config{
 		Dir: t.TempDir(), PublicURL: "http://localhost:9000", Policy: policy.PasswordOptional(), Overlay: phoneOrg, Limits: limits(),

@@ -121,6 +121,7 @@ func (n *node) start(ctx context.Context) (err error) {
 				Hook: t.TelephonyHook, HookSecret: t.TelephonyHookSecret, Gateway: t.TelephonyCalls, GatewaySecret: t.TelephonyGatewaySecret,
 				Methods: t.PhoneMethods, Countries: t.PhoneCountries,
 			},
+			WebPush: WebPush{Key: t.WebPushKey, Subject: t.WebPushSubject, Hosts: t.WebPushHosts},
 			Servers: []oauth.AuthorizationServer{
 				{ID: oauth.DefaultServer, AccessTokenAlg: t.AccessTokenAlg, AccessTokenLife: t.AccessTokenLife}, {ID: oauth.OrgServer},
 			},

@@ -173,19 +173,21 @@ type Effect struct {
 type Text struct {
 	Method    Method // "sms", "voice"
 	To        string // E.164
-	Template  string // "code", "device-link"
 	Code      string // empty: nothing is right, and nobody is told
-	Link      string
+	Link      string // in place of a code
 	ExpiresAt time.Time
 
 	Purpose   Purpose
-	Enrolling bool // the number is to become the person's own
+	Enrolling bool // the number is not the person's own yet
 }
 
 // Push asks the subject's devices to approve. The engine adds app, browser, place and time.
 type Push struct {
 	Data      []byte // the authenticator's own JSON, sealed by the engine; its devices' API reads it
 	ExpiresAt time.Time
+	// Wakes says that devices can be woken; Wake has the enrollments of those that are.
+	Wakes bool
+	Wake  []string
 }
 
 // Mail is a message to one address. The engine adds app, origin, language and
@@ -339,6 +341,11 @@ type Discoverer interface {
 // which the profile shows a part. All of it is for its owner alone.
 type Addresser interface {
 	Address(Credential) string
+}
+
+// A Namer tells the name that its owner gives a credential in the profile too.
+type Namer interface {
+	Named(c Credential, name string) Credential
 }
 
 // A Resender can send its prompt again: the returned Prompt replaces the one

@@ -177,6 +177,14 @@ var states = []state{
 		p.press(`[name="channel"][value="email"]`).at("verify-send").press(action("continue")).at("verify-set-up")
 	}},
 	{name: "phone, which way", reach: func(p *person) { p.phone() }},
+	{name: "phone, link by text", reach: func(p *person) {
+		p.enter(p.begin(newAddress()).Code).at("select-authenticator").picks("okta_verify").at("verify-set-up")
+		p.press(`[name="channel"][value="sms"]`).at("verify-send").put("phoneNumber", "12").press(action("continue")).at("verify-send").says("No text can go to this number")
+	}},
+	{name: "phone, link texted", reach: func(p *person) {
+		p.enter(p.begin(newAddress()).Code).at("select-authenticator").picks("okta_verify").at("verify-set-up")
+		p.press(`[name="channel"][value="sms"]`).at("verify-send").put("phoneNumber", "+1 202 555 0177").press(action("continue")).at("verify-set-up")
+	}},
 	{name: "phone, asked", reach: func(p *person) { p.phone(); p.press(action("push")).at("verify-push") }},
 	{name: "phone, denied", reach: func(p *person) {
 		added := p.phone()

@@ -42,6 +42,10 @@ type Serve struct {
 	PhoneTextsPerHour      string   `name:"phone-texts-per-hour" env:"STILE_PHONE_TEXTS_PER_HOUR" placeholder:"N" help:"How many texts and calls one number gets within an hour, from 1 to 100 (5)."`
 	PhoneTextsPerDay       string   `name:"phone-texts-per-day" env:"STILE_PHONE_TEXTS_PER_DAY" placeholder:"N" help:"How many go out in all within a day, from 1 to 10000000 (1000)."`
 
+	WebPushKey     string   `name:"web-push-key" env:"STILE_WEB_PUSH_KEY" secret:"whole" placeholder:"KEY" help:"What the engine proves itself with to push services, as stile web-push-key makes it: devices that approve sign-ins are woken. Default: none; they ask while they are open."`
+	WebPushSubject string   `name:"web-push-subject" env:"STILE_WEB_PUSH_SUBJECT" placeholder:"URL" help:"Where push services reach whoever runs the engine: mailto:ops@example.com or an address at https. Needed with the key."`
+	WebPushHosts   []string `name:"web-push-hosts" env:"STILE_WEB_PUSH_HOSTS" placeholder:"HOST" help:"Push services that are asked, separated by commas; *.example.com are those below. Default: any that is public."`
+
 	AccessTokenAlg  string `name:"access-token-alg" env:"STILE_ACCESS_TOKEN_ALG" placeholder:"ALG" help:"How access tokens of the default authorization server are signed: RS256 or ES256 (RS256)."`
 	AccessTokenLife string `name:"access-token-life" env:"STILE_ACCESS_TOKEN_LIFE" placeholder:"TIME" help:"How long they are good, from 5m to 24h (1h)."`
 
@@ -83,6 +87,9 @@ type Settings struct {
 	PhoneCountries, PhoneMethods             []string
 	TextsPerHour, TextsPerDay                int
 
+	WebPushKey, WebPushSubject string // both or neither
+	WebPushHosts               []string
+
 	AccessTokenAlg  string
 	AccessTokenLife time.Duration
 
@@ -120,6 +127,13 @@ func (s Serve) settings(f *Faults) *Settings {
 	}
 	f.need("mail_from", s.MailFrom)
 	s.phones(t, f)
+	t.WebPushKey, t.WebPushSubject, t.WebPushHosts = s.WebPushKey, s.WebPushSubject, s.WebPushHosts
+	if (s.WebPushKey == "") != (s.WebPushSubject == "") {
+		f.Add("web_push_key", "goes together with web_push_subject")
+	}
+	if s.WebPushKey == "" && len(s.WebPushHosts) > 0 {
+		f.Add("web_push_hosts", "goes together with web_push_key")
+	}
 	t.CodeInSubject = f.truth("code_in_subject", s.CodeInSubject)
 	t.QuickCheck = f.truth("quick_check", s.QuickCheck)
 	if t.Traces = strings.TrimSuffix(s.Traces, "/"); t.Traces != "" {

@@ -1,6 +1,7 @@
 package deviceapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,8 +20,8 @@ import (
 // keeps those that were taken, on no node, because none does more the second time:
 // enrolling and answering close the question that they are for, in the database,
 // whichever node is asked; reading the requests tells what the requests' owner
-// could be told; leaving has nothing left to leave; and a name comes back that the
-// device has given itself within the minute.
+// could be told; leaving has nothing left to leave; and a name, or where it can be
+// woken, comes back that the device has said itself within the minute.
 
 type enrolled struct {
 	Device    string `json:"device"`
@@ -115,6 +116,7 @@ type request struct {
 type listed struct {
 	Name     string    `json:"name"`
 	Account  string    `json:"account"`
+	Wake     bool      `json:"wake"`
 	Requests []request `json:"requests"`
 }
 
@@ -127,7 +129,7 @@ func (s *Server) requests(ctx context.Context, text string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := listed{Name: d.Credential.Name, Account: d.Email, Requests: []request{}}
+	out := listed{Name: d.Credential.Name, Account: d.Email, Wake: s.Waker != nil && s.Authenticator.Wakes(d.Credential), Requests: []request{}}
 	for _, p := range pushes {
 		var asked struct {
 			Numbers []string `json:"numbers"`
@@ -201,6 +203,39 @@ func (s *Server) rename(ctx context.Context, text string) (any, error) {
 		return c
 	})
 	return renamed{next.Name}, s.still(err)
+}
+
+type waking struct {
+	Wake bool `json:"wake"`
+}
+
+// wake takes where a device can be woken, or takes that back.
+func (s *Server) wake(ctx context.Context, text string) (any, error) {
+	d, said, err := s.device(ctx, text, "/device/v1/wake")
+	if err != nil {
+		return nil, err
+	}
+	var kept []byte
+	if given := said.Subscription; len(given) > 0 && string(given) != "null" {
+		if s.Waker == nil {
+			return nil, errAsleep
+		}
+		if kept, err = s.Waker.Read(given); err != nil {
+			return nil, errWake
+		}
+	}
+	next, err := s.Authenticator.Wake(d.Credential, kept)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Equal(next.Data, d.Credential.Data) { // it is told again what it has said
+		return waking{kept != nil}, nil
+	}
+	err = s.Accounts.ChangeSigner(ctx, d, s.Authenticator.Key(), func(c authenticator.Credential) authenticator.Credential {
+		c, _ = s.Authenticator.Wake(c, kept) // it could be read a moment ago
+		return c
+	})
+	return waking{kept != nil}, s.still(err)
 }
 
 func (s *Server) leave(ctx context.Context, text string) (any, error) {

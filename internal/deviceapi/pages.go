@@ -24,14 +24,18 @@ var static embed.FS
 // The web app "Stile on your phone". Opening a page of it changes nothing: what it
 // does, its script does by statements. The address of a link stays as it is, so that
 // who opens one on the wrong device can send it on.
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; manifest-src 'self'; " +
+const pagePolicy = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; manifest-src 'self'; " +
 	"form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+// workerName is the script that shows a notification while no page is open.
+const workerName = "worker.js"
 
 type view struct {
 	Page, Brand, Base string
 	Script, Style     string
 	State             string // of the link: "", "good", "old" or "cut"
 	Name              string // that the device is called if its owner does not say
+	Wake              string // what the browser subscribes with, to be woken
 }
 
 func (s *Server) pages() error {
@@ -52,11 +56,15 @@ func (s *Server) pages() error {
 				edge.Cacheable(w, "public, max-age=31536000, immutable")
 			}
 			w.Header().Set("ETag", `"`+tag+`"`)
+			if name == workerName { // the page is beside its folder, not in it
+				w.Header().Set("Service-Worker-Allowed", "/phone")
+			}
 			http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(body))
 		}})
 	}
 	for name, kind := range map[string]string{
 		"phone.js": "text/javascript; charset=utf-8", "phone.css": "text/css; charset=utf-8",
+		workerName: "text/javascript; charset=utf-8",
 	} {
 		body, err := static.ReadFile("static/" + name)
 		if err != nil {
@@ -76,6 +84,9 @@ func (s *Server) pages() error {
 			v := view{Page: name, Brand: s.Brand(), Base: s.PublicURL, Script: links["phone.js"], Style: links["phone.css"], Name: "Phone"}
 			if browser, system := s.Agent(r.UserAgent()); browser != "" && system != "" {
 				v.Name = browser + " on " + system
+			}
+			if s.Waker != nil {
+				v.Wake = s.Waker.Key()
 			}
 			status := http.StatusOK
 			if name == "phone-link" {

@@ -4,6 +4,7 @@ package deviceapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -27,6 +28,8 @@ type Statement struct {
 	Unique  []byte // of a device that enrols: what tells it from all others
 	Request string // that it answers
 	Approve bool
+	// Subscription is where it can be woken from now on; null: nowhere.
+	Subscription json.RawMessage
 }
 
 // The refusals of a statement.
@@ -57,6 +60,16 @@ type Authenticator interface {
 	Codes(authenticator.Credential) (Codes, error)
 	// Rename is ok for a name that a device can have.
 	Rename(c authenticator.Credential, name string) (_ authenticator.Credential, ok bool)
+	// Wake keeps where a device can be woken; nil: nowhere.
+	Wake(c authenticator.Credential, subscription json.RawMessage) (authenticator.Credential, error)
+	Wakes(authenticator.Credential) bool
+}
+
+// A Waker wakes devices by what their browsers subscribe with.
+type Waker interface {
+	Key() string
+	// Read checks a subscription, and returns it as it is kept.
+	Read(subscription []byte) ([]byte, error)
 }
 
 // Config is what a Server is made of.
@@ -64,6 +77,7 @@ type Config struct {
 	Engine        *flow.Engine
 	Accounts      *account.Accounts
 	Authenticator Authenticator
+	Waker         Waker         // nil: nothing wakes devices
 	Brand         func() string // on the web app; "" is the engine's own
 	PublicURL     string
 	// Agent names the browser and the system of a User-Agent header.
@@ -87,6 +101,7 @@ func New(c Config) (*Server, error) {
 	for path, h := range map[string]func(context.Context, string) (any, error){
 		"/device/v1/enroll": s.enroll, "/device/v1/requests": s.requests, "/device/v1/answer": s.answer,
 		"/device/v1/rename": s.rename, "/device/v1/leave": s.leave,
+		"/device/v1/wake": s.wake,
 	} {
 		class := edge.Answer
 		if path == "/device/v1/requests" { // it comes again by itself
@@ -137,6 +152,8 @@ var (
 	errDevice = problem.New(problem.NotFound, "unknown_device", "This device is not registered, or was removed.")
 	errGone   = problem.New(problem.Expired, "gone", "This is not waited for any more.")
 	errName   = problem.New(problem.Invalid, "invalid_name", "The name is empty, too long, or has characters that cannot be shown.")
+	errWake   = problem.New(problem.Invalid, "invalid_subscription", "This is not a subscription at a push service that devices are woken by.")
+	errAsleep = problem.New(problem.Forbidden, "not_offered", "No device is woken here.")
 	errTaken  = problem.New(problem.Conflict, "not_enrolled", "This device cannot be added.")
 )
 

@@ -86,9 +86,11 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 	}
 	var messages []outbox.Message
 	for _, m := range t.mails {
-		if m.Void, err = t.e.sentBefore(ctx, m); err != nil {
+		before, err := t.e.sentBefore(ctx, m)
+		if err != nil {
 			return err
 		}
+		m.Void = m.Void || before
 		prepared, err := t.e.outbox.Prepare(m)
 		if err != nil {
 			return fmt.Errorf("queue mail: %w", err)

@@ -67,14 +67,20 @@ func (t *Turn) onlyFactor(ctx context.Context) error {
 // where its code goes: the person wants to say that again, as after a slip in a number.
 func (t *Turn) anew(o *Open, details authenticator.Input) bool {
 	_, told := t.e.authenticators[o.Authenticator].(authenticator.Detailer)
+	_, channels := t.e.authenticators[o.Authenticator].(authenticator.Channeler)
+	if channels && details["channel"] != "" { // which is asked where it leads apart
+		return len(o.Details) > len(details)
+	}
 	return told && len(details) == 0 && len(o.Details) > 0
 }
 
 // withEarlier completes details that say something by what was said before: whoever
-// asks for a call in place of a text need not type the number again.
+// asks for a call in place of a text need not type the number again. Where a link goes
+// is asked with each channel: an address may have been a slip.
 func (t *Turn) withEarlier(key string, details authenticator.Input) authenticator.Input {
 	o := t.tx.Open
-	if o == nil || o.Authenticator != key || len(details) == 0 {
+	_, channels := t.e.authenticators[key].(authenticator.Channeler)
+	if o == nil || o.Authenticator != key || len(details) == 0 || channels && o.Enrolling {
 		return details
 	}
 	out := maps.Clone(o.Details)

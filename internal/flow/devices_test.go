@@ -116,7 +116,11 @@ func (gadget) FinishEnroll(_ context.Context, _ authenticator.Subject, _ authent
 func (g gadget) BeginVerify(_ context.Context, s authenticator.Subject) (authenticator.Prompt, error) {
 	ends := g.now().Add(5 * time.Minute)
 	p := authenticator.Prompt{Elsewhere: true, ExpiresAt: ends, Method: "push"}
-	p.Effects = []authenticator.Effect{{Push: &authenticator.Push{Data: json.RawMessage(`{"n":42}`), ExpiresAt: ends}}}
+	wakes := &authenticator.Push{Data: json.RawMessage(`{"n":42}`), ExpiresAt: ends, Wakes: true}
+	for _, c := range s.Enrolled {
+		wakes.Wake = append(wakes.Wake, c.ID)
+	}
+	p.Effects = []authenticator.Effect{{Push: wakes}}
 	return p, nil
 }
 

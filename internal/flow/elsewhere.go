@@ -43,8 +43,8 @@ type Push struct {
 	ExpiresAt   time.Time       `json:"-"`
 }
 
-// push queues a request for the devices of the account. Without one nothing is
-// asked, and the answer looks the same (SEC S-42).
+// push queues a request for the devices of the account. Without one nobody is asked,
+// and neither the answer nor the work tells that (SEC S-42).
 func (t *Turn) push(ctx context.Context, o *Open, p authenticator.Push) error {
 	if err := t.countPush(ctx); err != nil {
 		return err
@@ -52,13 +52,7 @@ func (t *Turn) push(ctx context.Context, o *Open, p authenticator.Push) error {
 	o.Sent = true
 	t.tx.Guesses.Sends++
 	t.tx.Guesses.SentAt, t.tx.Guesses.SentTo = t.now, o.To
-	if t.account == nil {
-		return nil
-	}
-	ticket := directory.Ticket{
-		ID: directory.NewID("psh"), Kind: directory.Push, UserID: t.account.ID, Version: 1,
-		CreatedAt: t.now, ExpiresAt: p.ExpiresAt,
-	}
+	ticket := directory.Ticket{ID: directory.NewID("psh"), Kind: directory.Push, Version: 1, CreatedAt: t.now, ExpiresAt: p.ExpiresAt}
 	data, err := json.Marshal(Push{
 		Transaction: t.tx.ID, Challenge: o.ID, Data: p.Data, App: t.client.Name,
 		UserAgent: t.tx.Request.UserAgent, IP: t.tx.Request.IP, At: t.now,
@@ -66,10 +60,44 @@ func (t *Turn) push(ctx context.Context, o *Open, p authenticator.Push) error {
 	if err != nil {
 		return fmt.Errorf("flow: encode push: %w", err)
 	}
+	if t.account != nil {
+		ticket.UserID = t.account.ID
+	}
 	ticket.Data = t.e.keys.Seal(pushPurpose, ticket.ID, data)
 	o.Push = ticket.ID
-	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertTicket(ticket) })
+	t.writes = append(t.writes, func(tx Tx) error {
+		if ticket.UserID == "" { // a row of the same size, that ends with the time: no ticket can be nobody's
+			return tx.PutCounter(limit.Counter{Key: limit.Key("void push", ticket.ID), Data: ticket.Data, ExpiresAt: ticket.ExpiresAt})
+		}
+		return tx.InsertTicket(ticket)
+	})
+	t.wake(ticket.ID, p)
 	return nil
+}
+
+// wake has the devices woken that can be. Where there is none, one that reaches nobody
+// stands for it, so that the work tells nothing (SEC S-42).
+func (t *Turn) wake(request string, p authenticator.Push) {
+	if !p.Wakes {
+		return
+	}
+	out := Outgoing{Wake: &Wake{Request: request, ExpiresAt: p.ExpiresAt}, Client: t.client, Request: t.tx.Request, At: t.now}
+	if t.account == nil || len(p.Wake) == 0 {
+		out.Void = true
+		t.mails = append(t.mails, out)
+		return
+	}
+	for _, device := range p.Wake {
+		w := Wake{UserID: t.account.ID, Device: device, Request: request, ExpiresAt: p.ExpiresAt}
+		out.Wake = &w
+		t.mails = append(t.mails, out)
+	}
+}
+
+// PushWaits reports whether a request to a person's devices is open still.
+func (e *Engine) PushWaits(ctx context.Context, userID, id string) (bool, error) {
+	pushes, err := e.Pushes(ctx, userID)
+	return slices.ContainsFunc(pushes, func(p Push) bool { return p.ID == id }), err
 }
 
 // countPush bounds how often a person's devices are asked: whoever knows the

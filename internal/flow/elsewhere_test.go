@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -221,5 +222,54 @@ func TestIDX_A37_ADiscoverableKeySignsIn(t *testing.T) {
 	code, err := r.Finished(t.Context(), got.Code)
 	if err != nil || code.UserID != id || len(code.AMR) != 2 || code.AMR[1] != "mfa" {
 		t.Fatalf("a key whose device knows its owner shows two classes: %v, %v", code.AMR, err)
+	}
+}
+
+// Asking nobody's devices writes what asking somebody's does: as many rows, as long.
+func TestSEC_S42_AskingNobodyIsAsMuchWork(t *testing.T) {
+	r := newRig(t, with(emailOnly(), gadgetKey))
+	r.withGadget(ada, "k1")
+	r.proven("bob@example.com").answer("skip")
+	type work struct{ rows, bytes, messages, void int }
+	asking := func(address string) work {
+		v := r.begin()
+		v.answer("identify", "identifier", address)
+		rows := func() (n, size int) {
+			for _, k := range r.store.tickets {
+				n, size = n+1, size+len(k.Data)
+			}
+			for key, c := range r.store.counters {
+				if strings.HasPrefix(key, "void push/") {
+					n, size = n+1, size+len(c.Data)
+				}
+			}
+			return n, size
+		}
+		n, size := rows()
+		sent := len(r.store.messages)
+		if got := v.answer("select-authenticator-authenticate", "authenticator.id", "aut"+gadgetKey); got.Stage != Challenge || got.Kind != problem.None {
+			t.Fatalf("%s: %s %+v", address, got.Stage, got.Messages)
+		}
+		after, sized := rows()
+		w := work{rows: after - n, bytes: sized - size, messages: len(r.store.messages) - sent}
+		for _, o := range r.post.woken[len(r.post.woken)-w.messages:] {
+			if o.Void {
+				w.void++
+			}
+			if o.Void != (address != ada) || !o.Void && (o.Wake.UserID != r.account(ada).ID || o.Wake.Device == "" || o.Wake.Request == "") {
+				t.Errorf("%s: %+v", address, o.Wake)
+			}
+		}
+		return w
+	}
+	want := asking(ada)
+	if want.rows != 1 || want.messages != 1 || want.void != 0 {
+		t.Errorf("asking somebody: %+v", want)
+	}
+	want.void = 1
+	for _, address := range []string{"bob@example.com", "nobody@example.com"} {
+		if got := asking(address); got != want {
+			t.Errorf("%s: %+v, not %+v", address, got, want)
+		}
 	}
 }

@@ -159,6 +159,7 @@ type post struct {
 	mails  []authenticator.Mail
 	n      int
 	texted int
+	woken  []Outgoing
 	rows   map[string]authenticator.Mail
 }
 
@@ -178,6 +179,10 @@ func (p *post) Prepare(o Outgoing) (outbox.Message, error) {
 	if o.Text != nil {
 		kind = "text"
 	}
+	if o.Wake != nil {
+		kind = "wake"
+		p.woken = append(p.woken, o)
+	}
 	return outbox.Message{ID: id, Kind: kind, Status: outbox.Queued}, nil
 }
 
@@ -187,6 +192,9 @@ func (p *post) Handoff(ms ...outbox.Message) {
 	for _, m := range ms {
 		if m.Kind == "text" {
 			p.texted++
+			continue
+		}
+		if m.Kind == "wake" {
 			continue
 		}
 		p.mails = append(p.mails, p.rows[m.ID])

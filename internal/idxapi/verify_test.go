@@ -2,6 +2,7 @@ package idxapi_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,49 @@ func TestAUTH_A22_A23_A24_A25_EnrollingAPhone(t *testing.T) {
 	if done := w.answer("skip", nil); done.code() == "" {
 		t.Errorf("no code: %s", done.body)
 	}
+}
+
+func TestAUTH_A23_A24_A25_TheLinkByText(t *testing.T) {
+	e := stiletest.Start(t)
+	w, shown, _ := enrolling(t, e, john)
+	if offered := string(shown.body); strings.Count(offered, `"value":"sms"`) == 0 {
+		t.Errorf("A-23: %s", offered)
+	}
+	waiting := []string{"enroll-poll", "select-enrollment-channel", "select-authenticator-enroll", "skip"}
+	asked := w.answer("credential/enroll", okta("channel", "sms"))
+	w.want("A-23", asked, 200, "enrollment-channel-data", "select-enrollment-channel", "select-authenticator-enroll", "skip")
+	if !strings.Contains(string(asked.body), `"name":"phoneNumber"`) || strings.Contains(string(asked.body), `"name":"email"`) {
+		t.Errorf("A-23: %s", asked.body)
+	}
+	for _, number := range []string{"incorrectnumber", "+1 900 555 0100", "+1 555 555 0100"} { // none, dear, and one that nobody has
+		wrong := w.answer("challenge/send", map[string]any{"phoneNumber": number})
+		w.wantKeys("A-11", wrong, 400, "api.factors.error.sms.invalid_phone")
+	}
+	w.wantKeys("A-23", w.answer("challenge/send", map[string]any{"phoneNumber": " "}), 400, "model.validation.field.blank")
+	slip := w.answer("challenge/send", map[string]any{"phoneNumber": "202-555-0144"}) // of the first country
+	w.want("A-24", slip, 200, waiting...)
+	for _, channels := range [][]string{{"sms"}, {"qrcode", "sms"}} { // it is asked for again
+		for _, channel := range channels {
+			asked = w.answer("credential/enroll", okta("channel", channel))
+		}
+		w.want("A-23", asked, 200, "enrollment-channel-data", "select-enrollment-channel", "select-authenticator-enroll", "skip")
+	}
+	typed := "+1 (202) 555-0143"
+	sent := w.answer("challenge/send", map[string]any{"phoneNumber": typed})
+	w.want("A-24", sent, 200, waiting...)
+	if got := sent.at("currentAuthenticator", "value", "contextualData", "phoneNumber"); got != typed {
+		t.Errorf("A-24: %v", got)
+	}
+	if sent.at("currentAuthenticator", "value", "resend") == nil || sent.at("currentAuthenticator", "value", "contextualData", "stile", "link") != nil {
+		t.Errorf("§3.2: %s", sent.body)
+	}
+	text := e.Mail(t, "+12025550143")
+	link := regexp.MustCompile(`Click here to enroll Okta Verify : (\S+)`).FindStringSubmatch(text.Text)
+	if link == nil || link[1] != text.Link || !strings.HasPrefix(link[1], e.URL+"/auth/push/link?") {
+		t.Fatalf("A-25: %+v", text)
+	}
+	e.Phone(t, link[1])
+	w.want("§3.3", w.answer("challenge/poll", nil), 200, "select-authenticator-enroll", "skip")
 }
 
 func TestAUTH_A23_ResendOfTheLink(t *testing.T) {

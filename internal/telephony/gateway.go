@@ -2,6 +2,7 @@ package telephony
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"encoding/xml"
@@ -50,7 +51,7 @@ type Gateway struct {
 
 // What a template may say: {{.To}}.
 type gatewayView struct {
-	ID, To, Code, Text, App, Locale, Secret string
+	ID, To, Code, Link, Text, App, Locale, Secret string
 }
 
 // NewGateway reads a description of calls. secret is what they prove themselves by;
@@ -122,7 +123,7 @@ func (g *Gateway) Send(ctx context.Context, id string, m Message) error {
 		return &outbox.Permanent{Class: "method"}
 	}
 	r, err := g.request(ctx, c, gatewayView{
-		ID: id, To: m.To, Code: m.Code, Text: m.Text(), App: name(m.App), Locale: m.Locale, Secret: g.secret,
+		ID: id, To: m.To, Code: cmp.Or(m.Code, m.Link), Link: m.Link, Text: m.Text(), App: name(m.App), Locale: m.Locale, Secret: g.secret,
 	})
 	if err != nil {
 		return &outbox.Permanent{Class: "invalid", Err: err}
@@ -227,7 +228,7 @@ func fillText(text string, v gatewayView) (string, error) {
 	}
 	var out strings.Builder
 	if err := t.Execute(&out, v); err != nil {
-		return "", errors.New("a template can say ID, To, Code, Text, App, Locale and Secret")
+		return "", errors.New("a template can say ID, To, Code, Link, Text, App, Locale and Secret")
 	}
 	return out.String(), nil
 }

@@ -80,7 +80,8 @@ type hookData struct {
 		DeliveryChannel string `json:"deliveryChannel"`
 		OTPCode         string `json:"otpCode"`
 		Locale          string `json:"locale"`
-		Message         string `json:"message"` // ours: the whole text
+		Message         string `json:"message"`        // ours: the whole text
+		Link            string `json:"link,omitempty"` // ours, in place of a code
 	} `json:"messageProfile"`
 	Action string `json:"action"`
 }
@@ -152,6 +153,11 @@ func (h *Hook) request(id string, m Message) hookRequest {
 	u.FirstName, u.LastName, u.Login, u.UserID = m.Person.FirstName, m.Person.LastName, m.Person.Login, m.Person.ID
 	p := &r.Data.MessageProfile
 	p.Template, p.PhoneNumber, p.OTPCode = "Your verification code is ${code}", m.To, m.Code
+	if m.Link != "" {
+		// The field's form has no place for a link. Hooks put the code into the template,
+		// or into a text of their own: in its place the link gets across with either.
+		p.Template, p.OTPCode, p.Link = linkText+"${code}", m.Link, m.Link
+	}
 	p.OTPExpires, p.DeliveryChannel, p.Locale = m.ExpiresAt.UTC().Format("2006-01-02T15:04:05.000Z"), "SMS", m.Locale
 	p.Message = m.Text()
 	if m.Method == Voice {

@@ -61,12 +61,15 @@ func (m Message) LogValue() slog.Value { return slog.StringValue("text by " + m.
 // maxApp is how much of an app's name a text has room for, in characters.
 const maxApp = 32
 
+// linkText is what clients of the field look for before a link (AUTH §3.2).
+const linkText = "Click here to enroll Okta Verify : "
+
 // Text is what the phone shows or says. A text ends in the domain-bound form, by
 // which a phone fills the code in on that host alone.
 func (m Message) Text() string {
 	app := name(m.App)
 	if m.Link != "" {
-		return begin(app) + "Click here to enroll Okta Verify : " + m.Link // AUTH §3.2
+		return begin(app) + linkText + m.Link
 	}
 	if m.Method == Voice {
 		of := ""

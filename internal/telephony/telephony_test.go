@@ -179,6 +179,53 @@ func TestMGMT_M33_Hook(t *testing.T) {
 	}
 }
 
+// A link has no place in the hook's form: it stands where hooks look for a code, so
+// that one which knows nothing of links gets it across, and beside it.
+func TestAUTH_A25_LinkByHook(t *testing.T) {
+	p := newProvider(t)
+	p.set(http.StatusOK, `{"commands":[{"type":"com.okta.telephony.action","value":[{"status":"SUCCESSFUL"}]}]}`)
+	h, err := telephony.NewHook(p.URL, "the secret", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := message()
+	m.Code, m.Link, m.Reason = "", "https://id.example.com/auth/push/link?t=a.b", "mfa-enrollment"
+	if err := h.Send(t.Context(), "msg1-x", m); err != nil {
+		t.Fatal(err)
+	}
+	var body struct {
+		RequestType string
+		Data        struct {
+			MessageProfile struct{ MsgTemplate, OTPCode, Link, Message, DeliveryChannel string }
+		}
+	}
+	if err := json.Unmarshal([]byte(p.last(t).body), &body); err != nil {
+		t.Fatal(err)
+	}
+	mp := body.Data.MessageProfile
+	if want := "Click here to enroll Okta Verify : " + m.Link; strings.ReplaceAll(mp.MsgTemplate, "${code}", mp.OTPCode) != want ||
+		mp.Message != "Acme: "+want || mp.Link != m.Link || mp.DeliveryChannel != "SMS" || body.RequestType != "com.okta.user.telephony.mfa-enrollment" {
+		t.Errorf("%+v", body)
+	}
+}
+
+func TestAUTH_A25_LinkByGateway(t *testing.T) {
+	p := newProvider(t)
+	m := message()
+	m.Code, m.Link = "", "https://id.example.com/auth/push/link?t=a.b"
+	for template, want := range map[string]string{
+		"{{.Text}}": m.Text(), "Your code: {{.Code}}": "Your code: " + m.Link, "Open {{.Link}}": "Open " + m.Link,
+	} {
+		g := gateway(t, p, "sms:\n  url: %URL%\n  form: {Body: '"+template+"'}\n", "")
+		if err := g.Send(t.Context(), "msg1-x", m); err != nil {
+			t.Fatal(err)
+		}
+		if form, err := url.ParseQuery(p.last(t).body); err != nil || form.Get("Body") != want {
+			t.Errorf("%s: %v %v", template, form, err)
+		}
+	}
+}
+
 // outcome sorts an error: the message is refused, is to be tried again, or the other
 // side is down.
 func outcome(err error) string {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { webcrypto } from 'node:crypto';
 import { totp } from './authenticators.js';
-import { mail } from './engine.js';
+import { mail, number } from './engine.js';
 import { keys, rest, succeeded } from './client.js';
 
 const encode = (data) => Buffer.from(data).toString('base64url');
@@ -92,6 +92,29 @@ export function verifySuite({ connect, prove, listed, scan }) {
 
     const { html } = await mail(engine, email, person.message);
     const [, link] = html.match(/<a id="push-verify-activation-link" href="(\S+)"/);
+    const page = await fetch(link);
+    assert.equal(page.status, 200);
+    assert.match(page.url, /\/auth\/push\/link/);
+    await Phone.add(engine, link);
+    transaction = await auth.idx.proceed({ step: 'enroll-poll' });
+    await succeeded(auth, await rest(auth, transaction), person);
+  });
+
+  test('AUTH_A23 AUTH_A24 AUTH_A25 a phone is enrolled by the link of the text', async () => {
+    const person = await prove();
+    const { auth, engine } = person;
+    const phone = number();
+    let transaction = await auth.idx.proceed({ authenticator: 'okta_verify' });
+    const step = transaction.availableSteps.find((s) => s.name === 'select-enrollment-channel');
+    assert.ok(JSON.stringify(step.inputs).includes('"sms"'), JSON.stringify(step));
+    transaction = await auth.idx.proceed({ step: 'select-enrollment-channel', channel: 'sms' });
+    assert.equal(transaction.nextStep.name, 'enrollment-channel-data');
+    assert.deepEqual(transaction.nextStep.inputs.map((i) => i.name), ['phoneNumber']);
+    transaction = await auth.idx.proceed({ phoneNumber: phone });
+    assert.equal(transaction.nextStep.name, 'enroll-poll');
+    assert.equal(transaction.nextStep.authenticator.contextualData.phoneNumber, phone);
+    const { text } = await mail(engine, phone);
+    const [, link] = text.match(/Click here to enroll Okta Verify : (\S+)/);
     const page = await fetch(link);
     assert.equal(page.status, 200);
     assert.match(page.url, /\/auth\/push\/link/);

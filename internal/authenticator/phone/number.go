@@ -42,6 +42,13 @@ func (a *Authenticator) parse(typed string) (string, error) {
 	return phonenumbers.Format(n, phonenumbers.E164), nil
 }
 
+// Textable reads a number as people write it, and returns it as E.164; ok is false for
+// one that no text goes to.
+func (a *Authenticator) Textable(typed string) (number string, ok bool) {
+	number, err := a.parse(typed)
+	return number, err == nil && textable(number)
+}
+
 // textable reports whether a text can reach a number: a line at a wall has none.
 func textable(number string) bool {
 	n, err := phonenumbers.Parse(number, "")

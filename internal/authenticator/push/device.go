@@ -21,6 +21,7 @@ const (
 	PathAnswer   = "/device/v1/answer"
 	PathRename   = "/device/v1/rename"
 	PathLeave    = "/device/v1/leave"
+	PathWake     = "/device/v1/wake"
 )
 
 // window is how many steps to either side a one-time code may be off (SEC S-52).
@@ -34,6 +35,7 @@ type device struct {
 	Key    json.RawMessage `json:"key"` // public, a JWK
 	Secret oath.Secret     `json:"secret"`
 	Step   int64           `json:"step,omitempty"` // of the last code that was taken; no earlier one is any more
+	Wake   json.RawMessage `json:"wake,omitempty"` // the subscription by which it is woken
 }
 
 func open(c authenticator.Credential) (d device, key *ecdsa.PublicKey, err error) {
@@ -107,10 +109,35 @@ func named(c authenticator.Credential, name string) authenticator.Credential {
 	return c
 }
 
+// Named calls a device something else, in its profile too.
+func (a *Authenticator) Named(c authenticator.Credential, name string) authenticator.Credential {
+	return named(c, name)
+}
+
 // Rename gives a device another name; ok is false for one that cannot be.
 func Rename(c authenticator.Credential, name string) (_ authenticator.Credential, ok bool) {
 	name, err := directory.ParseName(name, MaxName)
 	return named(c, name), err == nil
+}
+
+// Wake makes a credential whose device is woken by a subscription; nil: it is not.
+func Wake(c authenticator.Credential, subscription []byte) (authenticator.Credential, error) {
+	d, _, err := open(c)
+	if err != nil {
+		return c, err
+	}
+	d.Wake = subscription
+	c.Data = encode(d)
+	return c, nil
+}
+
+// WokenBy is the subscription by which a device is woken; nil: it is not.
+func WokenBy(c authenticator.Credential) []byte {
+	var d device
+	if json.Unmarshal(c.Data, &d) != nil {
+		return nil
+	}
+	return d.Wake
 }
 
 // Said reads a statement of a device that is enrolled, made for a path. The error

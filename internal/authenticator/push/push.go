@@ -47,15 +47,19 @@ type Config struct {
 	Keyring   *keyring.Keyring // required; makes links that the database alone cannot
 	Now       func() time.Time // required
 	PublicURL string           // required; where the engine is reached, without a path
-	Texts     bool             // something carries texts to phones
+	// Number reads a number as people type it, and returns it as E.164; ok is false for
+	// one that no text goes to. Nil: nothing carries texts to phones.
+	Number func(typed string) (number string, ok bool)
+	Wakes  bool // something wakes devices
 }
 
 // An Authenticator is safe for concurrent use.
 type Authenticator struct {
-	keys  *keyring.Keyring
-	now   func() time.Time
-	base  string // the public URL
-	texts bool
+	keys   *keyring.Keyring
+	now    func() time.Time
+	base   string // the public URL
+	number func(typed string) (string, bool)
+	wakes  bool
 }
 
 // The optional ports that it implements.
@@ -64,6 +68,7 @@ var (
 	_ authenticator.Detailer      = (*Authenticator)(nil)
 	_ authenticator.Channeler     = (*Authenticator)(nil)
 	_ authenticator.Resender      = (*Authenticator)(nil)
+	_ authenticator.Namer         = (*Authenticator)(nil)
 )
 
 // New checks the configuration.
@@ -77,7 +82,7 @@ func New(c Config) (*Authenticator, error) {
 	case u.Scheme != "https" && u.Scheme != "http", u.Host == "", u.User != nil, u.RawQuery != "", u.Fragment != "":
 		return nil, fmt.Errorf("push: public URL %q is not of the form https://host", c.PublicURL)
 	}
-	return &Authenticator{keys: c.Keyring, now: c.Now, base: strings.TrimRight(c.PublicURL, "/"), texts: c.Texts}, nil
+	return &Authenticator{keys: c.Keyring, now: c.Now, base: strings.TrimRight(c.PublicURL, "/"), number: c.Number, wakes: c.Wakes}, nil
 }
 
 // Info names it as the wire does. The key cannot be exported, and nothing but the
@@ -93,7 +98,7 @@ func (a *Authenticator) Info() authenticator.Info {
 // something carries texts.
 func (a *Authenticator) Channels(authenticator.Subject) []authenticator.Choice {
 	out := []authenticator.Choice{{Label: "QR code", Value: byQR}, {Label: "Email", Value: byMail}}
-	if a.texts {
+	if a.number != nil {
 		out = append(out, authenticator.Choice{Label: "SMS", Value: byText})
 	}
 	return out
@@ -149,7 +154,7 @@ func (a *Authenticator) BeginEnroll(_ context.Context, s authenticator.Subject) 
 func (a *Authenticator) sendLink(s authenticator.Subject, p authenticator.Prompt, channel, link string) (authenticator.Prompt, error) {
 	field := authenticator.Field{Name: "email", Label: "Email", Required: true}
 	if channel == byText {
-		if !a.texts {
+		if a.number == nil {
 			return p, rejected("channel", "api.factors.error.channel", "This way is not offered.")
 		}
 		field = authenticator.Field{Name: "phoneNumber", Label: "Phone number", Required: true}
@@ -160,12 +165,13 @@ func (a *Authenticator) sendLink(s authenticator.Subject, p authenticator.Prompt
 	}
 	p.Public[field.Name] = to // as typed: clients show and compare it (AUTH §3.2)
 	if channel == byText {
-		number := strings.NewReplacer(" ", "", "-", "", "(", "", ")", "", ".", "").Replace(to)
-		if len(number) < 8 || len(number) > 16 || number[0] != '+' || strings.Trim(number[1:], "0123456789") != "" {
+		number, ok := a.number(to)
+		if !ok {
 			return p, rejected(field.Name, "api.factors.error.sms.invalid_phone", "Invalid Phone Number.")
 		}
 		p.Effects = []authenticator.Effect{{Text: &authenticator.Text{
-			Method: byText, To: number, Template: "device-link", Link: link, ExpiresAt: p.ExpiresAt,
+			Method: byText, To: number, Link: link, ExpiresAt: p.ExpiresAt,
+			Purpose: s.Purpose, Enrolling: true, // a stranger's number, as far as limits go
 		}}}
 		return p, nil
 	}

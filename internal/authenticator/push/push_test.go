@@ -25,7 +25,11 @@ func newPush(t *testing.T, texts bool) (*Authenticator, *time.Time) {
 		t.Fatal(err)
 	}
 	now := time.Date(2026, 11, 22, 20, 0, 0, 0, time.UTC)
-	a, err := New(Config{Keyring: keys, Now: func() time.Time { return now }, PublicURL: "https://id.example.com/", Texts: texts})
+	c := Config{Keyring: keys, Now: func() time.Time { return now }, PublicURL: "https://id.example.com/"}
+	if texts {
+		c.Number = func(typed string) (string, bool) { return "+15555550100", strings.Contains(typed, "0100") }
+	}
+	a, err := New(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +130,7 @@ func TestAUTH_A23_A24_Channels(t *testing.T) {
 			t.Errorf("%v: %v", details, err)
 		}
 	}
-	for _, number := range []string{"5551234", "+1", "+1555555o100", "incorrectnumber", "+12345678901234567"} {
+	for _, number := range []string{"5551234", "incorrectnumber"} {
 		var rejected *authenticator.Rejected
 		if _, err := begin(texting, "channel", "sms", "phoneNumber", number); !errors.As(err, &rejected) || rejected.Messages[0].Field != "phoneNumber" {
 			t.Errorf("%s: %v", number, err)
@@ -136,7 +140,7 @@ func TestAUTH_A23_A24_Channels(t *testing.T) {
 	if err != nil || p.Public["phoneNumber"] != "+1 (555) 555-0100" || p.Public["qrcode"] != nil || p.Public["stile"] != nil || !p.Elsewhere {
 		t.Fatalf("sms: %+v, %v", p, err)
 	}
-	if text := p.Effects[0].Text; text.To != "+15555550100" || text.Template != "device-link" || !strings.Contains(text.Link, "/auth/push/link?t=") {
+	if text := p.Effects[0].Text; text.To != "+15555550100" || text.Code != "" || !text.Enrolling || !text.ExpiresAt.Equal(p.ExpiresAt) || !strings.Contains(text.Link, "/auth/push/link?t=") {
 		t.Errorf("%+v", text)
 	}
 	p, err = begin(a, "channel", "email", "email", "Ada@Example.com")
@@ -220,5 +224,44 @@ func TestAUTH_A28_ThreeNumbers(t *testing.T) {
 	}
 	if len(places) != 3 {
 		t.Errorf("the right number stands at %v", places)
+	}
+}
+
+// A request wakes the newest of the devices that can be, where anything wakes them.
+func TestWhichDevicesAreWoken(t *testing.T) {
+	a, _ := newPush(t, false)
+	s := subject("methodType", "push")
+	key := `{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
+	for i := range 12 {
+		c := authenticator.Credential{ID: string(rune('a' + i)), Data: encode(device{Key: []byte(key), Secret: oath.Secret("12345678901234567890")})}
+		if i%4 != 3 {
+			var err error
+			if c, err = Wake(c, []byte(`{"endpoint":"https://push.example.com/x"}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Enrolled = append(s.Enrolled, c)
+	}
+	woken := func() *authenticator.Push {
+		p, err := a.BeginVerify(context.Background(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Effects[0].Push
+	}
+	if p := woken(); p.Wakes || len(p.Wake) != 0 {
+		t.Errorf("nothing wakes: %+v", p)
+	}
+	a.wakes = true
+	if p := woken(); !p.Wakes || strings.Join(p.Wake, "") != "kjigfecb" {
+		t.Errorf("%v", p.Wake)
+	}
+	none, err := Wake(s.Enrolled[0], nil)
+	if err != nil || WokenBy(none) != nil || WokenBy(s.Enrolled[0]) == nil {
+		t.Errorf("taken back: %s, %v", WokenBy(none), err)
+	}
+	s.Enrolled = nil
+	if p := woken(); !p.Wakes || len(p.Wake) != 0 {
+		t.Errorf("nobody's: %+v", p)
 	}
 }

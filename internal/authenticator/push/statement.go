@@ -25,7 +25,10 @@ type Statement struct {
 	Request string `json:"request,omitempty"` // that is answered: the question's id
 	Approve bool   `json:"approve,omitempty"`
 	Number  string `json:"number,omitempty"` // that the person chose
-	Unique  []byte `json:"-"`                // of a device that enrols: Credential.Unique
+
+	Subscription json.RawMessage `json:"subscription,omitempty"` // by which it is woken; null: it is not any more
+
+	Unique []byte `json:"-"` // of a device that enrols: Credential.Unique
 }
 
 // StatementType is the typ of a statement's header: nothing else that is signed

@@ -32,6 +32,11 @@ const encode = (bytes) => btoa(String.fromCharCode(...new Uint8Array(bytes))).re
 const part = (value) => encode(new TextEncoder().encode(JSON.stringify(value)));
 let ahead = 0; // how far the engine's clock is ahead of ours, in milliseconds
 const now = () => Date.now() + ahead;
+// heard takes the engine's time from an answer, which was written between the two
+// times of ours, and tells whole seconds: what is known within that is left as it is.
+const heard = (date, sent, got) => {
+  if (date) ahead = Math.min(Math.max(ahead, date - got), date + 999 - sent);
+};
 
 const send = async (path, key, header, claims) => {
   for (let again = false; ; again = true) {
@@ -39,14 +44,16 @@ const send = async (path, key, header, claims) => {
     const signed = part({ alg: "ES256", typ: "stile-device+jwt", ...header }) + "." +
       part({ htm: "POST", htu: base + path, iat: Math.floor(now() / 1000), jti, ...claims });
     const signature = await crypto.subtle.sign({ name: "ECDSA", hash: "SHA-256" }, key, new TextEncoder().encode(signed));
+    const sent = Date.now();
     const answer = await fetch(path, {
       method: "POST", headers: { "Content-Type": "application/jose" }, body: signed + "." + encode(signature),
       credentials: "omit", cache: "no-store",
     });
     const date = Date.parse(answer.headers.get("Date"));
+    heard(date, sent, Date.now());
     const out = await answer.json();
     if (answer.ok) return out;
-    if (out.error === "wrong_time" && !again && date) { ahead = date - Date.now(); continue; }
+    if (out.error === "wrong_time" && !again && date) continue;
     throw Object.assign(new Error(out.error_description), { code: out.error });
   }
 };
@@ -113,11 +120,14 @@ const code = async (d) => {
 };
 
 const cards = new Map(); // device -> { d, card }
+const label = (d, card) => {
+  card.querySelector("h2").textContent = d.account;
+  card.querySelector(".device").textContent = [d.app, d.name].filter(Boolean).join(" · ");
+};
 const show = (d) => {
   const card = clone("account");
   card.dataset.device = d.device;
-  card.querySelector("h2").textContent = d.account;
-  card.querySelector(".device").textContent = [d.app, d.name].filter(Boolean).join(" · ");
+  label(d, card);
   const name = card.querySelector(".rename input");
   name.value = d.name;
   card.querySelector(".rename").addEventListener("submit", async (event) => {
@@ -125,7 +135,7 @@ const show = (d) => {
     await act(async () => {
       d.name = (await says(d, "/device/v1/rename", { name: name.value })).name;
       await stored("readwrite", (all) => all.put(d));
-      card.querySelector(".device").textContent = [d.app, d.name].filter(Boolean).join(" · ");
+      label(d, card);
       tell("notice", words.renamed);
     });
   });
@@ -135,9 +145,10 @@ const show = (d) => {
     await stored("readwrite", (all) => all.delete(d.device));
     card.remove();
     cards.delete(d.device);
+    if (cards.size === 0) await (await subscribed())?.unsubscribe();
     tell("notice", words.left);
     $("none").hidden = cards.size > 0;
-    $("waiting").hidden = cards.size === 0;
+    await wakeState();
   }));
   $("accounts").append(card);
   cards.set(d.device, { d, card });
@@ -206,14 +217,15 @@ const look = async () => {
   if (document.hidden || busy) return;
   busy = true;
   try {
-    for (const held of cards.values()) {
-      const { d, card } = held;
+    for (const { d, card } of cards.values()) {
       if (d.removed) continue;
       try {
-        const { requests, account } = await says(d, "/device/v1/requests");
-        if (account !== d.account) {
-          d.account = account;
-          card.querySelector("h2").textContent = account;
+        const { requests, account, name, wake } = await says(d, "/device/v1/requests");
+        if (d.woken !== wake) { d.woken = wake; await wakeState(); }
+        if (account !== d.account || name !== d.name) {
+          if (name !== d.name) card.querySelector(".rename input").value = name; // else somebody may be typing there
+          Object.assign(d, { account, name });
+          label(d, card);
           await stored("readwrite", (all) => all.put(d));
         }
         const open = new Set(requests.map((r) => r.request));
@@ -237,11 +249,83 @@ const look = async () => {
         }
       }
     }
+    if ($("requests").childElementCount === 0) await quiet();
     document.title = document.title.replace(/^(\(\d+\) )?/, $("requests").childElementCount ? `(${$("requests").childElementCount}) ` : "");
   } finally {
     busy = false;
   }
 };
+
+// Waking (docs/device-api.md). The browser says whether it can: none does over http, and
+// Safari of a phone only for what is on the home screen.
+const wakeKey = "serviceWorker" in navigator && "PushManager" in window && "Notification" in window && document.documentElement.dataset.wake;
+const registration = async () => {
+  const r = await navigator.serviceWorker.register("/phone/worker.js", { scope: "/phone" });
+  const coming = r.installing ?? r.waiting;
+  if (!r.active && coming) {
+    await new Promise((resolve) => coming.addEventListener("statechange", () => ["activated", "redundant"].includes(coming.state) && resolve()));
+  }
+  return r;
+};
+const subscribed = async () => wakeKey && (await navigator.serviceWorker.getRegistration("/phone"))?.pushManager.getSubscription();
+const held = () => [...cards.values()].map(({ d }) => d).filter((d) => !d.removed);
+const handOver = async (subscription) => {
+  for (const d of held()) {
+    const { wake } = await says(d, "/device/v1/wake", { subscription }).catch((error) => {
+      if (error.code !== "unknown_device") throw error;
+      return { wake: false };
+    });
+    d.woken = wake;
+  }
+};
+const subscribe = async () => {
+  const { pushManager } = await registration();
+  let at = await pushManager.getSubscription();
+  if (at && encode(at.options.applicationServerKey) !== wakeKey) { // the engine has another key now
+    await at.unsubscribe();
+    at = null;
+  }
+  return at ?? pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: wakeKey });
+};
+// keepWaking hands over again what the engine does not have: of an account that was
+// added since, or after a change of keys.
+const keepWaking = async () => {
+  if (!wakeKey || Notification.permission !== "granted" || !await subscribed() || held().every((d) => d.woken)) return;
+  await handOver((await subscribe()).toJSON());
+  await wakeState();
+};
+const wakeState = async () => {
+  const all = held();
+  const on = all.length > 0 && all.every((d) => d.woken) && Boolean(await subscribed());
+  const blocked = Boolean(wakeKey) && Notification.permission === "denied";
+  $("wake").hidden = !wakeKey || all.length === 0;
+  $("woken").hidden = $("wake-off").hidden = !on || blocked;
+  $("blocked").hidden = !blocked;
+  $("wake-on").hidden = on || blocked;
+  $("waiting").hidden = all.length === 0 || on && !blocked;
+};
+const quiet = async () => {
+  const r = wakeKey && await navigator.serviceWorker.getRegistration("/phone");
+  for (const shown of await r?.getNotifications?.() ?? []) shown.close();
+};
+const pressed = (id, what) => $(id).addEventListener("click", async () => {
+  const button = $(id);
+  if (button.hasAttribute("aria-busy")) return;
+  button.setAttribute("aria-busy", "true");
+  tell("trouble", "");
+  try { await what(); } catch (error) {
+    tell("trouble", error.code && typeof error.code === "string" ? error.message : words.wakeFailed);
+  }
+  button.removeAttribute("aria-busy");
+  await wakeState();
+});
+pressed("wake-on", async () => {
+  if (await Notification.requestPermission() === "granted") await handOver((await subscribe()).toJSON());
+});
+pressed("wake-off", async () => {
+  await handOver(null);
+  await (await subscribed())?.unsubscribe();
+});
 
 let timers = false;
 const begin = async () => {
@@ -250,14 +334,16 @@ const begin = async () => {
   $("home").hidden = false;
   $("title").textContent = $("title").dataset.home;
   $("none").hidden = cards.size > 0;
-  $("waiting").hidden = cards.size === 0;
+  await wakeState();
   await tick();
   await look();
+  await keepWaking().catch(() => {}); // it asks while it is open, all the same
   if (timers) return;
   timers = true;
   setInterval(tick, 1000);
   setInterval(look, 4000);
   document.addEventListener("visibilitychange", () => { tick(); look(); });
+  if (wakeKey) navigator.serviceWorker.addEventListener("message", look);
 };
 
 if (!window.isSecureContext || !crypto.subtle) {
