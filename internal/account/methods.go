@@ -134,7 +134,7 @@ func (c *change) removeMethod(ctx context.Context, en directory.Enrollment) erro
 	if err := c.signOutOthers(ctx); err != nil {
 		return err
 	}
-	return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.nameOf(en)})
+	return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.authenticators[en.Authenticator].Info().Name, Called: c.a.nameOf(en)})
 }
 
 // RenameMethod gives one of several another name.

@@ -200,6 +200,7 @@ type Mail struct {
 
 	// What some notices tell beside.
 	Method  string    // name of the way to sign in that was added, changed or removed: "Password"
+	Called  string    // and of this one among several: "MacBook"
 	Address string    // another address, partly hidden
 	Date    time.Time // when something will happen
 	Count   int       // of wrong answers

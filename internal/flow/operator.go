@@ -21,6 +21,15 @@ func (e *Engine) NameOf(key string) string {
 	return key
 }
 
+// Called is the name of one among several of a person, empty where it has none.
+func (e *Engine) Called(en directory.Enrollment) string {
+	c, err := e.OpenCredential(en)
+	if err != nil {
+		return "" // it can be dropped all the same
+	}
+	return c.Name
+}
+
 // Vouch makes the enrollment of a user's address, which an operator says is
 // theirs (SEC S-40). Nothing is written.
 func (e *Engine) Vouch(u directory.User) (directory.Enrollment, error) {

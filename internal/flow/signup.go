@@ -168,7 +168,7 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 	t.durable = true
 	t.record(audit.Event{Type: "user.mfa.factor.activate", Outcome: audit.Success, Authenticator: key})
 	if !t.tx.Subject.Created && !t.recovering() {
-		t.notify("method-added", authenticator.Mail{Method: t.e.authenticators[key].Info().Name})
+		t.notify("method-added", authenticator.Mail{Method: t.e.authenticators[key].Info().Name, Called: c.Name})
 	}
 	t.move()
 	return nil
