@@ -73,11 +73,20 @@ func (t *Turn) asProof(key string) policy.Proof {
 	return Proof{Authenticator: key, At: t.now, UserVerified: verifies}.seen(info)
 }
 
+// asNew is what an authenticator would show at best, once it is enrolled.
+func (t *Turn) asNew(key string) policy.Proof {
+	info := t.e.authenticators[key].Info()
+	return Proof{Authenticator: key, At: t.now, UserVerified: info.VerifiesUser}.seen(info)
+}
+
 // mustVerifyUser reports whether a proof by a device that does not know its owner
 // would be of no use: where it is all that a sign-in shows (SEC S-51), and where the
 // policy asks for more than the device itself (AUTH A-38).
 func (t *Turn) mustVerifyUser(o *Open) bool {
 	proof := t.asProof(o.Authenticator)
+	if o.Enrolling {
+		proof = t.asNew(o.Authenticator)
+	}
 	switch {
 	case !t.e.authenticators[o.Authenticator].Info().VerifiesUser:
 		return false
@@ -143,12 +152,13 @@ func (t *Turn) factors() []string {
 	return out
 }
 
-// helpful lists what the person has, may use, has not shown, and would bring
-// them nearer to what the app asks for.
+// helpful lists what the person has, may use, and would bring them nearer to what
+// the app asks for: of what they have shown that is a device alone which did not know
+// its owner, and could.
 func (t *Turn) helpful() []string {
 	var out []string
 	for _, key := range t.enrollment().Keys("") {
-		if t.enrolled(key) && !t.shows(key) && t.rule().Helps(t.asProof(key), t.shown()) {
+		if t.enrolled(key) && (!t.shows(key) || t.e.authenticators[key].Info().VerifiesUser) && t.rule().Helps(t.asProof(key), t.shown()) {
 			out = append(out, key)
 		}
 	}
@@ -290,12 +300,7 @@ func (t *Turn) choices() []string {
 		return []string{t.tx.Request.Enroll}
 	}
 	if len(list) == 0 && t.short() {
-		for _, key := range t.missing("") {
-			if t.rule().Helps(t.asProof(key), t.shown()) {
-				list = append(list, key)
-			}
-		}
-		return list
+		return t.enrollable()
 	}
 	if len(list) == 0 {
 		list = t.missing(policy.Optional)
@@ -304,6 +309,26 @@ func (t *Turn) choices() []string {
 		list = append(list, open.Authenticator)
 	}
 	return list
+}
+
+// enrollable lists what would bring the person nearer to what the app asks for if they
+// had it: what they have not, and one more of what they have where that one shows less
+// than another could, as a key does that does not know its owner.
+func (t *Turn) enrollable() []string {
+	var out []string
+	for _, key := range t.enrollment().Keys("") {
+		info := t.e.authenticators[key].Info()
+		if !info.Assigned && (!t.enrolled(key) || info.Several && info.VerifiesUser) && t.rule().Helps(t.asNew(key), t.shown()) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// joining reports whether one more of an authenticator that the person has may be
+// enrolled, since none of theirs shows what is asked for.
+func (t *Turn) joining(key string) bool {
+	return t.short() && len(t.helpful()) == 0 && slices.Contains(t.enrollable(), key)
 }
 
 // age tells how the password that was shown stands by its policy. One that was
