@@ -154,12 +154,15 @@ func origins(c oauth.Client, org *policy.Org) []string {
 }
 
 // interactions is the flow engine as the OAuth core knows it.
-type interactions struct{ engine *flow.Engine }
+type interactions struct {
+	engine   *flow.Engine
+	policies func() *policy.Org
+}
 
 func (i interactions) Begin(ctx context.Context, r oauth.InteractionRequest) (string, error) {
 	acr := ""
 	if len(r.ACRValues) > 0 { // in the client's order of preference
-		known := slices.IndexFunc(r.ACRValues, policy.KnownACR)
+		known := slices.IndexFunc(r.ACRValues, i.policies().Meets)
 		if known < 0 {
 			return "", problem.New(problem.Invalid, "unmet_authentication_requirements",
 				"None of the requested 'acr_values' can be satisfied.")

@@ -261,11 +261,12 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	a.policies.check = a.Engine.Check
 	cookie := edge.SessionCookie{Secure: strings.HasPrefix(c.PublicURL, "https://")}
 	a.OAuth, err = oauth.New(oauth.Config{
-		PublicURL: c.PublicURL, Store: db, Keyring: keys, Interactions: interactions{a.Engine}, Sessions: a.Engine, Cookie: cookie,
+		PublicURL: c.PublicURL, Store: db, Keyring: keys, Interactions: interactions{a.Engine, a.policies.Current}, Sessions: a.Engine, Cookie: cookie,
 		InTx: func(ctx context.Context, fn func(oauth.Tx) error) error {
 			return plain.InTx(ctx, store.Durable, func(tx store.Tx) error { return fn(tx) })
 		},
 		TrustedOrigins: func() []string { return a.policies.Current().TrustedOrigins },
+		ACRs:           func() []string { return a.policies.Current().ACRs() },
 		Signing:        a.bounds.signing, Admission: a.bounds.admission,
 		Servers: c.Servers, Now: c.Now, Logger: c.Logger,
 	})

@@ -236,7 +236,7 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 	}
 	// Nor is who has just set something up, and is asked for more because of it.
 	if proves || short || t.short() {
-		t.proved(o, c.VerifiesUser)
+		t.proved(o, c.VerifiesUser, c.Hardware)
 	}
 	t.added(o)
 	t.tx.Open = nil
