@@ -352,7 +352,7 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 			used["title."+kind], used[kind+".lead"] = true, true
 		}
 	}
-	for _, kind := range []string{"set-app", "set-recovery-codes", "recovery-code", "token-code"} {
+	for _, kind := range []string{"set-app", "set-recovery-codes", "recovery-code", "token-code", "access-code"} {
 		used[kind+".wrong"] = true
 	}
 	for _, name := range []string{"sign-up", "recover", "unlock"} {

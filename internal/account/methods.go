@@ -67,6 +67,9 @@ func (a *Accounts) Methods(ctx context.Context, by Actor) ([]Method, error) {
 		if err != nil {
 			return nil, err
 		}
+		if known.Info().Assigned && c.spent(en) {
+			continue // nothing is left of it
+		}
 		m := Method{
 			ID: en.ID, Info: known.Info(), Label: credential.Name, Profile: credential.Profile,
 			CreatedAt: en.CreatedAt, LastUsedAt: en.LastUsedAt, Kept: c.kept(en),

@@ -65,8 +65,9 @@ type Engine interface {
 	Knows(authenticator string) bool
 	NameOf(authenticator string) string
 	Called(directory.Enrollment) string
+	Allows(groups []string, authenticator string) bool
 	Vouch(directory.User) (directory.Enrollment, error)
-	Assign(userID, authenticator string, in authenticator.Input) (directory.Enrollment, error)
+	Assign(userID, authenticator string, in authenticator.Input) (directory.Enrollment, authenticator.Issued, error)
 	MintTicket(directory.Ticket) string
 	TicketID(kind directory.TicketKind, token string) (string, bool)
 	PasswordPaused(ctx context.Context, u directory.User) (bool, error)

@@ -24,6 +24,7 @@ import (
 	"github.com/stile-id/stile/internal/authenticator/push"
 	"github.com/stile-id/stile/internal/authenticator/question"
 	"github.com/stile-id/stile/internal/authenticator/recoverycode"
+	"github.com/stile-id/stile/internal/authenticator/tac"
 	"github.com/stile-id/stile/internal/authenticator/totp"
 	"github.com/stile-id/stile/internal/authenticator/webauthn"
 	"github.com/stile-id/stile/internal/deviceapi"
@@ -227,11 +228,15 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	temporary, err := tac.New(tac.Config{Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
 	phones, err := push.New(push.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL})
 	if err != nil {
 		return nil, err
 	}
-	all := []authenticator.Authenticator{codes, words, phones, apps, questions, recoverycode.New(), handed, passkeys}
+	all := []authenticator.Authenticator{codes, words, phones, apps, questions, recoverycode.New(), handed, temporary, passkeys}
 	missing := map[string]string{}
 	if methods := a.phoneMethods(c); len(methods) > 0 {
 		numbers, err := phone.New(phone.Config{Keyring: keys, Now: c.Now, Methods: methods, Countries: c.Phones.Countries})

@@ -316,6 +316,20 @@ type Assigner interface {
 	Assign(Input) (Credential, error)
 }
 
+// An Issuer is given to people by an operator as well, and makes what they are given:
+// a code, which is told once. It refuses what the operator says of it with *Rejected.
+type Issuer interface {
+	Authenticator
+	Issue(Input) (Issued, error)
+}
+
+// Issued is what an Issuer makes. Secret is kept nowhere.
+type Issued struct {
+	Credential Credential
+	Secret     string
+	ExpiresAt  time.Time
+}
+
 // A Spender has credentials that are used up, as a list of codes is: who has only
 // such a one has none.
 type Spender interface {
