@@ -12,6 +12,7 @@ import { tokenSuite } from './tokens.js';
 import { refusalSuite } from './refusals.js';
 import { authenticatorSuite } from './authenticators.js';
 import { passkeySuite } from './passkeys.js';
+import { accessCodeSuite } from './accesscodes.js';
 
 export const suites = {
   'sign-up': signUpSuite,
@@ -27,4 +28,5 @@ export const suites = {
   refusals: refusalSuite,
   authenticators: authenticatorSuite,
   passkeys: passkeySuite,
+  'access codes': accessCodeSuite,
 };
