@@ -103,8 +103,8 @@ type UsersToken struct {
 // UsersCode holds the settings of `stile users code`.
 type UsersCode struct {
 	User
-	For  time.Duration `placeholder:"DURATION" default:"1h" help:"How long it is good: 10m to 240h."`
-	Uses string        `placeholder:"once|many" enum:"once,many" default:"once" help:"Whether it is good once, or as often as wanted until it ends."`
+	For  time.Duration `placeholder:"DURATION" default:"1h" help:"How long it is good: 10m to 240h. Default: 1h."`
+	Uses string        `placeholder:"once|many" enum:"once,many" default:"once" help:"Whether it is good once, which is the default, or as often as wanted until it ends."`
 }
 
 // UsersDropMethod holds the settings of `stile users drop-method`.
