@@ -221,7 +221,7 @@ type StartOptions struct {
 	Nonce     string // default: random
 	LoginHint string
 	MaxAge    *time.Duration // how old the last proof may be; nil: any age
-	ACRValues []string       // assurances to ask for, the most wanted first: urn:okta:loa:2fa:any, …
+	ACRValues []string       // assurances to ask for, the most wanted first: phr, urn:okta:loa:2fa:any, …
 
 	// Enroll is the key of an authenticator to add, for somebody who has an account:
 	// after their proof it is the one to choose (docs/idx.md).

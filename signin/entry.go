@@ -24,6 +24,9 @@ func (entry) PasskeyValues() []string {
 	return append(passkeyValues[passkeyStep][:4:4], "remember", "keep")
 }
 
+// Alone is for the words of passkeys: at the start the address is another way.
+func (entry) Alone() bool { return false }
+
 // A resume leads back to a flow that waits for its code (UX P3.14).
 type resume struct{ Address, Link string }
 

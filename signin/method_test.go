@@ -134,3 +134,23 @@ func TestUX_P5_RecoveryCodes(t *testing.T) {
 		sign().press("continue", "verificationCode", found[4][1]).isApp("mfa")
 	})
 }
+
+// AUTH A-43: who has lost all else asks an operator.
+func TestAUTH_A43_AccessCode(t *testing.T) {
+	l := live(t, `enrollment: [{name: default, authenticators: [{key: okta_email, need: required}, {key: tac, need: optional}]}]`)
+	l.grow(ownScopes)
+	l.account(ada, "")
+	code := l.eng.AccessCode(t, ada)
+	sign := func() *view {
+		b := l.browser()
+		v := b.begin(ada).is("email-code")
+		v = b.get(v.url.RequestURI()+"&view=list").says("Temporary Access Code", "A code that you were given by whoever looks after your account.")
+		return v.press("submit", "authenticator", "tac").is("access-code").says("It has sixteen letters and digits")
+	}
+	sign().press("continue", "verificationCode", "0000 0000 0000 0000").is("access-code").says("That code is not right, or holds no more.")
+	in := sign().press("continue", "verificationCode", strings.ToUpper(code)).isApp(ada)
+	in.b.get("/login/profile").is("profile").saysNot("Temporary access code") // it is used up, and nobody adds one
+	sign().press("continue", "verificationCode", code).is("access-code").says("That code is not right, or holds no more.")
+	l.eng.AccessCode(t, ada)
+	in.b.get("/login/profile").is("profile").says("Temporary access code")
+}

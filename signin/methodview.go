@@ -33,6 +33,7 @@ var methodSteps = map[string]map[string]string{
 	"security_question": {"enroll-authenticator": setQuestionStep, "challenge-authenticator": questionStep},
 	"recovery_code":     {"enroll-authenticator": setCodesStep, "challenge-authenticator": codesStep},
 	"custom_otp":        {"challenge-authenticator": tokenStep},
+	"tac":               {"challenge-authenticator": accessStep},
 }
 
 // The kinds of pages that setup shows.
@@ -44,6 +45,7 @@ const (
 	setCodesStep    = "set-recovery-codes"
 	codesStep       = "recovery-code"
 	tokenStep       = "token-code"
+	accessStep      = "access-code"
 )
 
 func (p *Pages) showMethod(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
@@ -78,6 +80,8 @@ func (p *Pages) showMethod(v *visit, f *flow, tx *idx.Transaction, step *idx.Nex
 		pg.Fields = []*field{{Name: "answer", Label: v.words.T("question.answer"), Type: "password", Secret: true, Required: true, Autocomplete: "off", DescribedBy: "lead"}}
 	case setCodesStep:
 		s.Codes, s.Submit, s.Answer = texts(context["codes"]), v.words.T("set-recovery-codes.submit"), "saved"
+	case accessStep:
+		pg.Fields = []*field{{Name: "verificationCode", Label: v.words.T("access-code.label"), Type: "text", Plain: true, Required: true, Autocomplete: "off", DescribedBy: "lead"}}
 	case codesStep:
 		pg.Fields = []*field{{Name: "verificationCode", Label: v.words.T("recovery-code.label"), Type: "text", Plain: true, Required: true, Autocomplete: "off", DescribedBy: "lead"}}
 	}

@@ -352,7 +352,7 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 			used["title."+kind], used[kind+".lead"] = true, true
 		}
 	}
-	for _, kind := range []string{"set-app", "set-recovery-codes", "recovery-code", "token-code"} {
+	for _, kind := range []string{"set-app", "set-recovery-codes", "recovery-code", "token-code", "access-code"} {
 		used[kind+".wrong"] = true
 	}
 	for _, name := range []string{"sign-up", "recover", "unlock"} {
@@ -404,7 +404,7 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 	for key := range known {
 		plain[strings.TrimSuffix(strings.TrimSuffix(key, ".one"), ".other")] = true
 	}
-	notKeys := regexp.MustCompile(`\.(css|js|svg|html|json)$|^(idx|errors|api|main|oie|security)\.|^password\.passwordRequirementsNotMet$|^registration\.error\.|^(error\.first_name|error\.last_name|error\.field)\.$`)
+	notKeys := regexp.MustCompile(`\.(css|js|svg|html|json)$|^(idx|errors|api|main|oie|security|authfactor)\.|^password\.passwordRequirementsNotMet$|^registration\.error\.|^(error\.first_name|error\.last_name|error\.field)\.$`)
 	for key := range used {
 		if !plain[key] && known[key] == "" && !notKeys.MatchString(key) {
 			t.Errorf("%q is used and not in en.json", key)

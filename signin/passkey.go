@@ -33,6 +33,13 @@ type passkey struct {
 	CanSkip  bool
 	Back     string // address of the list, if there is one
 	Instead  *instead
+	Alone    bool // there is no other way to go on
+}
+
+// aloneKeys are the words in place of those that speak of another way, where there is none.
+var aloneKeys = map[string]string{
+	"passkey.none": "passkey.none_alone",
+	"authfactor.webauthn.error.assertion_validation_failure": "passkey.wrong_alone",
 }
 
 func (p *Pages) showPasskey(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
@@ -55,8 +62,18 @@ func (p *Pages) showPasskey(v *visit, f *flow, tx *idx.Transaction, step *idx.Ne
 	default:
 		k.CanSkip = step.CanSkip
 	}
+	k.Alone = k.Instead == nil
+	if list := tx.Step(chooseEnroll); k.Make {
+		k.Alone = !step.CanSkip && (list == nil || !slices.ContainsFunc(list.Options, func(o idx.Option) bool { return o.Value != passkeyKey }))
+	}
+	told := f.told(step)
+	for i := range told {
+		if key, ok := aloneKeys[told[i].Key]; ok && k.Alone {
+			told[i].Key = key
+		}
+	}
 	pg.Passkeys = p.assets["webauthn.js"].link
-	pg.report(f.told(step))
+	pg.report(told)
 	pg.Data = k
 	return p.render(v, pg)
 }
@@ -117,9 +134,9 @@ type discovery struct {
 }
 
 const (
-	discoveries   = "passkeys" // the cookie that has them
-	maxDiscovered = 3          // tabs
-	discoveryLife = 10 * time.Minute
+	discoveries   = "passkeys"       // the cookie that has them
+	maxDiscovered = 3                // tabs
+	discoveryLife = 50 * time.Minute // a transaction's is an hour
 )
 
 func (v *visit) discoveries() []discovery {
@@ -130,13 +147,23 @@ func (v *visit) discoveries() []discovery {
 	return slices.DeleteFunc(all, func(d discovery) bool { return v.now.Sub(time.Unix(d.Begun, 0)) > discoveryLife })
 }
 
-// passkeyOptions begins a transaction for the script of a sign-in page, and gives
-// what the browser is to be asked for.
+// passkeyOptions gives the script of a sign-in page what the browser is to be asked
+// for. The first time it begins a transaction for the page; later ones read it again,
+// so that a page which stays open costs no more than one.
 func (p *Pages) passkeyOptions(v *visit) *answer {
 	id := v.form("flow")
 	o, err := p.offered(v)
 	if err != nil || !o.passkey || !flowID.MatchString(id) {
 		return v.answer(http.StatusNotFound)
+	}
+	all := v.discoveries()
+	if i := slices.IndexFunc(all, func(d discovery) bool { return d.ID == id }); i >= 0 {
+		if tx, err := p.client.Resume(v.ctx, all[i].Tx); err == nil {
+			if step := tx.Step(discoverStep); step != nil && step.Authenticator != nil {
+				return v.json(optionsOf(step))
+			}
+		}
+		all = slices.Delete(all, i, i+1)
 	}
 	tx, err := p.client.Start(v.ctx, p.startOptions(&flow{Asks: asksOf(v.r.PostForm)}))
 	if err != nil {
@@ -147,7 +174,6 @@ func (p *Pages) passkeyOptions(v *visit) *answer {
 	if step == nil || step.Authenticator == nil || err != nil {
 		return v.answer(http.StatusNotFound)
 	}
-	all := slices.DeleteFunc(v.discoveries(), func(d discovery) bool { return d.ID == id })
 	all = append(all, discovery{ID: id, Tx: string(text), Begun: v.now.Unix()})
 	if err := v.put(discoveries, all[max(0, len(all)-maxDiscovered):], discoveryLife); err != nil {
 		return v.answer(http.StatusServiceUnavailable)
@@ -179,6 +205,10 @@ func (p *Pages) passkey(v *visit) *answer {
 	var tx idx.Transaction
 	if err := tx.UnmarshalText([]byte(all[i].Tx)); err != nil {
 		return p.again(v, f, note{Key: "passkey.too_old"})
+	}
+	// From here on it is this flow's: the page that is shown again has another.
+	if err := v.put(discoveries, slices.Delete(all, i, i+1), discoveryLife); err != nil {
+		return p.failure(v, f, err)
 	}
 	if f.Keep {
 		in.Values["rememberMe"] = true

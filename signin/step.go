@@ -49,7 +49,7 @@ func (p *Pages) showStep(v *visit) *answer {
 		return p.showPhoneCode(v, f, tx, step)
 	case profileStep:
 		return p.showProfile(v, f, step)
-	case setAppStep, appStep, setQuestionStep, questionStep, setCodesStep, codesStep, tokenStep:
+	case setAppStep, appStep, setQuestionStep, questionStep, setCodesStep, codesStep, tokenStep, accessStep:
 		return p.showMethod(v, f, tx, step)
 	case verifySetUpStep:
 		return p.showVerifySetUp(v, f, tx, step)

@@ -135,7 +135,7 @@ var templateOf = map[string]string{
 	"sign-in": "entry", "sign-up": "entry", "recover": "help", "unlock": "help",
 	codeStep: "code", listStep: "list", chooseStep: "list", passwordStep: "password",
 	setStep: "newpassword", resetStep: "newpassword", expiredStep: "newpassword", expiringStep: "newpassword",
-	setAppStep: "method", appStep: "method", setQuestionStep: "method", questionStep: "method", setCodesStep: "method", codesStep: "method", tokenStep: "method",
+	setAppStep: "method", appStep: "method", setQuestionStep: "method", questionStep: "method", setCodesStep: "method", codesStep: "method", tokenStep: "method", accessStep: "method",
 	passkeyStep: "passkey", setKeyStep: "passkey",
 	phoneNumberStep: "phone", phoneMethodStep: "phone", phoneCodeStep: "phonecode",
 	verifySetUpStep: "verifysetup", verifySendStep: "verifysend", verifyMethodStep: "verifyask", verifyPushStep: "verifyask", verifyCodeStep: "verifyask",

@@ -46,6 +46,19 @@ func (e *Engine) Token(tb testing.TB, email, secret string) {
 	}, &given)
 }
 
+// AccessCode gives a user a temporary access code, as `stile users code` does. The
+// organization's enrollment policy must list "tac".
+func (e *Engine) AccessCode(tb testing.TB, email string) string {
+	tb.Helper()
+	var made struct {
+		Profile struct {
+			TAC string `json:"tac"`
+		} `json:"profile"`
+	}
+	e.operate(tb, "/users/"+url.PathEscape(email)+"/authenticator-enrollments/tac", map[string]any{}, &made)
+	return made.Profile.TAC
+}
+
 // operate posts to the management API, which has no public address.
 func (e *Engine) operate(tb testing.TB, path string, body, answer any) {
 	tb.Helper()

@@ -57,6 +57,8 @@ func operation(command string) (config.Data, operating, bool) {
 		return u.DropMethod.Data, with((*admincli.CLI).UsersDropMethod, u.DropMethod), true
 	case "users token <user>":
 		return u.Token.Data, with((*admincli.CLI).UsersToken, u.Token), true
+	case "users code <user>":
+		return u.Code.Data, with((*admincli.CLI).UsersCode, u.Code), true
 	case "users end-sessions <user>":
 		return u.EndSessions.Data, with((*admincli.CLI).UsersEndSessions, u.EndSessions), true
 	case "users export <user>":

@@ -67,6 +67,9 @@ func (a *Accounts) Methods(ctx context.Context, by Actor) ([]Method, error) {
 		if err != nil {
 			return nil, err
 		}
+		if known.Info().Assigned && c.spent(en) {
+			continue // nothing is left of it
+		}
 		m := Method{
 			ID: en.ID, Info: known.Info(), Label: credential.Name, Profile: credential.Profile,
 			CreatedAt: en.CreatedAt, LastUsedAt: en.LastUsedAt, Kept: c.kept(en),
@@ -134,7 +137,7 @@ func (c *change) removeMethod(ctx context.Context, en directory.Enrollment) erro
 	if err := c.signOutOthers(ctx); err != nil {
 		return err
 	}
-	return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.nameOf(en)})
+	return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.authenticators[en.Authenticator].Info().Name, Called: c.a.nameOf(en)})
 }
 
 // RenameMethod gives one of several another name.

@@ -64,8 +64,10 @@ type Tx interface {
 type Engine interface {
 	Knows(authenticator string) bool
 	NameOf(authenticator string) string
+	Called(directory.Enrollment) string
+	Allows(groups []string, authenticator string) bool
 	Vouch(directory.User) (directory.Enrollment, error)
-	Assign(userID, authenticator string, in authenticator.Input) (directory.Enrollment, error)
+	Assign(userID, authenticator string, in authenticator.Input) (directory.Enrollment, authenticator.Issued, error)
 	MintTicket(directory.Ticket) string
 	TicketID(kind directory.TicketKind, token string) (string, bool)
 	PasswordPaused(ctx context.Context, u directory.User) (bool, error)
@@ -78,6 +80,7 @@ type Letter struct {
 	To        directory.User
 	Client    oauth.Client // whose person it is; zero: the organisation's
 	Method    string       // of MethodAdded and MethodRemoved: its name
+	Called    string       // and that of this one among several
 	Link      string
 	At        time.Time
 	ExpiresAt time.Time // of the link

@@ -356,20 +356,27 @@ func (s *Service) EndSessions(ctx context.Context, id string, tokens bool) error
 
 // Assign gives somebody a way to sign in that is handed out, in the place of one of
 // its kind that they had, and tells them (UX M9). What is wrong with it is an *Invalid.
-func (s *Service) Assign(ctx context.Context, id, method string, in map[string]string) (directory.Enrollment, error) {
+// What is issued has its secret, which is told here and never again.
+func (s *Service) Assign(ctx context.Context, id, method string, in map[string]string) (directory.Enrollment, authenticator.Issued, error) {
 	var made directory.Enrollment
+	var issued authenticator.Issued
 	err := again(func() error {
 		a, err := s.User(ctx, id)
 		if err != nil {
 			return err
 		}
-		made, err = s.Engine.Assign(a.ID, method, in)
+		made, issued, err = s.Engine.Assign(a.ID, method, in)
 		var rejected *authenticator.Rejected
 		if errors.As(err, &rejected) {
 			return invalid(rejected.Messages[0].Field, "%s", rejected.Messages[0].Text)
 		}
 		if err != nil {
 			return err
+		}
+		if issued.Secret != "" {
+			if err := s.usable(a, method); err != nil {
+				return err
+			}
 		}
 		old, had := a.Enrolled(method)
 		var letters []outbox.Message
@@ -393,7 +400,18 @@ func (s *Service) Assign(ctx context.Context, id, method string, in map[string]s
 			return tx.InsertEnrollment(made)
 		})
 	})
-	return made, err
+	return made, issued, err
+}
+
+// usable refuses a code that nobody could use: it would be found out by who needs it.
+func (s *Service) usable(a directory.Account, method string) error {
+	switch {
+	case !s.Engine.Allows(a.Groups, method):
+		return invalid("authenticator", "the enrollment policy of %s does not list %s, so no code would be of use", a.Email, method)
+	case a.Status != directory.Active:
+		return errState
+	}
+	return nil
 }
 
 // DropMethod takes a way to sign in from somebody: an enrollment, or all of an
@@ -419,7 +437,11 @@ func (s *Service) DropMethod(ctx context.Context, id, method string) error {
 		a.SignOut(now)
 		var letters []outbox.Message
 		if !a.EmailVerifiedAt.IsZero() {
-			m, err := s.Post.Prepare(Letter{Kind: MethodRemoved, To: a.User, Method: s.Engine.NameOf(key), At: now})
+			letter := Letter{Kind: MethodRemoved, To: a.User, Method: s.Engine.NameOf(key), At: now}
+			if len(gone) == 1 {
+				letter.Called = s.Engine.Called(gone[0])
+			}
+			m, err := s.Post.Prepare(letter)
 			if err != nil {
 				return fmt.Errorf("queue mail: %w", err)
 			}

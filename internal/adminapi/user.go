@@ -86,6 +86,25 @@ type Factor struct {
 	Links         map[string]Link `json:"_links"`
 }
 
+// A Code is a temporary access code as the answer that makes it has it, and no other.
+type Code struct {
+	ID          string      `json:"id"`
+	Type        string      `json:"type"`
+	Key         string      `json:"key"`
+	Name        string      `json:"name"`
+	Status      string      `json:"status"`
+	Created     Time        `json:"created"`
+	LastUpdated Time        `json:"lastUpdated"`
+	Profile     CodeProfile `json:"profile"`
+}
+
+// A CodeProfile is what there is to know of a code.
+type CodeProfile struct {
+	MultiUse  bool   `json:"multiUse"`
+	ExpiresAt Time   `json:"expiresAt"`
+	TAC       string `json:"tac"`
+}
+
 func (s *server) user(a directory.Account, org *policy.Org) User {
 	self := s.base + "/users/" + a.ID
 	u := User{

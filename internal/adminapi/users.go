@@ -2,6 +2,7 @@ package adminapi
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -27,6 +28,7 @@ func (s *server) users() map[string]endpoint {
 		"GET /users/{user}/groups":   s.groupsOfUser,
 		"GET /users/{user}/factors":  s.listFactors,
 		"POST /users/{user}/factors": s.addFactor,
+		"POST /users/{user}/authenticator-enrollments/tac": s.issueCode,
 		"GET /stile/users/{user}/data": func(_ http.ResponseWriter, r *http.Request) (any, error) {
 			a, err := s.admin.User(r.Context(), r.PathValue("user"))
 			if err != nil {
@@ -317,11 +319,41 @@ func (s *server) addFactor(w http.ResponseWriter, r *http.Request) (any, error) 
 	} else {
 		in["counter"] = strconv.FormatInt(b.Profile.Counter, 10)
 	}
-	en, err := s.admin.Assign(r.Context(), r.PathValue("user"), "custom_otp", in)
+	en, _, err := s.admin.Assign(r.Context(), r.PathValue("user"), "custom_otp", in)
 	if err != nil {
 		return nil, err
 	}
 	return s.factor(en), nil
+}
+
+// issueCode gives a person a temporary access code, which is in the answer and nowhere
+// else. As on the field's wire ttl is in minutes.
+func (s *server) issueCode(w http.ResponseWriter, r *http.Request) (any, error) {
+	var b struct {
+		AuthenticatorID string `json:"authenticatorId"`
+		Profile         struct {
+			MultiUse bool        `json:"multiUse"`
+			TTL      json.Number `json:"ttl"`
+		} `json:"profile"`
+	}
+	if err := read(w, r, &b); err != nil {
+		return nil, err
+	}
+	in := map[string]string{}
+	if b.Profile.MultiUse {
+		in["uses"] = "many"
+	}
+	if b.Profile.TTL != "" {
+		in["for"] = b.Profile.TTL.String() + "m"
+	}
+	en, made, err := s.admin.Assign(r.Context(), r.PathValue("user"), "tac", in)
+	if err != nil {
+		return nil, err
+	}
+	return Code{
+		ID: en.ID, Type: "tac", Key: "tac", Name: "Temporary Access Code", Status: "ACTIVE", Created: Time(en.CreatedAt), LastUpdated: Time(en.CreatedAt),
+		Profile: CodeProfile{MultiUse: b.Profile.MultiUse, ExpiresAt: Time(made.ExpiresAt), TAC: made.Secret},
+	}, nil
 }
 
 func (s *server) factor(e directory.Enrollment) Factor {

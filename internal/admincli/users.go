@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -320,6 +321,29 @@ func (c *CLI) UsersToken(ctx context.Context, o config.UsersToken) error {
 		return err
 	}
 	return c.show(ctx, o.User, "Gave a token to %s, who is told by mail.")
+}
+
+// UsersCode gives a person a temporary access code, and prints it.
+func (c *CLI) UsersCode(ctx context.Context, o config.UsersCode) error {
+	if o.For%time.Minute != 0 {
+		return errors.New("--for is in whole minutes")
+	}
+	profile := map[string]any{"multiUse": o.Uses == "many", "ttl": strconv.FormatInt(int64(o.For/time.Minute), 10)}
+	var made adminapi.Code
+	path := userPath(o.User.User, "/authenticator-enrollments/tac")
+	if _, err := c.call(ctx, http.MethodPost, path, nil, map[string]any{"profile": profile}, &made); err != nil {
+		return c.status(ctx, o.User.User, err)
+	}
+	if o.JSON.JSON {
+		return c.json(made)
+	}
+	c.say("code: %s", made.Profile.TAC)
+	uses := "once"
+	if made.Profile.MultiUse {
+		uses = "as often as wanted"
+	}
+	c.say("Good until %s, %s. Whoever has it can sign in as the person: tell it to nobody else, and not by mail.", when(made.Profile.ExpiresAt), uses)
+	return nil
 }
 
 // UsersDropMethod takes a way to sign in from a person.

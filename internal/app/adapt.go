@@ -154,12 +154,15 @@ func origins(c oauth.Client, org *policy.Org) []string {
 }
 
 // interactions is the flow engine as the OAuth core knows it.
-type interactions struct{ engine *flow.Engine }
+type interactions struct {
+	engine   *flow.Engine
+	policies func() *policy.Org
+}
 
 func (i interactions) Begin(ctx context.Context, r oauth.InteractionRequest) (string, error) {
 	acr := ""
 	if len(r.ACRValues) > 0 { // in the client's order of preference
-		known := slices.IndexFunc(r.ACRValues, policy.KnownACR)
+		known := slices.IndexFunc(r.ACRValues, i.policies().Meets)
 		if known < 0 {
 			return "", problem.New(problem.Invalid, "unmet_authentication_requirements",
 				"None of the requested 'acr_values' can be satisfied.")
@@ -230,7 +233,7 @@ func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
 		Template: mail.Template(o.Mail.Template), To: o.Mail.To, FirstName: o.Mail.FirstName,
 		Code: o.Mail.Code, Link: o.Mail.Link, ExpiresAt: o.Mail.ExpiresAt,
 		App:    branded(m.policies().Brand, o.Client.Name, o.Client.LogoURI),
-		Method: o.Mail.Method, Address: o.Mail.Address, Date: o.Mail.Date, Count: o.Mail.Count,
+		Method: o.Mail.Method, Called: o.Mail.Called, Address: o.Mail.Address, Date: o.Mail.Date, Count: o.Mail.Count,
 		Origin: mail.NewOrigin(o.Request.UserAgent, o.Request.IP, o.At),
 		Locale: o.Request.Locale, Void: o.Void,
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/stile-id/stile/internal/authenticator/push"
 	"github.com/stile-id/stile/internal/authenticator/question"
 	"github.com/stile-id/stile/internal/authenticator/recoverycode"
+	"github.com/stile-id/stile/internal/authenticator/tac"
 	"github.com/stile-id/stile/internal/authenticator/totp"
 	"github.com/stile-id/stile/internal/authenticator/webauthn"
 	"github.com/stile-id/stile/internal/deviceapi"
@@ -240,8 +241,12 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	temporary, err := tac.New(tac.Config{Now: c.Now})
+	if err != nil {
+		return nil, err
+	}
 	verify := push.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL, Wakes: wakes != nil}
-	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New(), handed, passkeys}
+	all := []authenticator.Authenticator{codes, words, apps, questions, recoverycode.New(), handed, temporary, passkeys}
 	missing := map[string]string{}
 	if methods := a.phoneMethods(c); len(methods) > 0 {
 		numbers, err := phone.New(phone.Config{Keyring: keys, Now: c.Now, Methods: methods, Countries: c.Phones.Countries})
@@ -279,11 +284,12 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	a.policies.check = a.Engine.Check
 	cookie := edge.SessionCookie{Secure: strings.HasPrefix(c.PublicURL, "https://")}
 	a.OAuth, err = oauth.New(oauth.Config{
-		PublicURL: c.PublicURL, Store: db, Keyring: keys, Interactions: interactions{a.Engine}, Sessions: a.Engine, Cookie: cookie,
+		PublicURL: c.PublicURL, Store: db, Keyring: keys, Interactions: interactions{a.Engine, a.policies.Current}, Sessions: a.Engine, Cookie: cookie,
 		InTx: func(ctx context.Context, fn func(oauth.Tx) error) error {
 			return plain.InTx(ctx, store.Durable, func(tx store.Tx) error { return fn(tx) })
 		},
 		TrustedOrigins: func() []string { return a.policies.Current().TrustedOrigins },
+		ACRs:           func() []string { return a.policies.Current().ACRs() },
 		Signing:        a.bounds.signing, Admission: a.bounds.admission,
 		Servers: c.Servers, Now: c.Now, Logger: c.Logger,
 	})

@@ -3,6 +3,8 @@ package app_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/stile-id/stile/internal/app"
 	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/mail"
 	"github.com/stile-id/stile/internal/oath"
 	"github.com/stile-id/stile/internal/orgfile"
 	"github.com/stile-id/stile/internal/policy"
@@ -122,4 +125,62 @@ func TestSEC_S52_ACodeOfAnAppOnceInParallel(t *testing.T) {
 			t.Errorf("the code went through %d times", n)
 		}
 	})
+}
+
+// Of one access code given in many transactions at the same time, one is accepted, and no second code of an
+// operator's leaves the first one good.
+func TestAUTH_A43_AnAccessCodeOnceInParallel(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		const id, address = "aut1tac0000000000000", "ada@example.com"
+		e := startWith(t, database, "okta_password", "tac")
+		if _, err := e.signUp(t.Context(), address); err != nil { // who is not asked to give themselves one
+			t.Fatal(err)
+		}
+		issue := func() string {
+			made := e.must(t, "POST", "/users/"+address+"/authenticator-enrollments/tac", `{"profile":{"multiUse":false,"ttl":"30"}}`)
+			profile, _ := made["profile"].(map[string]any)
+			code, _ := profile["tac"].(string)
+			ends, err := time.Parse(time.RFC3339, fmt.Sprint(profile["expiresAt"]))
+			if left := time.Until(ends); err != nil || len(code) != 19 || left < 25*time.Minute || left > 31*time.Minute {
+				t.Fatalf("%v: %v", made, err)
+			}
+			return code
+		}
+		first := issue()
+		second := issue()
+		if n := e.answers(t, e.asked(t, address, id, 3), first); n != 0 {
+			t.Error("the first one is good beside the second")
+		}
+		if n := e.answers(t, e.asked(t, address, id, 50), second); n != 1 {
+			t.Errorf("the code went through %d times", n)
+		}
+		if m, err := e.Inbox.Wait(t.Context(), address, ""); err != nil || strings.Contains(m.Text+m.HTML, second) {
+			t.Errorf("%v, or the code is in a mail", err)
+		}
+		if !slices.ContainsFunc(e.Inbox.Messages(address), func(m mail.InboxMessage) bool {
+			return strings.Contains(m.Subject, "A temporary access code was added")
+		}) {
+			t.Error("the person is not told")
+		}
+		if w := e.operate(t, "GET", "/users/"+address+"/factors", ""); strings.Contains(w.Body.String(), second) || !strings.Contains(w.Body.String(), `"tac"`) {
+			t.Errorf("SEC_S133: %s", w.Body)
+		}
+		for _, bad := range []string{`{"profile":{"ttl":"9"}}`, `{"profile":{"ttl":"14401"}}`, `{"profile":{"ttl":"soon"}}`} {
+			if w := e.operate(t, "POST", "/users/"+address+"/authenticator-enrollments/tac", bad); w.Code != http.StatusBadRequest {
+				t.Errorf("%s: %d %s", bad, w.Code, w.Body)
+			}
+		}
+	})
+}
+
+// A code that nobody could use is not made.
+func TestAccessCodesNeedAPolicyThatListsThem(t *testing.T) {
+	e := start(t)
+	if _, err := e.signUp(t.Context(), "ada@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	w := e.operate(t, "POST", "/users/ada@example.com/authenticator-enrollments/tac", `{}`)
+	if w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "does not list tac") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
 }

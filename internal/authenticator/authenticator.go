@@ -57,6 +57,9 @@ type Info struct {
 	// VerifiesUser says that the device which proves it may know its owner, and that
 	// enrolling shows whether it does.
 	VerifiesUser bool
+	// Hardware says that what is enrolled now is known to be kept by hardware, of which
+	// its maker has said so.
+	Hardware bool
 }
 
 // Reference is the authentication method reference of a proof by a method.
@@ -117,6 +120,7 @@ type Subject struct {
 	Details Input    // what they said before it began, by the names of Wanted.Fields
 
 	VerifyUser bool // a proof without Proof.UserVerified is of no use
+	Hardware   bool // nor is one without Proof.Hardware
 }
 
 // First is the oldest enrollment, empty for who has none.
@@ -202,6 +206,7 @@ type Mail struct {
 
 	// What some notices tell beside.
 	Method  string    // name of the way to sign in that was added, changed or removed: "Password"
+	Called  string    // and of this one among several: "MacBook"
 	Address string    // another address, partly hidden
 	Date    time.Time // when something will happen
 	Count   int       // of wrong answers
@@ -223,12 +228,15 @@ type Credential struct {
 	Unique []byte `json:"-"`
 	// VerifiesUser says that its device has shown that it knows its owner (Proof.UserVerified).
 	VerifiesUser bool `json:",omitempty"`
+	// Hardware says that it is known to be kept by hardware (Proof.Hardware).
+	Hardware bool `json:",omitempty"`
 }
 
 // A Proof is what a right answer shows.
 type Proof struct {
 	Credential   Credential // the one of Subject.Enrolled that it was given with, brought up to date
 	UserVerified bool       // the device knows its owner, by a finger or a PIN: that is a second class of evidence
+	Hardware     bool       // it was given by a key that hardware is known to keep
 }
 
 // What FinishEnroll and FinishVerify return, beside faults. A *Rejected carries
@@ -308,6 +316,20 @@ type Voucher interface {
 type Assigner interface {
 	Authenticator
 	Assign(Input) (Credential, error)
+}
+
+// An Issuer is given to people by an operator as well, and makes what they are given:
+// a code, which is told once. It refuses what the operator says of it with *Rejected.
+type Issuer interface {
+	Authenticator
+	Issue(Input) (Issued, error)
+}
+
+// Issued is what an Issuer makes. Secret is kept nowhere.
+type Issued struct {
+	Credential Credential
+	Secret     string
+	ExpiresAt  time.Time
 }
 
 // A Spender has credentials that are used up, as a list of codes is: who has only

@@ -35,8 +35,14 @@ var methodStates = []state{
 	{name: "question, wrong", site: withOrg(withMethods), reach: func(p *person) {
 		p.toMethod("security_question").at("set-question").put("question", "Who was it?").put("answer", "abc").press(action("continue")).at("set-question")
 	}},
+	{name: "access code, asked for", site: withOrg(withAccessCodes), reach: func(p *person) { p.instead("tac").at("access-code") }},
+	{name: "access code, wrong", site: withOrg(withAccessCodes), reach: func(p *person) {
+		p.instead("tac").at("access-code").put("verificationCode", "0000-0000-0000-0000").press(action("continue")).at("access-code").says("holds no more")
+	}},
 	{name: "codes, to keep", site: withOrg(withMethods), reach: func(p *person) { p.toMethod("recovery_code").at("set-recovery-codes") }},
 }
+
+const withAccessCodes = `enrollment: [{name: default, authenticators: [{key: okta_email, need: required}, {key: okta_password, need: optional}, {key: tac, need: optional}]}]`
 
 // instead begins a sign-in with another way than the mailed code.
 func (p *person) instead(key string) *person {

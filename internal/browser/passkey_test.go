@@ -139,7 +139,7 @@ enrollment: [{name: default, authenticators: [{key: okta_email, need: required},
 	last := p.site.mail(t, address)
 	p.show(look{width: 1280, noScript: true})
 	last = p.toCode(address, last)
-	p.enter(last.Code).at("passkey").says("Passkeys need JavaScript")
+	p.enter(last.Code).at("passkey").says("Passkeys need JavaScript", "Switch it on, or go on in another browser.") // there is no other way
 	p.show(desk)
 	p.reload()
 	p.at("passkey").says("Use your passkey", "You are signing in as "+address)
@@ -209,6 +209,12 @@ func TestUX_EveryState_Passkeys(t *testing.T) { inEveryState(t, passkeyStates) }
 
 func keyed(t testing.TB) *site { return passkeys(t) }
 
+// keyedAlone asks everybody for a key, and has no other way on.
+func keyedAlone(t testing.TB) *site {
+	return named(t, stiletest.Org(`
+enrollment: [{name: default, authenticators: [{key: okta_email, need: required}, {key: webauthn, need: required}]}]`))
+}
+
 func wordyKeyed(t testing.TB) *site {
 	catalog := longCatalog(t)
 	return mounted(t, func(_ *idx.Config, o *signin.Options) { o.Catalog = catalog }, stiletest.Offer("webauthn"))
@@ -252,6 +258,12 @@ var passkeyStates = []state{
 		p.toSetUp()
 		p.wait(`document.querySelector("[role=alert]") !== null`)
 		p.says("This browser cannot use passkeys here")
+	}},
+	{name: "passkeys, set up, no other way", site: keyedAlone, reach: func(p *person) {
+		p.unable()
+		p.enter(p.begin(newAddress()).Code).at("select-authenticator").press(action("submit")).at("set-passkey")
+		p.wait(`document.querySelector("[role=alert]") !== null`)
+		p.says("Go on in another browser, or on another device.")
 	}},
 	{name: "passkeys, use", site: keyed, reach: func(p *person) { p.toPasskey(newAddress()) }},
 	{name: "passkeys, use, not right", site: keyed, reach: func(p *person) {
@@ -336,7 +348,7 @@ func TestPasskey_SeveralOnTheProfile(t *testing.T) {
 	last = p.site.mail(t, address, last)
 	p.enter(last.Code).at("set-passkey").press(action("continue")).at("profile").says("This device")
 	last = p.site.mail(t, address, last) // SEC S-56
-	if last.Code != "" || !strings.Contains(last.Subject, "added") {
+	if last.Code != "" || !strings.Contains(last.Subject, "A passkey or security key (This device) was added") {
 		t.Errorf("the notice is %q", last.Subject)
 	}
 
@@ -353,4 +365,61 @@ func TestPasskey_SeveralOnTheProfile(t *testing.T) {
 	p.put("label", "Blue <b>stick</b>").press(action("save")).at("profile").says("Renamed.", "Blue <b>stick</b>", "This device")
 	p.signOut()
 	p.open(p.site.home + "/login/").at("sign-in").press(action("passkey")).at("home").isIn(address)
+}
+
+// Who goes back to the page after pressing the button finds it ready: browsers keep pages as they were.
+func TestPasskey_BackToThePage(t *testing.T) {
+	p := newPerson(t, passkeys(t), desk)
+	k := keyOf(p)
+	k.unlisted()
+	k.touched(false)
+	back := func() bool {
+		return eval[bool](p, `dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))`)
+	}
+	const ready = `!document.querySelector("#passkey button").disabled && !document.querySelector("#passkey button").hasAttribute("aria-busy")`
+	p.open(p.site.home + "/login/").at("sign-in").click(action("passkey"))
+	p.wait(`document.querySelector("#passkey button").disabled`)
+	back()
+	p.wait(ready)
+	p.toSetUp().click(action("continue"))
+	p.wait(`document.querySelector("#passkey button").disabled`)
+	back()
+	p.wait(ready)
+}
+
+// The list of the field never waits with a question that the engine takes no answer to any more.
+func TestPasskey_TheFieldsListIsRenewed(t *testing.T) {
+	p := newPerson(t, passkeys(t), desk)
+	k := keyOf(p)
+	k.recognized(false)
+	p.atEachPage(`
+		const now = Date.now, wait = setTimeout, ask = fetch;
+		window.late = 0; window.renewals = []; window.asked = 0;
+		Date.now = () => now() + late;
+		window.setTimeout = (f, ms) => ms > 20000 ? renewals.push({ f, ms }) : wait(f, ms);
+		window.fetch = (url, ...more) => { if (String(url).includes("passkey")) asked++; return ask(url, ...more); };`)
+	p.open(p.site.home + "/login/").at("sign-in")
+	p.wait(`renewals.length === 1 && renewals[0].ms > 230000 && asked === 1`)
+	eval[float64](p, `late = 200000`)
+	p.click(action("passkey")).wait(`document.querySelector("[role=alert]") !== null`)
+	p.wait(`renewals.length === 2 && renewals[1].ms <= 40000 && asked === 1`) // the question is as old as it was
+	eval[bool](p, `(late = 240001, renewals[1].f(), true)`)
+	p.wait(`renewals.length === 3 && renewals[2].ms > 230000 && asked === 2`)
+}
+
+// A page that nobody looks at asks the engine for nothing.
+func TestPasskey_NothingIsAskedOfAPageBehind(t *testing.T) {
+	p := newPerson(t, passkeys(t), desk)
+	keyOf(p).touched(false)
+	p.atEachPage(`
+		let behind = true, ask = fetch;
+		window.asked = 0; window.looked = () => { behind = false; document.dispatchEvent(new Event("visibilitychange")); };
+		Object.defineProperty(document, "hidden", { get: () => behind });
+		window.fetch = (url, ...more) => { if (String(url).includes("passkey")) asked++; return ask(url, ...more); };`)
+	p.open(p.site.home + "/login/").at("sign-in").wait(`!document.getElementById("passkey").hidden`)
+	if n := eval[float64](p, `asked`); n != 0 {
+		t.Errorf("it asked %v times", n)
+	}
+	eval[bool](p, `(looked(), true)`)
+	p.wait(`asked === 1`)
 }

@@ -26,7 +26,7 @@ func TestDevValidate(t *testing.T) {
 		{name: "authenticators", dev: Dev{Listen: ":1", AppListen: "off", Offer: []string{"webauthn"}, Require: []string{"webauthn"}}, url: "http://localhost:1"},
 		{name: "all authenticators", dev: Dev{Listen: ":1", AppListen: "off", Offer: []string{"all"}, Require: []string{"webauthn"}}, url: "http://localhost:1"},
 		{name: "no such authenticator", dev: Dev{Listen: ":1", AppListen: "off", Offer: []string{"x"}},
-			want: `--authenticators: there is no "x"; there are okta_email, okta_verify, okta_password, webauthn, google_otp, phone_number, security_question, recovery_code, custom_otp, and all`},
+			want: `--authenticators: there is no "x"; there are okta_email, okta_verify, okta_password, webauthn, google_otp, phone_number, security_question, recovery_code, custom_otp, tac, and all`},
 		{name: "required and not offered", dev: Dev{Listen: ":1", AppListen: "off", Require: []string{"webauthn"}},
 			want: `--require-authenticators: there is no "webauthn"; there are okta_email, okta_verify, okta_password`},
 		{name: "unknown authenticator", dev: Dev{Listen: ":1", AppListen: "off", Require: []string{"x"}},

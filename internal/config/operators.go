@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // JSON says that a command prints what the management API answers.
 type JSON struct {
 	JSON bool `name:"json" help:"Print JSON, as the management API has it."`
@@ -44,6 +46,7 @@ type Users struct {
 	Delete      UsersDelete     `cmd:"" help:"Delete a disabled person for good."`
 	DropMethod  UsersDropMethod `cmd:"" name:"drop-method" help:"Take a way to sign in from a person, who is signed out everywhere and told by mail."`
 	Token       UsersToken      `cmd:"" help:"Give a person a token that computes one-time codes, in the place of one they had; they are told by mail."`
+	Code        UsersCode       `cmd:"" help:"Give a person a temporary access code, in the place of one they had, and print it once; they are told by mail that there is one."`
 	EndSessions User            `cmd:"" name:"end-sessions" help:"Sign a person out of every browser and every app."`
 	Export      UsersExport     `cmd:"" help:"Write all that is held about a person as one JSON document, without secrets."`
 	Reset       UsersReset      `cmd:"" help:"Give a person a recovery token to a new password, good for 1 hour and once."`
@@ -95,6 +98,13 @@ type UsersToken struct {
 	Hex        bool   `help:"The secret is in hexadecimal."`
 	Counter    int64  `placeholder:"N" help:"Where the token's count stands."`
 	Clock      bool   `help:"The token goes by the clock, in steps of 30 seconds."`
+}
+
+// UsersCode holds the settings of `stile users code`.
+type UsersCode struct {
+	User
+	For  time.Duration `placeholder:"DURATION" default:"1h" help:"How long it is good: 10m to 240h. Default: 1h."`
+	Uses string        `placeholder:"once|many" enum:"once,many" default:"once" help:"Whether it is good once, which is the default, or as often as wanted until it ends."`
 }
 
 // UsersDropMethod holds the settings of `stile users drop-method`.

@@ -61,35 +61,69 @@ func (t *Turn) passwords() bool {
 	return slices.ContainsFunc(t.org.Enrollment, func(e policy.Enrollment) bool { return e.Allows(passwordKey) })
 }
 
-// asProof is what proving an authenticator now would show: of one that the person
-// has, what it has shown before; of any other, at best.
-func (t *Turn) asProof(key string) policy.Proof {
+// asNew is what proving an authenticator would show at best, by one that is yet to be
+// enrolled or that nobody has asked for.
+func (t *Turn) asNew(key string) policy.Proof {
 	info := t.e.authenticators[key].Info()
-	verifies := info.VerifiesUser
-	if verifies && t.tx.Subject != nil && t.tx.proven() && t.enrolled(key) {
-		have, err := t.credentials(key)
-		verifies = err == nil && slices.ContainsFunc(have, func(c authenticator.Credential) bool { return c.VerifiesUser })
-	}
-	return Proof{Authenticator: key, At: t.now, UserVerified: verifies}.seen(info)
+	return Proof{Authenticator: key, At: t.now, UserVerified: info.VerifiesUser, Hardware: info.Hardware}.seen(info)
 }
 
-// mustVerifyUser reports whether a proof by a device that does not know its owner
-// would be of no use: where it is all that a sign-in shows (SEC S-51), and where the
-// policy asks for more than the device itself (AUTH A-38).
-func (t *Turn) mustVerifyUser(o *Open) bool {
-	proof := t.asProof(o.Authenticator)
-	switch {
-	case !t.e.authenticators[o.Authenticator].Info().VerifiesUser:
-		return false
-	case !t.tx.proven():
-		return !o.Enrolling
-	case t.recovering() || !t.short():
-		return false
+// asProofs is what proving each one that the person has of an authenticator would
+// show, by what it has shown before.
+func (t *Turn) asProofs(key string) []policy.Proof {
+	info := t.e.authenticators[key].Info()
+	if !info.VerifiesUser {
+		return []policy.Proof{t.asNew(key)}
 	}
-	rule := t.rule()
-	bare := proof
-	bare.UserVerified = false
-	return rule.Helps(proof, t.shown()) && !rule.Helps(bare, t.shown())
+	have, err := t.credentials(key)
+	if err != nil {
+		have = []authenticator.Credential{{}} // it is asked for, and not by more than it is
+	}
+	var out []policy.Proof
+	for _, c := range have {
+		p := Proof{Authenticator: key, At: t.now, UserVerified: c.VerifiesUser, Hardware: c.Hardware && info.Hardware}
+		out = append(out, p.seen(info))
+	}
+	return out
+}
+
+// helps reports whether one of an authenticator that the person has comes nearer to
+// what the app asks for.
+func (t *Turn) helps(key string) bool {
+	rule, shown := t.rule(), t.shown()
+	return slices.ContainsFunc(t.asProofs(key), func(p policy.Proof) bool { return rule.Helps(p, shown) })
+}
+
+// demands tells what an answer to o must show beside possession to be of any use: that
+// the device knows its owner, where it is all that a sign-in shows (SEC S-51) and where
+// the policy asks for more than the device itself (AUTH A-38); and that hardware keeps
+// its key, where the client asks for that.
+func (t *Turn) demands(o *Open) (verifyUser, hardware bool) {
+	var answers []policy.Proof
+	if best := t.asNew(o.Authenticator); o.Enrolling || !t.tx.proven() {
+		soft := best
+		soft.Hardware = false
+		answers = []policy.Proof{best, soft}
+	} else {
+		answers = t.asProofs(o.Authenticator)
+	}
+	rule, shown := t.rule(), t.shown()
+	verifyUser, hardware = true, true
+	some := false
+	for _, p := range answers {
+		for _, known := range []bool{false, p.UserVerified} {
+			if p.UserVerified = known; rule.Helps(p, shown) {
+				some, verifyUser, hardware = true, verifyUser && p.UserVerified, hardware && p.Hardware
+			}
+		}
+	}
+	switch {
+	case !t.tx.proven():
+		return !o.Enrolling && t.e.authenticators[o.Authenticator].Info().VerifiesUser, !o.Enrolling && some && hardware
+	case !some || t.recovering() || !t.short():
+		return false, false
+	}
+	return verifyUser, hardware
 }
 
 // shown are the proofs of this transaction as policies see them.
@@ -108,7 +142,7 @@ func (t *Turn) shown() []policy.Proof {
 func (p Proof) seen(info authenticator.Info) policy.Proof {
 	return policy.Proof{
 		Authenticator: p.Authenticator, Type: info.Type, Class: info.Class,
-		PhishingResistant: info.PhishingResistant, UserVerified: p.UserVerified, At: p.At,
+		PhishingResistant: info.PhishingResistant, UserVerified: p.UserVerified, Hardware: p.Hardware, At: p.At,
 	}
 }
 
@@ -136,19 +170,20 @@ func (t *Turn) factors() []string {
 		if t.e.authenticators[key].Info().AfterProof || t.enumeration() == policy.Disclose && t.account != nil && !t.enrolled(key) {
 			continue
 		}
-		if t.rule().Helps(t.asProof(key), nil) {
+		if t.rule().Helps(t.asNew(key), nil) {
 			out = append(out, key)
 		}
 	}
 	return out
 }
 
-// helpful lists what the person has, may use, has not shown, and would bring
-// them nearer to what the app asks for.
+// helpful lists what the person has, may use, and would bring them nearer to what
+// the app asks for: of what they have shown that is a device alone which did not know
+// its owner, and could.
 func (t *Turn) helpful() []string {
 	var out []string
 	for _, key := range t.enrollment().Keys("") {
-		if t.enrolled(key) && !t.shows(key) && t.rule().Helps(t.asProof(key), t.shown()) {
+		if t.enrolled(key) && (!t.shows(key) || t.e.authenticators[key].Info().VerifiesUser) && t.helps(key) {
 			out = append(out, key)
 		}
 	}
@@ -290,12 +325,7 @@ func (t *Turn) choices() []string {
 		return []string{t.tx.Request.Enroll}
 	}
 	if len(list) == 0 && t.short() {
-		for _, key := range t.missing("") {
-			if t.rule().Helps(t.asProof(key), t.shown()) {
-				list = append(list, key)
-			}
-		}
-		return list
+		return t.enrollable()
 	}
 	if len(list) == 0 {
 		list = t.missing(policy.Optional)
@@ -304,6 +334,26 @@ func (t *Turn) choices() []string {
 		list = append(list, open.Authenticator)
 	}
 	return list
+}
+
+// enrollable lists what would bring the person nearer to what the app asks for if they
+// had it: what they have not, and one more of what they have where that one shows less
+// than another could, as a key does that does not know its owner.
+func (t *Turn) enrollable() []string {
+	var out []string
+	for _, key := range t.enrollment().Keys("") {
+		info := t.e.authenticators[key].Info()
+		if !info.Assigned && (!t.enrolled(key) || info.Several && info.VerifiesUser) && t.rule().Helps(t.asNew(key), t.shown()) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// joining reports whether one more of an authenticator that the person has may be
+// enrolled, since none of theirs shows what is asked for.
+func (t *Turn) joining(key string) bool {
+	return t.short() && len(t.helpful()) == 0 && slices.Contains(t.enrollable(), key)
 }
 
 // age tells how the password that was shown stands by its policy. One that was

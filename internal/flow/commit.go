@@ -62,7 +62,7 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 		}
 		t.account = &a
 	}
-	if o := tx.Open; o != nil && o.Enrolling && t.enrolled(o.Authenticator) && !t.openAuthenticator().Info().EnrollmentProves && !t.adding() {
+	if o := tx.Open; o != nil && o.Enrolling && t.enrolled(o.Authenticator) && !t.openAuthenticator().Info().EnrollmentProves && !t.adding() && !t.joining(o.Authenticator) {
 		tx.Open = nil // set up in another tab meanwhile: what is given here is not it
 	}
 	return t, nil

@@ -16,7 +16,7 @@ import (
 func (t *Turn) discoverer() (authenticator.Discoverer, bool) {
 	for _, key := range t.enrollment().Keys("") {
 		if d, ok := t.e.authenticators[key].(authenticator.Discoverer); ok {
-			return d, t.rule().Helps(t.asProof(key), nil)
+			return d, t.rule().Helps(t.asNew(key), nil)
 		}
 	}
 	return nil, false

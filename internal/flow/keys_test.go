@@ -180,6 +180,47 @@ func TestSEC_S51_A38_WhenKeysMustKnowTheirOwner(t *testing.T) {
 	}
 }
 
+// A key that does not know its owner keeps nobody out: where two classes are asked for, one that does can be
+// added beside it, by whoever has shown the first.
+func TestSEC_S51_AKeyThatKnowsItsOwnerJoinsOneThatDoesNot(t *testing.T) {
+	org := emailAndPassword()
+	org.Enrollment[0].Authenticators = org.Enrollment[0].Authenticators[:1] // no password
+	org.Offer(keyKey)
+	seen := new([]authenticator.Subject)
+	r := newRig(t, org)
+	r.authenticators[keyKey] = keyset{now: r.clock, next: new(int), seen: seen}
+	v := r.begin()
+	v.signUp(ada)
+	v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+	if v.enrolKey("does not"); v.last.Stage != Success {
+		t.Fatalf("the sign-up ends at %s", v.last.Stage)
+	}
+	org.Access[0].Rules[0].Factors = 2 // as of now
+	r.pass(time.Hour)
+	v = r.begin()
+	v.answer("identify", "identifier", ada)
+	v.prove(r.code(ada))
+	if v.last.Stage == ChooseEnroll {
+		t.Fatal("SEC S-56: a mailed code alone adds a key")
+	}
+	if v.last.Stage == ChooseFactor {
+		v.choose(keyKey)
+	}
+	if v.proveKey("does not"); v.last.Stage != ChooseEnroll {
+		t.Fatalf("the key leads to %s", v.last.Stage)
+	}
+	if got := v.enrolKey("does not"); key(got) != "no key" {
+		t.Fatalf("a second one that does not leads to %s, %s", got.Stage, key(got))
+	}
+	v.answer("enroll-authenticator", "credentials.answer", question(v.last)+" knows me")
+	if n := len(r.account(ada).Enrollments); n != 3 {
+		t.Fatalf("%d enrollments, at %s", n, v.last.Stage)
+	}
+	if v.last.Stage != Success || amr(r, v.last) != "otp pop mfa" {
+		t.Errorf("it ends at %s with %q", v.last.Stage, amr(r, v.last))
+	}
+}
+
 // Each answer uses its question up, whatever it was; the tries are counted on.
 func TestSEC_S51_QuestionsForKeysTakeOneAnswer(t *testing.T) {
 	r, _ := withKeys(t, 1)

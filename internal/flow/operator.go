@@ -21,6 +21,20 @@ func (e *Engine) NameOf(key string) string {
 	return key
 }
 
+// Allows reports whether those of some groups may use an authenticator.
+func (e *Engine) Allows(groups []string, key string) bool {
+	return e.policies().EnrollmentFor(groups).Allows(key)
+}
+
+// Called is the name of one among several of a person, empty where it has none.
+func (e *Engine) Called(en directory.Enrollment) string {
+	c, err := e.OpenCredential(en)
+	if err != nil {
+		return "" // it can be dropped all the same
+	}
+	return c.Name
+}
+
 // Vouch makes the enrollment of a user's address, which an operator says is
 // theirs (SEC S-40). Nothing is written.
 func (e *Engine) Vouch(u directory.User) (directory.Enrollment, error) {
@@ -41,21 +55,27 @@ func (e *Engine) Vouch(u directory.User) (directory.Enrollment, error) {
 	return en, nil
 }
 
-// Assign makes an enrollment that an operator gives to a user. The error is a
-// *authenticator.Rejected, or a refusal of kind Invalid for an authenticator that is
-// not given to people or not installed. Nothing is written.
-func (e *Engine) Assign(userID, key string, in authenticator.Input) (directory.Enrollment, error) {
-	a, ok := e.authenticators[key].(authenticator.Assigner)
-	if !ok {
-		return directory.Enrollment{}, problem.New(problem.Invalid, "E0000001", "%s is not given to people", key)
+// Assign makes an enrollment that an operator gives to a user, and what they are to be
+// told of it, if it is issued here. The error is a *authenticator.Rejected, or a refusal
+// of kind Invalid for an authenticator that is not given to people or not installed.
+// Nothing is written.
+func (e *Engine) Assign(userID, key string, in authenticator.Input) (directory.Enrollment, authenticator.Issued, error) {
+	var made authenticator.Issued
+	var err error
+	switch a := e.authenticators[key].(type) {
+	case authenticator.Issuer:
+		made, err = a.Issue(in)
+	case authenticator.Assigner:
+		made.Credential, err = a.Assign(in)
+	default:
+		err = problem.New(problem.Invalid, "E0000001", "%s is not given to people", key)
 	}
-	c, err := a.Assign(in)
 	if err != nil {
-		return directory.Enrollment{}, err
+		return directory.Enrollment{}, made, err
 	}
-	en := directory.Enrollment{ID: e.enrollmentID(key, c), UserID: userID, Version: 1, Authenticator: key, CreatedAt: e.now()}
-	en.Credential = e.SealCredential(en.ID, c)
-	return en, nil
+	en := directory.Enrollment{ID: e.enrollmentID(key, made.Credential), UserID: userID, Version: 1, Authenticator: key, CreatedAt: e.now()}
+	en.Credential = e.SealCredential(en.ID, made.Credential)
+	return en, made, nil
 }
 
 // PasswordPaused reports whether a user's password is not looked at in browsers

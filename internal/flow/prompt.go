@@ -358,10 +358,10 @@ func (t *Turn) deadMessage() problem.Message {
 const proof = "user.authentication.auth_via_mfa"
 
 // proved notes that the open question was answered.
-func (t *Turn) proved(o *Open, userVerified bool) {
+func (t *Turn) proved(o *Open, userVerified, hardware bool) {
 	t.tx.Proofs = append(t.tx.Proofs, Proof{
 		Authenticator: o.Authenticator, AMR: t.e.authenticators[o.Authenticator].Info().Reference(o.Prompt.Method), At: t.now,
-		UserVerified: userVerified,
+		UserVerified: userVerified, Hardware: hardware,
 	})
 	t.record(audit.Event{Type: proof, Outcome: audit.Success, Authenticator: o.Authenticator})
 }

@@ -312,7 +312,7 @@ func (v *visit) check(t *rapid.T) {
 	for _, s := range v.store.sessions {
 		var shown []policy.Proof
 		for _, p := range s.Proofs {
-			shown = append(shown, turn.asProof(p.Authenticator))
+			shown = append(shown, turn.asNew(p.Authenticator))
 		}
 		if rule := v.policies().AccessFor("", v.store.users[s.UserID].Groups); !rule.Satisfied(shown, true) {
 			t.Fatalf("SEC_S58: a session of %v, where more is asked for", s.Proofs)

@@ -99,7 +99,7 @@ func changePassword(ctx context.Context, t *Turn, in Input) error {
 		t.unpause(passwordKey) // what was guessed at is gone (SEC S-49)
 		t.tx.Reset = true
 		if !t.shows(passwordKey) {
-			t.proved(o, false) // who has just chosen it knows it
+			t.proved(o, false, false) // who has just chosen it knows it
 		}
 		if t.org.PasswordFor(t.groups()).NoSignIn {
 			t.end(problem.None, recoveryCompleted())

@@ -213,7 +213,7 @@ func (t *Turn) verify(ctx context.Context, o *Open, answer authenticator.Input) 
 			return err
 		}
 	}
-	t.proved(o, shown.UserVerified)
+	t.proved(o, shown.UserVerified, shown.Hardware)
 	return nil
 }
 

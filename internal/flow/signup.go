@@ -168,7 +168,7 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 	t.durable = true
 	t.record(audit.Event{Type: "user.mfa.factor.activate", Outcome: audit.Success, Authenticator: key})
 	if !t.tx.Subject.Created && !t.recovering() {
-		t.notify("method-added", authenticator.Mail{Method: t.e.authenticators[key].Info().Name})
+		t.notify("method-added", authenticator.Mail{Method: t.e.authenticators[key].Info().Name, Called: c.Name})
 	}
 	t.move()
 	return nil
@@ -236,7 +236,7 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 	}
 	// Nor is who has just set something up, and is asked for more because of it.
 	if proves || short || t.short() {
-		t.proved(o, c.VerifiesUser)
+		t.proved(o, c.VerifiesUser, c.Hardware)
 	}
 	t.added(o)
 	t.tx.Open = nil

@@ -78,6 +78,7 @@ var Offers = map[Stage][]Offer{
 	Identify: {
 		{"identify", Always, identifyForm, identify},
 		{"challenge-webauthn-autofillui-authenticator", Discovering, discoverForm, discovered},
+		{"launch-passkeys-authenticator", Discovering, discoverForm, discovered}, // the same, for a button
 		{"select-enroll-profile", SignUpOpen, noForm, beginSignUp},
 		{"unlock-account", UnlockAllowed, noForm, beginUnlock},
 		{"recover", RecoveryAllowed, noForm, recoverPassword},

@@ -138,6 +138,7 @@ type Proof struct {
 	AMR           string    `json:"amr"`
 	At            time.Time `json:"at"`
 	UserVerified  bool      `json:"userVerified,omitempty"` // the device knew its owner
+	Hardware      bool      `json:"hardware,omitempty"`     // hardware is known to keep the key
 }
 
 // Ended is an end that is not success.

@@ -138,7 +138,7 @@ func (t *Turn) about(o *Open) (authenticator.Subject, error) {
 	}
 	var err error
 	if out.Enrolled, err = t.credentials(o.Authenticator); err == nil {
-		out.VerifyUser = t.mustVerifyUser(o)
+		out.VerifyUser, out.Hardware = t.demands(o)
 	}
 	return out, err
 }

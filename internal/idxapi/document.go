@@ -32,19 +32,20 @@ var paths = map[string]string{
 	"select-enrollment-channel":                   "credential/enroll",
 	"enrollment-channel-data":                     "challenge/send",
 	"challenge-webauthn-autofillui-authenticator": "challenge/answer/webauthn-autofillui",
-	"skip":                                "skip",
-	"skip-change":                         "skip/change", // of its own, or the next skip would look like this one again
-	"skip-password":                       "skip/password",
-	"skip-profile":                        "skip/profile",
-	"recover":                             "recover",
-	"identify-recovery":                   "identify",
-	"reset-authenticator":                 "challenge/answer",
-	"reenroll-authenticator":              "challenge/answer",
-	"reenroll-authenticator-warning":      "challenge/answer",
-	"unlock-account":                      "unlock-account",
-	"select-authenticator-unlock-account": "challenge",
-	"profile-update":                      "enroll/update",
-	"cancel":                              "cancel",
+	"launch-passkeys-authenticator":               "challenge/answer/webauthn-autofillui",
+	"skip":                                        "skip",
+	"skip-change":                                 "skip/change", // of its own, or the next skip would look like this one again
+	"skip-password":                               "skip/password",
+	"skip-profile":                                "skip/profile",
+	"recover":                                     "recover",
+	"identify-recovery":                           "identify",
+	"reset-authenticator":                         "challenge/answer",
+	"reenroll-authenticator":                      "challenge/answer",
+	"reenroll-authenticator-warning":              "challenge/answer",
+	"unlock-account":                              "unlock-account",
+	"select-authenticator-unlock-account":         "challenge",
+	"profile-update":                              "enroll/update",
+	"cancel":                                      "cancel",
 }
 
 // The waits between two polls, in milliseconds: for a mail (IDX C-65), for a device (AUTH §3.1).
@@ -114,7 +115,7 @@ func (d *document) offers() (top []problem.Message) {
 				f.Name = "skip"
 			case "resend-push":
 				f.Name, f.RelatesTo = "resend", []string{"$.currentAuthenticator"}
-			case "challenge-webauthn-autofillui-authenticator":
+			case "challenge-webauthn-autofillui-authenticator", "launch-passkeys-authenticator":
 				f.RelatesTo = []string{"webauthnAutofillUIChallenge"}
 				d.doc.WebAuthnAutofillUIChallenge = ion.NewObject(d.view.Discover)
 			}

@@ -27,6 +27,7 @@ type Message struct {
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`  // end of code and link
 
 	Method  string    `json:"method,omitempty"`  // name of the way to sign in, as the pages show it: "Password"
+	Called  string    `json:"called,omitempty"`  // what this one of several is called: "MacBook"
 	Address string    `json:"address,omitempty"` // the other address of a change; only some of it is shown
 	Date    time.Time `json:"date,omitzero"`     // DeletionAsked: when; Guessing: the end of the pause, if it has one
 	Count   int       `json:"count,omitempty"`   // of wrong answers

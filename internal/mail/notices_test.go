@@ -260,7 +260,7 @@ func TestUX_M0_5_NamesInNotices(t *testing.T) {
 		l := compose(t, c, message(template, func(m *Message) {
 			m.FirstName, m.Inviter = evil, evil
 			if m.Method != "" {
-				m.Method = evil
+				m.Method, m.Called = evil, evil+" too"
 			}
 		}))
 		if strings.Contains(l.Subject+l.Text+l.HTML, "evil.example") || strings.Contains(l.HTML, "<b>") {
@@ -304,6 +304,21 @@ func TestMethodNames(t *testing.T) {
 		"Google Authenticator":      "Google Authenticator was added to your Acme account",
 	} {
 		if l := compose(t, c, message(MethodAdded, func(m *Message) { m.Method = name })); l.Subject != want {
+			t.Errorf("%q, want %q", l.Subject, want)
+		}
+	}
+}
+
+// SEC S-56: which of several it is.
+func TestMethodsAreCalledByTheirName(t *testing.T) {
+	c := newComposer(t)
+	for called, want := range map[string]string{
+		"iCloud Keychain":           "A passkey or security key (iCloud Keychain) was removed from your Acme account",
+		"Security Key or Biometric": "A passkey or security key was removed from your Acme account",
+		" ":                         "A passkey or security key was removed from your Acme account",
+	} {
+		l := compose(t, c, message(MethodRemoved, func(m *Message) { m.Method, m.Called = "Security Key or Biometric", called }))
+		if l.Subject != want {
 			t.Errorf("%q, want %q", l.Subject, want)
 		}
 	}

@@ -105,7 +105,7 @@ func details(l *lexicon, m Message, app string, isolate func(string) string) []s
 	return []string{
 		"app", isolate(app), "an", article(app), "code", m.Code,
 		"address", isolate(partly(m.Address)),
-		"method", isolate(method(l, m.Method)), "way", way,
+		"method", called(l, m, isolate), "way", way,
 		"wrong", l.count("wrong", m.Count),
 		"inviter", isolate(defuse(m.Inviter)),
 		"moment", l.moment(m.Date.In(m.Origin.At.Location())), "until", until(l, m.Date, m.Origin.At),
@@ -133,6 +133,16 @@ func link(m Message) string {
 		return page
 	}
 	return m.SignUpURL
+}
+
+// called is the words for the way to sign in that a mail is about, with what this one
+// is called: people may have several keys.
+func called(l *lexicon, m Message, isolate func(string) string) string {
+	words := isolate(method(l, m.Method))
+	if name := defuse(m.Called); name != "" && m.Called != m.Method {
+		return l.say("method.called", "method", words, "name", isolate(name))
+	}
+	return words
 }
 
 // method is the words for a way to sign in that a sentence can begin with, "A

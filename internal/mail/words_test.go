@@ -34,6 +34,7 @@ func variants() []Message {
 		func(m *Message) { m.Date = at1402.AddDate(1, 0, 0) },
 		func(m *Message) { m.Method = "Password" },
 		func(m *Message) { m.Method = "Security Key or Biometric" },
+		func(m *Message) { m.Method, m.Called = "Passkey", "iCloud Keychain" },
 		func(m *Message) { m.Method = "Passkey" },
 		func(m *Message) { m.Method = "Email" },
 		func(m *Message) { m.Method = "Phone" },

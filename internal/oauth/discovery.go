@@ -25,6 +25,7 @@ type metadata struct {
 	IntrospectAuthMethods  []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuthMethods  []string `json:"revocation_endpoint_auth_methods_supported"`
 	Claims                 []string `json:"claims_supported"`
+	ACRs                   []string `json:"acr_values_supported,omitempty"`
 	CodeChallengeMethods   []string `json:"code_challenge_methods_supported"` // okta-auth-js stops without S256
 	RequestURIParameter    bool     `json:"request_uri_parameter_supported"`  // left out it would mean true
 	RequestObjectParameter bool     `json:"request_parameter_supported"`
@@ -42,6 +43,8 @@ func (s *Server) discovery(i *issuer) http.HandlerFunc {
 		Claims: claimsSupported, CodeChallengeMethods: []string{"S256"},
 	}
 	return func(w http.ResponseWriter, _ *http.Request) {
+		m := m
+		m.ACRs = s.acrs()
 		edge.Cacheable(w, "max-age=86400, must-revalidate")
 		edge.WriteJSON(w, http.StatusOK, m)
 	}

@@ -167,6 +167,8 @@ type Config struct {
 	Cookie       edge.SessionCookie
 	// TrustedOrigins are those of the organisation, beside those of clients; nil: none (SEC S-70).
 	TrustedOrigins func() []string
+	// ACRs are the assurances that a sign-in can be asked for; nil: none.
+	ACRs func() []string
 	// Signing is where tokens are signed; default NewSigningPool().
 	Signing *pool.Pool
 	// Admission lets requests in; nil: all of them.
@@ -185,6 +187,7 @@ type Server struct {
 	sessions     Sessions
 	cookie       edge.SessionCookie
 	origins      func() []string // of the organisation
+	acrs         func() []string
 	signing      *pool.Pool
 	admission    *edge.Admission
 	now          func() time.Time
@@ -217,6 +220,9 @@ func New(c Config) (*Server, error) {
 	if c.TrustedOrigins == nil {
 		c.TrustedOrigins = func() []string { return nil }
 	}
+	if c.ACRs == nil {
+		c.ACRs = func() []string { return nil }
+	}
 	if c.Signing == nil {
 		c.Signing = NewSigningPool()
 	}
@@ -227,7 +233,7 @@ func New(c Config) (*Server, error) {
 	inTx := func(ctx context.Context, fn func(Tx) error) error { return unavailable(c.InTx(ctx, fn)) }
 	s := &Server{
 		publicURL: c.PublicURL, store: store, inTx: inTx, keyring: c.Keyring,
-		interactions: c.Interactions, sessions: c.Sessions, cookie: c.Cookie, origins: c.TrustedOrigins, now: c.Now, log: c.Logger,
+		interactions: c.Interactions, sessions: c.Sessions, cookie: c.Cookie, origins: c.TrustedOrigins, acrs: c.ACRs, now: c.Now, log: c.Logger,
 		signing: c.Signing, admission: c.Admission,
 		clients: &registry{turn: newTurn(), load: store.Clients, now: c.Now},
 		keys:    &keys{turn: newTurn(), store: store, inTx: inTx, keyring: c.Keyring, now: c.Now},

@@ -116,7 +116,7 @@ func TestParseRefuses(t *testing.T) {
 func TestWhatIsLeftOutIsTheDefaults(t *testing.T) {
 	for _, text := range []string{"", "# nothing\n", "version: 1\n"} {
 		f := parse(t, text)
-		if d := cmp.Diff(policy.PasswordOptional(), f.Org, cmp.AllowUnexported(policy.AccessRule{})); d != "" || f.Version != 1 || f.Apps != nil {
+		if d := cmp.Diff(policy.PasswordOptional(), f.Org, cmp.AllowUnexported(policy.AccessRule{}, policy.Evidence{})); d != "" || f.Version != 1 || f.Apps != nil {
 			t.Errorf("%q: %s", text, d)
 		}
 	}
@@ -222,7 +222,7 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, data)
 		}
-		if d := cmp.Diff(f, g, cmp.AllowUnexported(policy.AccessRule{})); d != "" {
+		if d := cmp.Diff(f, g, cmp.AllowUnexported(policy.AccessRule{}, policy.Evidence{})); d != "" {
 			t.Fatalf("%s\n%s", d, data)
 		}
 		if c := orgfile.Diff(f, g); len(c) > 0 {

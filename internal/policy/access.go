@@ -22,6 +22,7 @@ type Proof struct {
 	Type              string // "password", "email", …
 	Class             Class
 	PhishingResistant bool
+	Hardware          bool // its key is known to be kept by hardware that does not give it away
 	UserVerified      bool // by the device, with a finger or a PIN: that is inherence beside its class
 	At                time.Time
 }
@@ -64,6 +65,8 @@ type Constraint struct {
 type Evidence struct {
 	Types             []string `json:"types,omitempty"` // of authenticators; none: any
 	PhishingResistant bool     `json:"phishingResistant,omitempty"`
+
+	hardware bool // only a key of hardware, as an acr asks for
 }
 
 // AccessFor returns the rule of the named policy for someone in groups; an
@@ -89,16 +92,33 @@ const (
 	ACRPassword             = "urn:okta:loa:1fa:pwd"
 	ACRTwoFactors           = "urn:okta:loa:2fa:any"
 	ACRTwoFactorsIfPossible = "urn:okta:loa:2fa:any:ifpossible"
+	ACRPhishingResistant    = "phr"  // (OpenID EAP ACR Values §2)
+	ACRHardware             = "phrh" // and its key is kept by hardware
 )
 
-// KnownACR reports whether With takes acr.
-func KnownACR(acr string) bool {
-	return slices.Contains([]string{"", ACROneFactor, ACRPassword, ACRTwoFactors, ACRTwoFactorsIfPossible}, acr)
+// ACRs lists those that can be met here, by somebody: what is phishing-resistant where
+// an enrollment policy has keys, what is hardware where only attested keys of certain
+// models may be enrolled, since nothing else tells.
+func (o *Org) ACRs() []string {
+	out := []string{ACROneFactor, ACRPassword, ACRTwoFactors, ACRTwoFactorsIfPossible}
+	if slices.ContainsFunc(o.Enrollment, func(e Enrollment) bool { return e.Allows(webauthnKey) }) {
+		out = append(out, ACRPhishingResistant)
+		if o.WebAuthn.Attested() {
+			out = append(out, ACRHardware)
+		}
+	}
+	return out
 }
+
+// Meets reports whether With takes acr, and somebody can meet it.
+func (o *Org) Meets(acr string) bool { return acr == "" || slices.Contains(o.ACRs(), acr) }
 
 // With returns the rule raised to what the client asks for; never lowered.
 func (r AccessRule) With(acr string) AccessRule {
 	switch acr {
+	case ACRPhishingResistant, ACRHardware:
+		r.Constraints = withKey(r.Constraints, acr == ACRHardware)
+		r.Deny = r.Deny || len(r.Constraints) == 0
 	case ACRPassword:
 		r.Constraints = withPassword(r.Constraints)
 		r.Deny = r.Deny || len(r.Constraints) == 0
@@ -131,6 +151,28 @@ func withPassword(alternatives []Constraint) []Constraint {
 			password.PhishingResistant = k.PhishingResistant
 		}
 		c.Knowledge = &password
+		out = append(out, c)
+	}
+	return out
+}
+
+// withKey narrows the alternatives to possession that cannot be relayed, and drops
+// those that ask for possession of something else.
+func withKey(alternatives []Constraint, hardware bool) []Constraint {
+	if len(alternatives) == 0 {
+		alternatives = []Constraint{{}}
+	}
+	var out []Constraint
+	for _, c := range alternatives {
+		var key Evidence
+		if p := c.Possession; p != nil {
+			if len(p.Types) > 0 && !slices.Contains(p.Types, "security_key") {
+				continue
+			}
+			key = *p
+		}
+		key.PhishingResistant, key.hardware = true, hardware
+		c.Possession = &key
 		out = append(out, c)
 	}
 	return out
@@ -188,7 +230,7 @@ func (c Constraint) open(proofs []Proof) []Class {
 }
 
 func (e *Evidence) accepts(p Proof) bool {
-	return (len(e.Types) == 0 || slices.Contains(e.Types, p.Type)) && (!e.PhishingResistant || p.PhishingResistant)
+	return (len(e.Types) == 0 || slices.Contains(e.Types, p.Type)) && (!e.PhishingResistant || p.PhishingResistant) && (!e.hardware || p.Hardware)
 }
 
 // Classes lists the kinds of evidence that proofs show.

@@ -17,6 +17,7 @@ var (
 	byKey      = Proof{Authenticator: "webauthn", Type: "security_key", Class: Possession, PhishingResistant: true}
 	byFinger   = Proof{Authenticator: "fingerprint", Type: "fingerprint", Class: Inherence, PhishingResistant: true}
 	byVoice    = Proof{Authenticator: "voice", Type: "voice", Class: Inherence}
+	byHardware = Proof{Authenticator: "webauthn", Type: "security_key", Class: Possession, PhishingResistant: true, Hardware: true}
 	everything = []Proof{byPassword, byPIN, byEmail, byPhone, byKey, byFinger, byVoice}
 )
 
@@ -118,11 +119,11 @@ func rules(t *rapid.T) AccessRule {
 }
 
 func acrs() *rapid.Generator[string] {
-	return rapid.SampledFrom([]string{"", ACROneFactor, ACRPassword, ACRTwoFactors, ACRTwoFactorsIfPossible})
+	return rapid.SampledFrom([]string{"", ACROneFactor, ACRPassword, ACRTwoFactors, ACRTwoFactorsIfPossible, ACRPhishingResistant, ACRHardware})
 }
 
 func proofs(t *rapid.T) []Proof {
-	return rapid.SliceOfN(rapid.SampledFrom(everything), 0, 5).Draw(t, "proofs")
+	return rapid.SliceOfN(rapid.SampledFrom(append(slices.Clone(everything), byHardware)), 0, 5).Draw(t, "proofs")
 }
 
 // One more proof never makes things worse, in whatever order.
@@ -193,6 +194,8 @@ func TestWithNeverLowers(t *testing.T) {
 			switch {
 			case acr == ACRPassword && !slices.Contains(have, byPassword),
 				acr == ACRTwoFactors && len(kinds) < 2,
+				acr == ACRPhishingResistant && !slices.Contains(have, byKey) && !slices.Contains(have, byHardware),
+				acr == ACRHardware && !slices.Contains(have, byHardware),
 				acr == ACRTwoFactorsIfPossible && havingMore && len(kinds) < 2:
 				t.Fatalf("%q is satisfied by %v", acr, have)
 			}
@@ -226,6 +229,14 @@ func TestWith(t *testing.T) {
 		{"two if possible, and it is not", AccessRule{}, ACRTwoFactorsIfPossible, []Proof{byEmail}, false, true},
 		{"two if possible where two are policy", AccessRule{Factors: 2}, ACRTwoFactorsIfPossible, []Proof{byEmail}, false, false},
 		{"two after two if possible", AccessRule{}.With(ACRTwoFactorsIfPossible), ACRTwoFactors, []Proof{byEmail}, false, false},
+		{"a key, by email", AccessRule{}, ACRPhishingResistant, []Proof{byEmail}, true, false},
+		{"a key, by email and password", AccessRule{Factors: 2}, ACRPhishingResistant, []Proof{byEmail, byPassword}, true, false},
+		{"a key", AccessRule{}, ACRPhishingResistant, []Proof{byKey}, false, true},
+		{"a key where policy wants a phone", AccessRule{Constraints: []Constraint{{Possession: &Evidence{Types: []string{"phone"}}}}}, ACRPhishingResistant, []Proof{byKey}, true, false},
+		{"a key beside the policy's password", AccessRule{Constraints: []Constraint{pin, {Knowledge: &Evidence{Types: []string{"password"}}}}}, ACRPhishingResistant, []Proof{byKey, byPassword}, true, true},
+		{"hardware, by a key", AccessRule{}, ACRHardware, []Proof{byKey}, true, false},
+		{"hardware", AccessRule{}, ACRHardware, []Proof{byHardware}, true, true},
+		{"a key, by hardware", AccessRule{}, ACRPhishingResistant, []Proof{byHardware}, true, true},
 		{"denied", AccessRule{Deny: true}, ACROneFactor, everything, true, false},
 	}
 	for _, test := range tests {
@@ -237,13 +248,25 @@ func TestWith(t *testing.T) {
 	}
 }
 
-func TestKnownACR(t *testing.T) {
-	for acr, want := range map[string]bool{
-		"": true, ACROneFactor: true, ACRPassword: true, ACRTwoFactors: true, ACRTwoFactorsIfPossible: true,
-		"urn:okta:loa:2fa:any:ifpossible ": false, "phr": false, "urn:okta:loa:1fa:PWD": false,
-	} {
-		if KnownACR(acr) != want {
-			t.Errorf("KnownACR(%q) = %t", acr, !want)
+func TestACRsThatCanBeMet(t *testing.T) {
+	org := PasswordOptional()
+	check := func(known ...string) {
+		t.Helper()
+		if got := org.ACRs(); !slices.Equal(got, known) {
+			t.Errorf("got %q, want %q", got, known)
+		}
+		for _, acr := range []string{"", ACROneFactor, ACRPhishingResistant, ACRHardware, ACRTwoFactors + " ", "urn:okta:loa:1fa:PWD"} {
+			if want := acr == "" || slices.Contains(known, acr); org.Meets(acr) != want {
+				t.Errorf("Meets(%q) = %t", acr, !want)
+			}
 		}
 	}
+	always := []string{ACROneFactor, ACRPassword, ACRTwoFactors, ACRTwoFactorsIfPossible}
+	check(always...)
+	org.Offer("webauthn")
+	check(append(always, ACRPhishingResistant)...)
+	org.WebAuthn = WebAuthn{Attestation: "direct"} // of any model
+	check(append(always, ACRPhishingResistant)...)
+	org.WebAuthn.AAGUIDs = []string{"2fc0579f-8113-47ea-b116-bb5a8db9202a"}
+	check(append(always, ACRPhishingResistant, ACRHardware)...)
 }

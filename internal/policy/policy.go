@@ -71,7 +71,8 @@ func PasswordOptional() Org {
 // Installed are the keys of the authenticators that this engine has, in the order in
 // which people see them where no policy has another.
 var Installed = []string{
-	"okta_email", "okta_verify", "okta_password", "webauthn", "google_otp", "phone_number", "security_question", "recovery_code", "custom_otp",
+	"okta_email", "okta_verify", "okta_password", "webauthn", "google_otp", "phone_number", "security_question", "recovery_code",
+	"custom_otp", "tac",
 }
 
 // Offer adds authenticators to the default enrollment policy, as optional ones, behind

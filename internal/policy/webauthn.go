@@ -7,6 +7,8 @@ import (
 	"regexp"
 )
 
+const webauthnKey = "webauthn"
+
 // WebAuthn says which passkeys and security keys may be made, and where they are good.
 type WebAuthn struct {
 	// RPID is the domain that keys belong to: those made on one of its hosts are good
@@ -27,6 +29,10 @@ func (w WebAuthn) Conveyance() string {
 	}
 	return w.Attestation
 }
+
+// Attested says that keys are enrolled only if their maker vouches for their model,
+// and that is one of AAGUIDs.
+func (w WebAuthn) Attested() bool { return w.Conveyance() == "direct" && len(w.AAGUIDs) > 0 }
 
 var (
 	domain = regexp.MustCompile(`^([0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?\.)*[0-9a-z]([0-9a-z-]{0,61}[0-9a-z])?$`)

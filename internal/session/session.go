@@ -12,6 +12,7 @@ type Proof struct {
 	AMR           string    `json:"amr"`
 	At            time.Time `json:"at"`
 	UserVerified  bool      `json:"userVerified,omitempty"` // the device knew its owner: two classes
+	Hardware      bool      `json:"hardware,omitempty"`     // hardware is known to keep the key
 }
 
 // A Session is one browser. Its row is made when all factors are shown, never

@@ -22,6 +22,7 @@ export const engines = {
   secondFactors: required('STILE_SECOND_FACTORS_URL'),
   passkeys: required('STILE_PASSKEYS_URL'),
   phone: required('STILE_PHONE_URL'),
+  accessCodes: required('STILE_ACCESS_CODES_URL'),
 };
 
 export const web = {

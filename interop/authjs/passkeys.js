@@ -65,7 +65,9 @@ export function passkeySuite({ connect, prove, listed, webauthn }) {
     const owner = await withKey(web);
     const auth = connect({ engine });
     let transaction = await auth.idx.startTransaction();
-    assert.ok(transaction.neededToProceed.some((r) => r.name === 'challenge-webauthn-autofillui-authenticator'));
+    for (const name of ['challenge-webauthn-autofillui-authenticator', 'launch-passkeys-authenticator']) {
+      assert.ok(transaction.neededToProceed.some((r) => r.name === name), name);
+    }
     assert.ok(transaction.context.webauthnAutofillUIChallenge.value.challengeData.challenge);
     transaction = await auth.idx.authenticate({ username: owner.email });
     assert.equal(transaction.nextStep.type, 'email');

@@ -13,6 +13,7 @@ import { refusalSuite } from './refusals.js';
 import { authenticatorSuite } from './authenticators.js';
 import { passkeySuite } from './passkeys.js';
 import { documentSuite } from './documents.js';
+import { accessCodeSuite } from './accesscodes.js';
 
 export const suites = {
   'sign-up': signUpSuite,
@@ -29,4 +30,5 @@ export const suites = {
   authenticators: authenticatorSuite,
   passkeys: passkeySuite,
   documents: documentSuite,
+  'access codes': accessCodeSuite,
 };

@@ -8,13 +8,14 @@ import { chromium } from 'playwright-core';
 import { engines, spa, address, mail, wrong } from '../authjs/engine.js';
 import { OktaAuth } from '@okta/okta-auth-js';
 import { freshPassword, password, suiteOf } from '../authjs/client.js';
+import { Key } from '../authjs/key.js';
 import { serve } from './page.js';
 
 const pageURL = process.env.STILE_PAGE_URL;
 const patience = 30_000;
 
 // People whose sign-up is not under test are made by the client alone.
-const { withPassword } = suiteOf({ OktaAuth, options: { idx: { enableLegacyMode: true } } });
+const { withPassword, prove, webauthn } = suiteOf({ OktaAuth, options: { idx: { enableLegacyMode: true } } });
 
 let server;
 let browser;
@@ -92,6 +93,7 @@ const words = {
     error: (page) => page.locator('.o-form-input-error').first(),
     submitsLink: true,
     forgotFirst: false,
+    passkey: (page) => page.locator('.sign-in-with-passkeys-option'),
   },
   3: {
     submit: (page) => page.locator('[data-type=save], button[type=submit]').first(),
@@ -105,6 +107,7 @@ const words = {
     error: (page) => page.locator('[role=alert], .Mui-error').first(),
     submitsLink: false,
     forgotFirst: true,
+    passkey: (page) => page.getByRole('button', { name: 'Sign in with a passkey' }),
   },
 };
 
@@ -240,6 +243,58 @@ for (const generation of [2, 3]) {
       await on.choose(page, 'okta_password').click();
       await enter(page, on, password);
       await on.choose(page, 'okta_email').click();
+      const { code } = await mail(engines[engine], owner.email, owner.message);
+      await on.enterCode(page).click();
+      await enter(page, on, code);
+      await succeeded(page, owner.email);
+    }, engine);
+  });
+
+  // Whose key the page's own browser holds.
+  async function keeper(page) {
+    await page.goto('about:blank'); // or the widget that waits there would use it at once
+    const { auth, email } = await prove({ engine: engines.passkeys, app: spa });
+    const { nextStep } = await auth.idx.proceed({ authenticator: 'webauthn' });
+    const { activationData } = nextStep.authenticator.contextualData;
+    const key = new Key(new URL(pageURL).origin);
+    await auth.idx.proceed(webauthn.getAttestation(key.create(
+      webauthn.buildCredentialCreationOptions(activationData, nextStep.authenticatorEnrollments))));
+    const session = await page.context().newCDPSession(page);
+    await session.send('WebAuthn.enable');
+    const { authenticatorId } = await session.send('WebAuthn.addVirtualAuthenticator', { options: {
+      protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true,
+      automaticPresenceSimulation: true,
+    } });
+    await session.send('WebAuthn.addCredential', { authenticatorId, credential: {
+      credentialId: key.id.toString('base64'), isResidentCredential: true, rpId: key.rpId, signCount: 0,
+      privateKey: key.pair.privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64'),
+      userHandle: Buffer.from(activationData.user.id, 'base64url').toString('base64'),
+    } });
+    return email;
+  }
+
+  test(`Sign-In Widget, generation ${generation}, AUTH_A37 the button for passkeys`, () =>
+    visit(generation, async (page) => {
+      const email = await keeper(page);
+      await page.addInitScript('PublicKeyCredential.isConditionalMediationAvailable = async () => false');
+      await page.goto(home(generation, 'passkeys'));
+      await on.passkey(page).click();
+      await succeeded(page, email);
+    }, 'passkeys'));
+
+  test(`Sign-In Widget, generation ${generation}, AUTH_A37 passkeys in the list of the field`, () =>
+    visit(generation, async (page) => {
+      const email = await keeper(page);
+      await page.goto(home(generation, 'passkeys'));
+      await succeeded(page, email);
+    }, 'passkeys'));
+
+  test(`Sign-In Widget, generation ${generation}, AUTH_A79 who has no passkey is asked as ever`, async () => {
+    const engine = 'passkeys';
+    const owner = await withPassword({ engine: engines[engine] });
+    await visit(generation, async (page) => {
+      await on.passkey(page).waitFor();
+      await identify(page, owner.email);
       const { code } = await mail(engines[engine], owner.email, owner.message);
       await on.enterCode(page).click();
       await enter(page, on, code);

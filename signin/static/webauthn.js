@@ -21,6 +21,8 @@
 
   const form = document.getElementById("passkey");
   const button = form && form.querySelector("button");
+  const action = Object.assign(document.createElement("input"), { type: "hidden", name: "action" });
+  let back = () => {}; // what is to be done once more for whoever comes back to the page
 
   const title = document.title;
   const problem = (text) => {
@@ -68,55 +70,63 @@
       const input = form.elements.namedItem(box);
       if (ticked && input) input.value = ticked.checked ? "true" : "";
     }
-    const action = document.createElement("input");
-    action.type = "hidden";
-    action.name = "action";
     action.value = button.value;
     form.append(action);
     form.submit();
   };
 
-  const failed = (error) => {
-    const words = form.dataset;
+  const ready = () => {
     button.disabled = false;
     button.removeAttribute("aria-busy");
+  };
+
+  const failed = (error) => {
+    const words = form.dataset;
+    ready();
     problem(error.name === "InvalidStateError" ? words.known :
       error.name === "NotAllowedError" || error.name === "AbortError" ? words.cancelled : words.failed);
   };
 
   // Who signs in with one that says who they are: in the field's own list, or by the button.
   const discover = () => {
-    let fresh = 0; // when the options were got
+    const life = 4 * 60000; // the engine takes no answer to a question of five minutes ago
+    let fresh = 0; // when the options were got; by the clock on the wall, which goes on while a computer sleeps
     let options = null;
     let waiting = null; // aborts what the field's list waits for
+    let renewal = 0;
+    const old = () => !options || Date.now() - fresh >= life || Date.now() < fresh;
     const fetched = async () => {
-      if (options && performance.now() - fresh < 4 * 60000) return options;
+      if (!old()) return options;
       const answer = await fetch(form.dataset.begin, { method: "POST", body: new URLSearchParams(new FormData(form)), credentials: "same-origin" });
       if (!answer.ok) throw new Error(answer.status);
       options = asked(await answer.json());
-      fresh = performance.now();
+      fresh = Date.now();
       return options;
     };
+    // A question costs the engine a transaction: none is put for a page that nobody looks at, be it
+    // fetched ahead or in a tab behind, nor where the browser has no list for the field.
     const list = async () => {
+      if (document.hidden) return;
       if (!PublicKeyCredential.isConditionalMediationAvailable || !await PublicKeyCredential.isConditionalMediationAvailable()) return;
       const publicKey = await fetched();
       if (waiting) waiting.abort();
       const mine = waiting = new AbortController();
-      // The engine takes no answer to a question of five minutes ago.
-      const renew = setTimeout(() => { if (document.hidden) options = null; else list().catch(() => {}); }, 4 * 60000 + 1000);
+      clearTimeout(renewal);
+      renewal = setTimeout(() => list().catch(() => {}), fresh + life - Date.now());
       try {
         send(await navigator.credentials.get({ publicKey, mediation: "conditional", signal: mine.signal }));
       } catch {
         // Nobody chose one; the button and the address are there still.
-      } finally {
-        if (mine.signal.aborted) clearTimeout(renew);
       }
     };
-    document.addEventListener("visibilitychange", () => { if (!document.hidden && !options) list().catch(() => {}); });
+    document.addEventListener("visibilitychange", () => { if (old()) list().catch(() => {}); });
+    // Whoever comes back has answered the one question that there was.
+    back = () => { options = null; list().catch(() => {}); };
     list().catch(() => {});
     return async () => {
       const publicKey = await fetched();
       if (waiting) waiting.abort();
+      clearTimeout(renewal);
       try {
         return await navigator.credentials.get({ publicKey });
       } catch (error) {
@@ -140,6 +150,13 @@
       button.setAttribute("aria-busy", "true");
       problem("");
       ask().then(send, failed);
+    });
+    // Browsers keep the page of those who go back as it was: with a button that was pressed.
+    addEventListener("pageshow", (event) => {
+      if (!event.persisted) return;
+      ready();
+      problem("");
+      back();
     });
   } else if (form && form.dataset.kind !== "discover") {
     problem(form.dataset.unable);

@@ -2,17 +2,8 @@ package webauthn
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/asn1"
-	"encoding/pem"
-	"math/big"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
 
@@ -21,15 +12,15 @@ import (
 )
 
 func TestModels(t *testing.T) {
-	maker, stranger := newMaker(t), newMaker(t)
-	list := policy.WebAuthn{Attestation: "direct", AAGUIDs: []string{modelOf(acme[:])}, Roots: []string{maker.pem}}
+	maker, stranger := webauthntest.NewMaker(t), webauthntest.NewMaker(t)
+	list := policy.WebAuthn{Attestation: "direct", AAGUIDs: []string{modelOf(acme[:])}, Roots: []string{maker.PEM}}
 	for name, c := range map[string]struct {
 		device webauthntest.Device
 		ok     bool
 	}{
-		"of the list":            {webauthntest.Device{AAGUID: acme, Attest: maker.attest}, true},
-		"of another maker":       {webauthntest.Device{AAGUID: acme, Attest: stranger.attest}, false},
-		"another model":          {webauthntest.Device{AAGUID: [16]byte{1}, Attest: maker.attest}, false},
+		"of the list":            {webauthntest.Device{AAGUID: acme, Attest: maker.Attest}, true},
+		"of another maker":       {webauthntest.Device{AAGUID: acme, Attest: stranger.Attest}, false},
+		"another model":          {webauthntest.Device{AAGUID: [16]byte{1}, Attest: maker.Attest}, false},
 		"says so itself":         {webauthntest.Device{AAGUID: acme, Attest: selfAttested}, false},
 		"says nothing":           {webauthntest.Device{AAGUID: acme}, false},
 		"nothing, and no number": {webauthntest.Device{}, false},
@@ -50,60 +41,60 @@ func selfAttested(data, hash []byte, k crypto.Signer) (string, map[string]any) {
 	return "packed", map[string]any{"alg": -7, "sig": webauthntest.Sign(k, slices.Concat(data, hash))}
 }
 
-// A maker certifies its keys.
-type maker struct {
-	root *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pem  string
-}
-
-func newMaker(t *testing.T) *maker {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
+// phrh: hardware is known to keep a key whose maker has said so, of a model that is still trusted.
+func TestAUTH_12_1_Hardware(t *testing.T) {
+	maker := webauthntest.NewMaker(t)
+	list := policy.WebAuthn{Attestation: "direct", AAGUIDs: []string{modelOf(acme[:])}, Roots: []string{maker.PEM}}
+	attested := func() *webauthntest.Device {
+		return &webauthntest.Device{Origin: page, AAGUID: acme, Attest: maker.Attest, Verifies: true}
 	}
-	m := &maker{key: key, root: &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Acme Keys"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC),
-		KeyUsage: x509.KeyUsageCertSign,
-	}}
-	der, err := x509.CreateCertificate(rand.Reader, m.root, m.root, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.pem = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	return m
-}
-
-// attest is a packed attestation with a certificate (WebAuthn L3 §8.2.1).
-func (m *maker) attest(data, hash []byte, _ crypto.Signer) (string, map[string]any) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	model, err := asn1.Marshal(data[37:53])
-	if err != nil {
-		panic(err)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), BasicConstraintsValid: true,
-		Subject:   pkix.Name{Country: []string{"US"}, Organization: []string{"Acme"}, OrganizationalUnit: []string{"Authenticator Attestation"}, CommonName: "Acme Key"},
-		NotBefore: m.root.NotBefore, NotAfter: m.root.NotAfter,
-		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 45724, 1, 1, 4}, Value: model}},
-	}, m.root, key.Public(), m.key)
-	if err != nil {
-		panic(err)
-	}
-	return "packed", map[string]any{"alg": -7, "sig": webauthntest.Sign(key, slices.Concat(data, hash)), "x5c": []any{der}}
+	t.Run("attested", func(t *testing.T) {
+		w, s, d := newWorld(t), mary(), attested()
+		w.settings, s.Hardware = list, true
+		w.mustEnroll(&s, d)
+		proof, err := w.verify(&s, d, d.Keys[0])
+		if err != nil || !proof.Hardware || !proof.Credential.Hardware || !w.Info().Hardware {
+			t.Fatalf("%+v, %v", proof, err)
+		}
+		w.settings.AAGUIDs = []string{modelOf(make([]byte, 16))}
+		if _, err := w.verify(&s, d, d.Keys[0]); !wrong(err) {
+			t.Errorf("its model is trusted no more: %v", err)
+		}
+		s.Hardware = false
+		if proof, err := w.verify(&s, d, d.Keys[0]); err != nil || proof.Hardware {
+			t.Errorf("its model is trusted no more, and nobody asks: %+v, %v", proof, err)
+		}
+	})
+	t.Run("from before anybody asked", func(t *testing.T) {
+		w, s, d := newWorld(t), mary(), attested()
+		w.mustEnroll(&s, d)
+		if w.settings = list; s.Enrolled[0].Hardware {
+			t.Error("it passes for hardware")
+		}
+		s.Hardware = true
+		if _, err := w.verify(&s, d, d.Keys[0]); !wrong(err) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("can be copied", func(t *testing.T) {
+		w, s, d := newWorld(t), mary(), attested()
+		d.BackupEligible, w.settings, s.Hardware = true, list, true
+		if err := w.enroll(&s, d); !rejected(err) {
+			t.Errorf("got %v", err)
+		}
+		s.Hardware = false
+		if w.mustEnroll(&s, d); s.Enrolled[0].Hardware {
+			t.Error("it passes for hardware")
+		}
+	})
 }
 
 // A maker's certificate says which model a key is only where the maker's key has
 // signed the model: a key of fido-u2f could name any.
 func TestModelsOfOtherAttestations(t *testing.T) {
-	m, w := newMaker(t), newWorld(t)
-	w.settings = policy.WebAuthn{Attestation: "direct", AAGUIDs: []string{modelOf(acme[:])}, Roots: []string{m.pem}}
-	_, statement := m.attest(slices.Concat(make([]byte, 37), acme[:]), make([]byte, 32), nil)
+	m, w := webauthntest.NewMaker(t), newWorld(t)
+	w.settings = policy.WebAuthn{Attestation: "direct", AAGUIDs: []string{modelOf(acme[:])}, Roots: []string{m.PEM}}
+	_, statement := m.Attest(slices.Concat(make([]byte, 37), acme[:]), make([]byte, 32), nil)
 	for format, ok := range map[string]bool{"packed": true, "fido-u2f": false, "android-key": false, "apple": false, "tpm": false, "none": false} {
 		object := &protocol.AttestationObject{Format: format, AttStatement: statement}
 		if err := w.checkModel(object, modelOf(acme[:])); (err == nil) != ok {

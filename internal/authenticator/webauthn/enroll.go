@@ -64,11 +64,18 @@ func (a *Authenticator) attested(s authenticator.Subject, p authenticator.Prompt
 	if err := a.checkModel(&object, model); err != nil {
 		return none, err
 	}
-	return kept(s, credential{
+	// What can be copied to another device is in no hardware that keeps it.
+	hardware := a.settings().Attested() && !device.Flags.HasBackupEligible()
+	if s.Hardware && !hardware {
+		return none, refused("model", errors.New("no hardware is known to keep the key"))
+	}
+	out, err := kept(s, credential{
 		ID: device.AttData.CredentialID, PublicKey: device.AttData.CredentialPublicKey, RPID: from.rpID, Handle: s.UserID,
 		Counter: device.Counter, AAGUID: model, Format: object.Format,
 		BackupEligible: device.Flags.HasBackupEligible(), BackedUp: device.Flags.HasBackupState(),
 	}, transports(in["transports"]), device.Flags.HasUserVerified())
+	out.Hardware = hardware
+	return out, err
 }
 
 // kept is the enrollment of a new key.

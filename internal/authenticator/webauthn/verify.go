@@ -66,9 +66,21 @@ func (a *Authenticator) asserted(s authenticator.Subject, p authenticator.Prompt
 		if c.RPID != from.rpID || !given(c, in) || !signedBy(c, signed, signature) {
 			continue
 		}
-		return c.used(have, &device)
+		if s.Hardware && !a.hardware(have, c) {
+			return none, "", refused("model", errors.New("no hardware is known to keep the key"))
+		}
+		proof, reason, err := c.used(have, &device)
+		proof.Hardware = err == nil && a.hardware(have, c)
+		return proof, reason, err
 	}
 	return none, "", refused("signature", fmt.Errorf("of none of %d keys", len(s.Enrolled)))
+}
+
+// hardware reports whether hardware is known to keep a key: its maker said so when it
+// was enrolled, and its model is still one of those that the organisation trusts.
+func (a *Authenticator) hardware(have authenticator.Credential, c credential) bool {
+	settings := a.settings()
+	return have.Hardware && settings.Attested() && slices.Contains(settings.AAGUIDs, c.AAGUID)
 }
 
 // given reports whether the answer is of that key's user, if it says whose it is.

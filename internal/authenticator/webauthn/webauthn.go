@@ -77,6 +77,7 @@ func (a *Authenticator) Info() authenticator.Info {
 		Key: Key, Type: "security_key", ID: "aut1webauthn00000000", Name: "Security Key or Biometric",
 		Methods: []authenticator.Method{method}, EnrollmentPrefix: "fwf", AMR: "pop", Class: policy.Possession,
 		PhishingResistant: true, Several: true, VerifiesUser: true, Unguessable: true, Wrong: notAsserted,
+		Hardware: a.settings().Attested(),
 	}
 }
 

@@ -132,7 +132,7 @@ func TestAUTH_A30_EnrolAndVerify(t *testing.T) {
 		"synced":          {Origin: page, BackupEligible: true, BackedUp: true},
 		"engine's page":   {Origin: engine, Verifies: true},
 		"self-attested":   {Origin: page, Attest: selfAttested},
-		"with its maker":  {Origin: page, AAGUID: acme, Attest: newMaker(t).attest},
+		"with its maker":  {Origin: page, AAGUID: acme, Attest: webauthntest.NewMaker(t).Attest},
 		"without waiting": {Origin: page, Verifies: true, Transports: []string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
