@@ -183,6 +183,9 @@ func (p *Pages) showList(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	if len(l.Options) > 0 {
 		l.Chosen = l.Options[0].Value
 	}
+	if typed := f.Filled["authenticator"]; slices.ContainsFunc(l.Options, func(c choice) bool { return c.Value == typed }) {
+		l.Chosen = typed
+	}
 	l.Email = p.addressOf(f, tx)
 	if l.Enroll && !l.CanSkip {
 		pg.Heading = v.words.T("select.required")
