@@ -369,8 +369,11 @@ func (p *Pages) poll(v *visit) *answer {
 	if err := tx.UnmarshalText([]byte(f.Tx)); err != nil {
 		return v.json(news{Go: p.onward(v, f)})
 	}
-	next, err := p.client.Poll(v.ctx, &tx)
 	waiting := v.form("step") // for a phone; "" is for a mail
+	if strings.HasSuffix(waiting, " phone") {
+		return p.textNews(v, f) // the protocol has no poll there
+	}
+	next, err := p.client.Poll(v.ctx, &tx)
 	switch {
 	case errors.Is(err, idx.ErrNotOffered) && waiting != "":
 		// It waits no more; what comes next says whether that is because of the phone.
@@ -400,7 +403,7 @@ func (p *Pages) poll(v *visit) *answer {
 	if next.RetryAfter > 0 {
 		out.Wait = int(next.RetryAfter / time.Millisecond)
 	}
-	if out.Delivery != v.form("delivery") && slices.Contains([]string{"sent", "delayed", "refused"}, out.Delivery) {
+	if out.Delivery != v.form("delivery") && slices.Contains([]string{"sent", "delayed", "refused", "expired"}, out.Delivery) {
 		out.Notice = v.words.T("delivery."+out.Delivery, "address", p.addressOf(f, next))
 	}
 	return v.json(out)

@@ -115,6 +115,11 @@ var states = []state{
 		p.miss(p.toPhoneCode(), 3)
 		p.says("You have 2 tries left")
 	}},
+	{name: "phone, text refused", site: func(t testing.TB) *site { return textless(t, nil) }, reach: func(p *person) {
+		p.toNumber(newAddress())
+		p.toPhoneCode()
+		p.hears("could not be sent to")
+	}},
 	{name: "phone, at sign-in", site: phonesFirst, reach: func(p *person) {
 		address := newAddress()
 		p.toNumber(address)
@@ -421,9 +426,15 @@ func (p *person) unmailed(words string) {
 	p.t.Helper()
 	p.open(p.site.home+"/login/sign-up").at("sign-up").put("firstName", "Ada").put("lastName", "Lovelace").put("email", newAddress())
 	p.press(action("create")).at("email-code")
+	p.hears(words)
+}
+
+// hears waits until the page tells how the message stands, and sees it anew.
+func (p *person) hears(words string) {
+	p.t.Helper()
 	p.wait(fmt.Sprintf(`document.querySelector("main").innerText.includes(%q)`, words))
 	p.reload()
-	p.at("email-code").says(words)
+	p.says(words)
 }
 
 // message opens the newest mail of a sign-up in the inbox.
