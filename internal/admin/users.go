@@ -384,7 +384,11 @@ func (s *Service) Assign(ctx context.Context, id, method string, in map[string]s
 		if had {
 			events = append(events, audit.Event{Type: "user.mfa.factor.deactivate", Target: a.ID, Authenticator: method})
 		}
+		a.Version++ // of two at once the second finds the first
 		return s.change(ctx, letters, events, func(tx Tx) error {
+			if err := tx.UpdateUser(a.User); err != nil {
+				return err
+			}
 			if had {
 				if err := tx.DeleteEnrollment(old.ID); err != nil {
 					return err

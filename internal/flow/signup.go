@@ -117,7 +117,7 @@ func (t *Turn) prove(ctx context.Context, c authenticator.Credential) error {
 		Attributes: s.Attributes, Groups: slices.Sorted(slices.Values(t.profile().Groups)),
 		EmailVerifiedAt: t.now, CreatedAt: t.now, UpdatedAt: t.now,
 	}
-	s.UserID, s.Created = u.ID, true
+	s.UserID, s.Created, t.userMade = u.ID, true, true
 	t.account = &directory.Account{User: u}
 	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertUser(u) })
 	t.record(audit.Event{Type: "user.lifecycle.create", Outcome: audit.Success})
@@ -153,6 +153,9 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 	}
 	if key == passwordKey {
 		t.tx.Changed = true
+	}
+	if !t.e.authenticators[key].Info().Several && !t.userMade {
+		t.claimUser() // a person has one
 	}
 	for _, old := range t.spent(key) { // the new one takes its place
 		t.removeEnrollment(old)
