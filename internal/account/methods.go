@@ -127,7 +127,13 @@ func (c *change) removeMethod(ctx context.Context, en directory.Enrollment) erro
 	if kept := c.kept(en); kept != "" {
 		return problem.New(problem.Forbidden, string(kept), "%s", keptWords[kept])
 	}
-	if err := c.need(ctx, Fresh); err != nil {
+	var shown []string
+	if just, err := c.justProven(ctx, en); err != nil {
+		return err
+	} else if just {
+		shown = append(shown, en.Authenticator)
+	}
+	if err := c.need(ctx, Fresh, shown...); err != nil {
 		return err
 	}
 	c.remove(en)
