@@ -288,7 +288,7 @@ func (c *change) replacePhone(ctx context.Context, t directory.Ticket, p *pendin
 		if err := c.signOutOthers(ctx); err != nil {
 			return err
 		}
-		if err := c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: method}); err != nil {
+		if err := c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: method, Which: c.which(old)}); err != nil {
 			return err
 		}
 	}
@@ -305,7 +305,7 @@ func (c *change) replacePhone(ctx context.Context, t directory.Ticket, p *pendin
 	c.write(func(tx Tx) error { return tx.UpdateTicket(t) })
 	c.write(func(tx Tx) error { return tx.SpendTicket(t.ID, c.now) })
 	c.record(audit.Event{Type: "user.mfa.factor.activate", Authenticator: phoneKey})
-	return c.notify(ctx, authenticator.Mail{Template: "method-added", Method: method})
+	return c.notify(ctx, authenticator.Mail{Template: "method-added", Method: method, Which: credential.Which()})
 }
 
 // justProven reports whether the actor's own sign-in has proven a number here a moment

@@ -64,6 +64,7 @@ type Tx interface {
 type Engine interface {
 	Knows(authenticator string) bool
 	NameOf(authenticator string) string
+	WhichOf(directory.Enrollment) string
 	Vouch(directory.User) (directory.Enrollment, error)
 	Assign(userID, authenticator string, in authenticator.Input) (directory.Enrollment, error)
 	MintTicket(directory.Ticket) string
@@ -78,6 +79,7 @@ type Letter struct {
 	To        directory.User
 	Client    oauth.Client // whose person it is; zero: the organisation's
 	Method    string       // of MethodAdded and MethodRemoved: its name
+	Which     string       // tells it from others of its kind, where one goes
 	Link      string
 	At        time.Time
 	ExpiresAt time.Time // of the link

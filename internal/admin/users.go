@@ -423,7 +423,11 @@ func (s *Service) DropMethod(ctx context.Context, id, method string) error {
 		a.SignOut(now)
 		var letters []outbox.Message
 		if !a.EmailVerifiedAt.IsZero() {
-			m, err := s.Post.Prepare(Letter{Kind: MethodRemoved, To: a.User, Method: s.Engine.NameOf(key), At: now})
+			l := Letter{Kind: MethodRemoved, To: a.User, Method: s.Engine.NameOf(key), At: now}
+			if len(gone) == 1 {
+				l.Which = s.Engine.WhichOf(gone[0])
+			}
+			m, err := s.Post.Prepare(l)
 			if err != nil {
 				return fmt.Errorf("queue mail: %w", err)
 			}

@@ -9,6 +9,7 @@
 package authenticator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -200,6 +201,7 @@ type Mail struct {
 
 	// What some notices tell beside.
 	Method  string    // name of the way to sign in that was added, changed or removed: "Password"
+	Which   string    // Credential.Which of it
 	Address string    // another address, partly hidden
 	Date    time.Time // when something will happen
 	Count   int       // of wrong answers
@@ -222,6 +224,10 @@ type Credential struct {
 	// VerifiesUser says that its device has shown that it knows its owner (Proof.UserVerified).
 	VerifiesUser bool `json:",omitempty"`
 }
+
+// Which tells a credential from others of its kind: its name, or its number, partly
+// hidden. Empty: there is nothing to tell it by.
+func (c Credential) Which() string { return cmp.Or(c.Name, c.Profile["phoneNumber"]) }
 
 // A Proof is what a right answer shows.
 type Proof struct {

@@ -170,8 +170,10 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 	})
 	t.durable = true
 	t.record(audit.Event{Type: "user.mfa.factor.activate", Outcome: audit.Success, Authenticator: key})
-	if !t.tx.Subject.Created && !t.recovering() {
-		t.notify("method-added", authenticator.Mail{Method: t.e.authenticators[key].Info().Name})
+	// Who has just made the account knows what they have added, unless the link to it
+	// went somewhere else: they may have mistyped where.
+	if (!t.tx.Subject.Created || t.linkElsewhere()) && !t.recovering() {
+		t.notify("method-added", authenticator.Mail{Method: t.e.authenticators[key].Info().Name, Which: c.Which()})
 	}
 	t.move()
 	return nil

@@ -27,6 +27,7 @@ type Message struct {
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`  // end of code and link
 
 	Method  string    `json:"method,omitempty"`  // name of the way to sign in, as the pages show it: "Password"
+	Which   string    `json:"which,omitempty"`   // tells it from others of its kind: "+1 XXX-XXX-0100"
 	Address string    `json:"address,omitempty"` // the other address of a change; only some of it is shown
 	Date    time.Time `json:"date,omitzero"`     // DeletionAsked: when; Guessing: the end of the pause, if it has one
 	Count   int       `json:"count,omitempty"`   // of wrong answers

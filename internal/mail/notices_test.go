@@ -302,9 +302,20 @@ func TestMethodNames(t *testing.T) {
 		"Phone":                     "A phone number was added to your Acme account",
 		"Security Key or Biometric": "A passkey or security key was added to your Acme account",
 		"Google Authenticator":      "Google Authenticator was added to your Acme account",
+		"Recovery Codes":            "A list of recovery codes was added to your Acme account",
+		"One-Time Code Token":       "A token for one-time codes was added to your Acme account",
 	} {
 		if l := compose(t, c, message(MethodAdded, func(m *Message) { m.Method = name })); l.Subject != want {
 			t.Errorf("%q, want %q", l.Subject, want)
+		}
+	}
+	for which, want := range map[string]string{
+		"+1 XXX-XXX-0100": "A phone number (+1 XXX-XXX-0100) was removed from your Acme account. It can",
+		"https://x.test":  "A phone number (https: //x. test) was removed", "": "A phone number was removed from",
+	} {
+		l := compose(t, c, message(MethodRemoved, func(m *Message) { m.Method, m.Which = "Phone", which }))
+		if l.Subject != "A phone number was removed from your Acme account" || !strings.Contains(l.Text, want) {
+			t.Errorf("%q: %s\n%s", which, l.Subject, l.Text)
 		}
 	}
 }

@@ -102,10 +102,14 @@ func details(l *lexicon, m Message, app string, isolate func(string) string) []s
 	if name := defuse(m.Method); name != "" {
 		way = l.say("way.named", "name", isolate(name))
 	}
+	what := isolate(method(l, m.Method))
+	if which := defuse(m.Which); which != "" {
+		what = l.say("method.which", "method", what, "which", isolate(which))
+	}
 	return []string{
 		"app", isolate(app), "an", article(app), "code", m.Code,
 		"address", isolate(partly(m.Address)),
-		"method", isolate(method(l, m.Method)), "way", way,
+		"method", isolate(method(l, m.Method)), "what", what, "way", way,
 		"wrong", l.count("wrong", m.Count),
 		"inviter", isolate(defuse(m.Inviter)),
 		"moment", l.moment(m.Date.In(m.Origin.At.Location())), "until", until(l, m.Date, m.Origin.At),

@@ -90,7 +90,7 @@ func TestAUTH_A69_Phones(t *testing.T) {
 	if len(list) != 1 || list[0]["status"] != "VERIFIED" || list[0]["id"] != id || at(list[0], "profile", "phoneNumber") != number {
 		t.Errorf("A-16: %v", list)
 	}
-	if m := e.Mail(t, old); !strings.Contains(m.Subject, "phone number was added") {
+	if m := e.Mail(t, old); !strings.Contains(m.Subject, "phone number was added") || !strings.Contains(m.Text, "(+1 XXX-XXX-0100)") || strings.Contains(m.Text, number) {
 		t.Errorf("S-56: the notice is %q", m.Subject)
 	}
 	if methods := p.wants(p.do("GET", "/idp/myaccount/methods", ""), 200); strings.Contains(methods.text, number) || !strings.Contains(methods.text, "XXX-XXX-0100") {
