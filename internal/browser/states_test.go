@@ -246,6 +246,8 @@ var states = []state{
 	{name: "engine away", site: unreachable, reach: func(p *person) { p.open(p.site.home + "/login/").at("error") }},
 	{name: "app not set up", site: misconfigured, reach: func(p *person) { p.open(p.site.home + "/login/").at("error") }},
 
+	{name: "engine, pale brand", site: inColor("#ffe100"), reach: keepsAccount},
+	{name: "engine, dark brand", site: inColor("#1a0033"), reach: keepsAccount},
 	{name: "brand and links, sign-in", site: branded, reach: func(p *person) { p.open(p.site.home + "/login/").at("sign-in") }},
 	{name: "brand and links, code", site: branded, reach: func(p *person) { p.beginAs("Ada", "Lovelace", longAddress()) }},
 	{name: "brand and links, list", site: branded, reach: func(p *person) {
@@ -324,6 +326,20 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func misconfigured(t testing.TB) *site {
 	return mounted(t, func(c *idx.Config, _ *signin.Options) { c.ClientSecret = "not the secret" })
+}
+
+// inColor is an organisation whose brand has a colour, which the engine's own pages have.
+func inColor(color string) func(testing.TB) *site {
+	return func(t testing.TB) *site { return stage(t, stiletest.Org("brand: {name: Acme, color: '"+color+"'}")) }
+}
+
+// keepsAccount is at the engine's page with the button that keeps an account.
+func keepsAccount(p *person) {
+	address := newAddress()
+	p.atAccount(address)
+	last := p.site.mail(p.t, address)
+	p.goTo("/login/profile/delete").at("profile-delete").press(action("delete")).at("profile")
+	p.open(p.site.mail(p.t, address, last).Link).at("keep-good")
 }
 
 // branded is an app that has set all it can, its name being long.

@@ -49,8 +49,10 @@ func (s *Server) linkPage(w http.ResponseWriter, l flow.Link) {
 
 // linkView is a page with the catalogue's words of a key.
 func (s *Server) linkView(page, key string) linkView {
+	b := s.brand()
 	return linkView{
-		PageHead: edge.PageHead{Page: page, Title: catalogue.Say(key + ".title"), App: s.brand()}, Text: catalogue.Say(key + ".text"),
+		PageHead: edge.PageHead{Page: page, Title: catalogue.Say(key + ".title"), App: b.Name, Color: b.Color},
+		Text:     catalogue.Say(key + ".text"),
 	}
 }
 

@@ -50,7 +50,7 @@ func (m Message) LogValue() slog.Value { return slog.StringValue("mail " + strin
 type App struct {
 	Name     string `json:"name"`
 	LogoURL  string `json:"logoUrl,omitempty"`  // https; the one remote image
-	Accent   string `json:"accent,omitempty"`   // "#rrggbb", default DefaultAccent
+	Accent   string `json:"accent,omitempty"`   // "#rrggbb", default accent.Default
 	LogoDark string `json:"logoDark,omitempty"` // https; default: LogoURL on a white plate
 }
 

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/stile-id/stile/internal/accent"
 )
 
 // A view is what the templates see: plain strings, in the order of the mail.
@@ -12,7 +14,7 @@ type view struct {
 	Lang, Dir string
 
 	App, Initial, LogoURL, LogoDark string
-	accent
+	accent.Colors
 	Subject, Heading, Greeting   string
 	Body                         []string // paragraphs
 	CodeIs, Code                 string
@@ -32,7 +34,7 @@ func (c *Composer) view(m Message) view {
 	v := view{
 		Lang: l.tag.String(), Dir: l.say("dir"),
 		App: app, Initial: initial(app), LogoURL: imageURL(m.App.LogoURL), LogoDark: imageURL(m.App.LogoDark),
-		accent:   accentOf(m.App.Accent),
+		Colors:   accent.Of(m.App.Accent),
 		Heading:  say(key + "heading"),
 		Greeting: l.say("greeting.nameless"),
 		Code:     m.Code,
