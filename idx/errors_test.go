@@ -139,6 +139,7 @@ func TestErrors(t *testing.T) {
 		{"IDX_C07 OAuth error at interact", script{interact: {answer(400, "application/json", `{"error":"invalid_scope","error_description":"no"}`)}}, nil, "invalid_scope", 400},
 		{"IDX_C82 fault", script{introspect: {refused(500, "error-internal")}}, nil, "E0000009", 500},
 		{"E11 API rate limit", script{introspect: {refused(429, "error-rate-limit")}}, nil, "E0000047", 429},
+		{"IDX_C66 E10 where no step is known", script{introspect: {refused(429, "error-too-many-requests")}}, nil, "tooManyRequests", 429},
 		{"not JSON", script{introspect: {answer(502, "text/html", "<h1>Bad gateway</h1>")}}, nil, "", 502},
 		{"not JSON, 200", script{introspect: {answer(200, "text/html", "<h1>Welcome to our Wi-Fi</h1>")}}, nil, "", 200},
 		{"empty", script{introspect: {answer(200, "application/json", "")}}, nil, "", 200},

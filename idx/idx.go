@@ -139,7 +139,7 @@ type Delivery struct {
 	CodeExpiresAt time.Time // end of the newest code
 	ResendAt      time.Time // a resend before this is refused; zero: any time
 	TriesLeft     int       // wrong answers left for this challenge
-	Status        string    // "queued", "sent", "delayed" or "refused"
+	Status        string    // "queued", "sent", "delayed", "refused" or "expired"
 }
 
 // An InputField is one value that the step asks for.

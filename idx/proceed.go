@@ -201,7 +201,8 @@ func (c *Client) next(ctx context.Context, st *state, res *response) (*Transacti
 		return d.transaction(st), nil
 	}
 
-	if len(messages) == 0 && len(d.forms) == 0 {
+	unknown := st.doc == nil && len(d.forms) == 0 // so there is no step to stay at
+	if unknown && res.status == http.StatusTooManyRequests || len(messages) == 0 && len(d.forms) == 0 {
 		return nil, res.failure()
 	}
 	var tx *Transaction

@@ -66,17 +66,19 @@ func (p *Pages) retry(v *visit, f *flow) string {
 
 // limited shows the form or step again with the end of the wait (UX G57).
 func (p *Pages) limited(v *visit, f *flow, wait time.Duration) *answer {
-	if wait <= 0 {
-		wait = time.Minute
-	}
-	n := note{Key: tooMany, Until: v.now.Add(wait).Unix()}
+	n := tooOften(v, wait)
 	if f != nil && v.r.Method == http.MethodPost {
-		f.Notes, f.At = []note{n}, ""
-		if v.save(f) == nil && f.Tx != "" {
-			return v.redirect(p.stepPage(v, f))
+		if f.Tx == "" {
+			return p.again(v, f, n)
 		}
-		return p.again(v, f, n)
+		p.keepTyped(v, f)
+		f.Notes, f.At = []note{n}, ""
+		if err := v.save(f); err != nil {
+			return p.failure(v, nil, err)
+		}
+		return v.redirect(p.stepPage(v, f))
 	}
+	wait = max(time.Second, time.Unix(n.Until, 0).Sub(v.now))
 	a := p.notice(v, http.StatusTooManyRequests, "error", notice{
 		Alert: true, Reference: reference(), Heading: v.words.T("error.too_many.heading"),
 		Text:    v.words.H("error.too_many", "wait", v.words.Wait(wait)),

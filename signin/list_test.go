@@ -1,6 +1,7 @@
 package signin_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -112,6 +113,14 @@ func TestUnknownStep(t *testing.T) {
 	v := s.browser().signUp("Ada", "L", ada).press("continue", "verificationCode", s.engine.lastMail(ada).code).is("form")
 	v.says("One more step", "Shoe size", "Colour (optional)", "Red", "Wide")
 	v = v.press("continue", "size", "").is("form").says("Fill in: Shoe size")
+	s.engine.set(func() {
+		s.engine.answers["/idp/idx/introspect"] = reply{status: 429, header: http.Header{"Retry-After": {"4"}}, body: `{"errorCode":"E0000047"}`}
+	})
+	v = v.press("continue", "size", "39", "colour", "b").is("form").says("Try again in 4 seconds.")
+	if v.status != 429 || v.value("size") != "39" {
+		t.Errorf("UX G57: %d, and what was typed is %q", v.status, v.value("size"))
+	}
+	s.engine.set(func() { clear(s.engine.answers) })
 	v = v.press("continue", "size", "38", "colour", "b", "wide", "true")
 	if !strings.HasPrefix(v.html, "app /") {
 		t.Errorf("landed at %s", v.url)

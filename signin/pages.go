@@ -180,6 +180,7 @@ type Pages struct {
 	refreshes *once[refreshed]
 	probes    *once[probed]
 	checks    *once[checked]
+	steps     *recall
 	profile   profileScopes
 	offline   bool                  // there are refresh tokens
 	offer     atomic.Pointer[offer] // the last one known
@@ -228,6 +229,7 @@ func New(c *idx.Client, o Options) (*Pages, error) {
 		refreshes: newOnce[refreshed](o.Now),
 		probes:    newOnce[probed](o.Now),
 		checks:    newOnce[checked](o.Now),
+		steps:     newRecall(o.Now),
 		profile:   scopesOf(c.Config().Scopes),
 		offline:   slices.Contains(c.Config().Scopes, "offline_access"),
 	}

@@ -390,8 +390,8 @@ func TestUX_G41_KeysUsed(t *testing.T) {
 	for _, fault := range []string{"blank", "long", "unprintable"} {
 		used["error.first_name."+fault], used["error.last_name."+fault], used["error.field."+fault] = true, true, true
 	}
-	for _, d := range []string{"sent", "delayed", "refused"} {
-		used["delivery."+d] = true
+	for _, d := range []string{"sent", "delayed", "refused", "expired"} {
+		used["delivery."+d], used["phone."+d] = true, true
 	}
 	for _, page := range []string{"number", "method", "code"} {
 		used["title.phone-"+page] = true

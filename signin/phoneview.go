@@ -2,9 +2,9 @@ package signin
 
 import (
 	"cmp"
-	"html/template"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stile-id/stile/idx"
 )
@@ -169,30 +169,28 @@ func numberOf(step *idx.NextStep) string {
 	return s
 }
 
-// phoneCode is the page for a code that was sent to a phone.
-type phoneCode struct {
-	Lead      template.HTML
-	Delivered bool
-	Primary   string // "" or the label of Send a new code, where no code can be right any more
-	CanResend bool
-	ResendIn  int
-	Other     choice // another way to send it; Value "": there is none
-	Change    bool   // the number may be changed
-	Inbox     string // of development
-	Instead   *instead
-	Back      string
-	mailed
-}
+// newsOfText is how often the page looks whether the message has gone out; after
+// that there is no more to learn.
+const newsOfText = 4 * time.Second
 
 func (p *Pages) showPhoneCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
 	pg := p.stepView(v, f, step, phoneCodeStep)
 	d := deliveryOf(step)
-	c := phoneCode{
-		Delivered: d.Status != "refused", CanResend: step.CanResend, Instead: p.insteadOf(v, f, tx), Inbox: p.opt.DevInbox,
+	c := code{
+		Delivered: d.Status != "refused", CanResend: step.CanResend, Ready: v.words.T("phone.again_ready"), Delivery: d.Status,
+		Waiting: placeOf(step), Instead: p.insteadOf(v, f, tx), Inbox: p.opt.DevInbox, Leave: true,
 	}
-	enrolling := tx.Step(chooseEnroll)
-	if enrolling != nil {
-		c.Change, c.Back = true, p.to("step", "flow", f.ID, "view", "list")
+	c.Failed = failed(d)
+	pg.wrong = c.Failed
+	if !handedOver(d.Status) {
+		c.PollEvery = int(newsOfText / time.Millisecond)
+	}
+	if tx.Step(chooseEnroll) != nil {
+		c.Back = p.to("step", "flow", f.ID, "view", "list")
+		c.Change = &press{Label: v.words.T("code.change"), Action: "instead", Fields: map[string]string{"authenticator": phoneKey}}
+		if c.Failed {
+			c.Change.Label = v.words.T("phone.change")
+		}
 	}
 	method, others := "sms", otherMethods(tx, step)
 	if len(step.Authenticator.Methods) > 0 {
@@ -206,7 +204,9 @@ func (p *Pages) showPhoneCode(v *visit, f *flow, tx *idx.Transaction, step *idx.
 	lead := "phone.sent." + method
 	switch d.Status {
 	case "refused":
-		lead, pg.wrong = "phone.refused", true
+		lead = "phone.refused"
+	case "expired":
+		lead = "phone.expired"
 	case "delayed":
 		lead = "phone.delayed"
 	}
@@ -223,6 +223,8 @@ func (p *Pages) showPhoneCode(v *visit, f *flow, tx *idx.Transaction, step *idx.
 	case known && d.TriesLeft == 0:
 		c.Primary, left = v.words.T("code.new"), 0
 		told = append(without(told, wrong), note{Key: "code.exhausted"})
+	case d.Status == "expired":
+		c.Primary, left = v.words.T("code.new"), 0
 	case !known:
 		left = 0
 	case wrong >= 0: // there is no mail to look into
@@ -239,6 +241,29 @@ func (p *Pages) showPhoneCode(v *visit, f *flow, tx *idx.Transaction, step *idx.
 	c.ResendIn = secondsUntil(v.now, d.ResendAt)
 	pg.Data = c
 	return p.render(v, pg)
+}
+
+// handedOver reports whether a message has gone as far as it ever will. "" is of an
+// engine that does not tell.
+func handedOver(status string) bool { return status != "queued" && status != "delayed" }
+
+// textNews tells a page that waits for a code on a phone how the message stands.
+func (p *Pages) textNews(v *visit, f *flow) *answer {
+	next, err := p.resume(v, f)
+	switch {
+	case gone(err):
+		return v.json(news{Go: p.onward(v, f)})
+	case err != nil:
+		return v.json(news{Wait: int(max(10*time.Second, waitOf(err)) / time.Millisecond)})
+	case next.NextStep == nil || placeOf(next.NextStep) != v.form("step"):
+		return v.json(news{Go: p.onward(v, f)})
+	}
+	out := news{Delivery: deliveryOf(next.NextStep).Status}
+	out.Stop = handedOver(out.Delivery)
+	if out.Delivery != v.form("delivery") && slices.Contains([]string{"sent", "delayed", "refused", "expired"}, out.Delivery) {
+		out.Notice = v.words.T("phone."+out.Delivery, "number", numberOf(next.NextStep))
+	}
+	return v.json(out)
 }
 
 // otherMethods are the ways to send a code that the list offers for the phone.

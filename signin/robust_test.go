@@ -205,6 +205,40 @@ func TestUX_G57_Limits(t *testing.T) {
 	s.engine.set(func() { clear(s.engine.answers) })
 	v.press("continue", "verificationCode", s.engine.lastMail(ada).code).is("select-authenticator")
 
+	t.Run("on every request", func(t *testing.T) {
+		stays := func(path string) {
+			t.Helper()
+			s.clock.Advance(2 * time.Minute)
+			s.engine.set(func() { clear(s.engine.answers) })
+			b := s.browser()
+			code := b.signUp("Ada", "L", "grace@example.com").is("email-code")
+			limit(path, idxBody)
+			check(code.press("continue", "verificationCode", "000000").is("email-code"))
+			check(code.press("resend").is("email-code"))
+			check(code.press("change").is("email-code"))
+			s.engine.set(func() { clear(s.engine.answers) })
+			list := b.get(code.url.RequestURI()).press("continue", "verificationCode", s.engine.lastMail("grace@example.com").code).is("select-authenticator")
+			limit(path, idxBody)
+			check(list.press("submit", "authenticator", "okta_password").is("select-authenticator"))
+			check(list.press("skip").is("select-authenticator"))
+			s.engine.set(func() { clear(s.engine.answers) })
+			list.press("submit", "authenticator", "okta_password").is("set-password")
+		}
+		stays("/idp/idx/introspect")
+
+		s.start() // which has seen no step
+		s.engine.set(func() { clear(s.engine.answers) })
+		s.clock.Advance(2 * time.Minute)
+		b := s.browser()
+		code := b.signUp("Ada", "L", "alan@example.com").is("email-code")
+		s.start()
+		limit("/idp/idx/introspect", idxBody)
+		v := code.press("continue", "verificationCode", "000000").is("error")
+		check(v)
+		s.engine.set(func() { clear(s.engine.answers) })
+		v.follow("Try again").is("email-code").press("continue", "verificationCode", s.engine.lastMail("alan@example.com").code).is("select-authenticator")
+	})
+
 	t.Run("at the edge", func(t *testing.T) {
 		s.clock.Advance(2 * time.Minute)
 		limit("/v1/interact", `{"errorCode":"E0000047","errorSummary":"API call exceeded rate limit"}`)

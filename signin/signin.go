@@ -2,7 +2,6 @@ package signin
 
 import (
 	"errors"
-	"time"
 
 	"github.com/stile-id/stile/idx"
 )
@@ -174,11 +173,7 @@ func (p *Pages) said(v *visit, tx *idx.Transaction) []note {
 		if all[i].Key != tooMany {
 			continue
 		}
-		wait := tx.RetryAfter
-		if wait <= 0 {
-			wait = time.Minute
-		}
-		all[i].Until = v.now.Add(wait).Unix()
+		all[i].Until = tooOften(v, tx.RetryAfter).Until
 	}
 	return all
 }

@@ -16,7 +16,10 @@ func (p *Pages) showStep(v *visit) *answer {
 	if a := p.elsewhere(v, f, ok); a != nil {
 		return a
 	}
-	tx, err := p.client.Resume(v.ctx, f.Tx)
+	tx, err := p.resume(v, f)
+	if last := p.asLast(v, f, err); last != nil {
+		tx, err = last, nil
+	}
 	if err != nil {
 		return p.failure(v, f, err)
 	}
@@ -113,7 +116,7 @@ func (p *Pages) step(v *visit) *answer {
 		return a
 	}
 	f.Lang = v.words.Lang
-	tx, err := p.client.Resume(v.ctx, f.Tx)
+	tx, err := p.resume(v, f)
 	if gone(err) && action == "resend" {
 		return p.restart(v, f)
 	}
@@ -155,6 +158,7 @@ func (p *Pages) do(v *visit, f *flow, tx *idx.Transaction, action string) *answe
 	case action == "recover":
 		next, err = p.forgot(v, f, tx)
 	case action == "submit", action == "instead":
+		f.Filled = map[string]string{"authenticator": v.form("authenticator")}
 		next, err = p.choose(v, tx)
 		if errors.Is(err, errNothingChosen) {
 			return p.stay(v, f, step, note{Key: "error.authenticator", Field: "authenticator"})
@@ -266,6 +270,7 @@ func (p *Pages) advance(v *visit, f *flow, tx *idx.Transaction) *answer {
 		if err := f.follow(tx, v.now); err != nil {
 			return p.failure(v, f, err)
 		}
+		p.steps.keep(tx)
 	}
 	if err := v.save(f); err != nil {
 		return p.failure(v, nil, err)
@@ -364,8 +369,11 @@ func (p *Pages) poll(v *visit) *answer {
 	if err := tx.UnmarshalText([]byte(f.Tx)); err != nil {
 		return v.json(news{Go: p.onward(v, f)})
 	}
-	next, err := p.client.Poll(v.ctx, &tx)
 	waiting := v.form("step") // for a phone; "" is for a mail
+	if strings.HasSuffix(waiting, " phone") {
+		return p.textNews(v, f) // the protocol has no poll there
+	}
+	next, err := p.client.Poll(v.ctx, &tx)
 	switch {
 	case errors.Is(err, idx.ErrNotOffered) && waiting != "":
 		// It waits no more; what comes next says whether that is because of the phone.
@@ -378,7 +386,7 @@ func (p *Pages) poll(v *visit) *answer {
 	case gone(err), errors.Is(err, idx.ErrNotOffered):
 		return v.json(news{Go: p.onward(v, f)})
 	case err != nil:
-		return v.json(news{Wait: 10_000})
+		return v.json(news{Wait: int(max(10*time.Second, waitOf(err)) / time.Millisecond)})
 	case next.Status == idx.StatusSuccess:
 		a := p.finish(v, f, next.Tokens)
 		if a.status != http.StatusSeeOther {
@@ -395,7 +403,7 @@ func (p *Pages) poll(v *visit) *answer {
 	if next.RetryAfter > 0 {
 		out.Wait = int(next.RetryAfter / time.Millisecond)
 	}
-	if out.Delivery != v.form("delivery") && slices.Contains([]string{"sent", "delayed", "refused"}, out.Delivery) {
+	if out.Delivery != v.form("delivery") && slices.Contains([]string{"sent", "delayed", "refused", "expired"}, out.Delivery) {
 		out.Notice = v.words.T("delivery."+out.Delivery, "address", p.addressOf(f, next))
 	}
 	return v.json(out)

@@ -291,6 +291,11 @@ func TestUX_P3_15_D28_Delivery(t *testing.T) {
 	if !v.has("continue") || !v.has("change") {
 		t.Error("the code cannot be entered")
 	}
+	s.engine.set(func() { s.engine.delivery = "expired" })
+	v = b.get(v.url.RequestURI()).says("The mail to ada@exmaple.com could not be sent in time. Ask for a new code.", "Send a new code").saysNot("We sent")
+	if v.has("continue") || !v.has("resend") || !v.has("change") {
+		t.Error("not the page of a code that never went out")
+	}
 	s.engine.set(func() { s.engine.delivery = "refused" })
 	v = b.get(v.url.RequestURI()).says("ada@exmaple.com does not accept mail.", "Change the address").saysNot("We sent")
 	if v.has("continue") || !strings.Contains(v.html, `role="alert"`) {

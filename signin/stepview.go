@@ -24,18 +24,28 @@ func (f *flow) told(step *idx.NextStep) []note {
 	return slices.Clone(f.Notes)
 }
 
-// code is what the page for the mailed code shows beside its field.
+// code is what the page for a code that was sent shows beside its field, by mail or
+// to a phone.
 type code struct {
-	Lead      template.HTML // where the mail went
+	Lead      template.HTML // where it went
 	Delivered bool          // it was not refused
+	Failed    bool          // it was, or did not go out in time
+	Change    *press        // leads to another address or number
 	Primary   string        // "" or the label of Send a new code, where no code can be right any more
 	ResendIn  int           // seconds until a new code may be asked for
+	Ready     string        // said when they are over
 	CanResend bool
-	Inbox     string // of development
-	PollEvery int    // milliseconds; 0: no polling
-	Delivery  string
-	Change    bool // the address may be changed
+	Check     bool          // there is a link, whose opening may be told by hand
+	Other     choice        // another way to send it; Value "": there is none
+	Inbox     string        // of development
+	Later     template.HTML // where else to look for it
+	Leave     bool          // there is a way back to the app, and to Back if there is one
+	Back      string
 	Instead   *instead
+
+	PollEvery int // milliseconds; 0: no polling
+	Delivery  string
+	Waiting   string // the step that the poll is for; "": the one of a mail
 	mailed
 }
 
@@ -77,14 +87,24 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	pg := p.stepView(v, f, step, codeStep)
 	d, address := deliveryOf(step), p.addressOf(f, tx)
 	c := code{
-		Delivered: d.Status != "refused", CanResend: step.CanResend, Delivery: d.Status,
-		Change: step.Name != "challenge-authenticator" || !proven(tx), Instead: p.insteadOf(v, f, tx),
+		Delivered: d.Status != "refused", CanResend: step.CanResend, Ready: v.words.T("code.again_ready"), Delivery: d.Status,
+		Instead: p.insteadOf(v, f, tx),
+	}
+	c.Failed = failed(d)
+	pg.wrong = c.Failed
+	switch {
+	case c.Failed:
+		c.Change = &press{Label: v.words.T("code.change_address"), Action: "change"}
+	case step.Name != "challenge-authenticator" || !proven(tx):
+		c.Change = &press{Label: v.words.T("code.change"), Action: "change"}
 	}
 
 	lead := "code.sent"
 	switch {
 	case d.Status == "refused":
-		lead, pg.wrong = "delivery.refused", true
+		lead = "delivery.refused"
+	case d.Status == "expired":
+		lead = "delivery.expired"
 	case d.Status == "delayed":
 		lead = "delivery.delayed"
 	case address == "":
@@ -106,10 +126,15 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	case known && d.TriesLeft == 0:
 		c.Primary = v.words.T("code.new")
 		told = append(without(told, wrong), note{Key: "code.exhausted"})
+	case d.Status == "expired":
+		c.Primary = v.words.T("code.new")
 	case known:
 		left = d.CodeExpiresAt.Sub(v.now)
 	}
 	c.mailed = p.mailed(v, f, left)
+	if c.Delivered {
+		c.Later = c.Spam
+	}
 	if c.Primary == "" && c.Delivered {
 		pg.Fields = []*field{codeField(v)}
 	}
@@ -121,11 +146,14 @@ func (p *Pages) showCode(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	c.ResendIn = secondsUntil(v.now, d.ResendAt)
 	c.Inbox = p.inboxOf(address)
 	if step.Poll != nil && c.Primary == "" {
-		c.PollEvery = int(max(step.Poll.Every, fastPoll) / time.Millisecond)
+		c.Check, c.PollEvery = true, int(max(step.Poll.Every, fastPoll)/time.Millisecond)
 	}
 	pg.Data = c
 	return p.render(v, pg)
 }
+
+// failed reports whether a message never reached anybody, and never will.
+func failed(d idx.Delivery) bool { return d.Status == "refused" || d.Status == "expired" }
 
 // secondsUntil rounds up; 0: it is past.
 func secondsUntil(now, at time.Time) int {
@@ -182,6 +210,9 @@ func (p *Pages) showList(v *visit, f *flow, tx *idx.Transaction, step *idx.NextS
 	}
 	if len(l.Options) > 0 {
 		l.Chosen = l.Options[0].Value
+	}
+	if typed := f.Filled["authenticator"]; slices.ContainsFunc(l.Options, func(c choice) bool { return c.Value == typed }) {
+		l.Chosen = typed
 	}
 	l.Email = p.addressOf(f, tx)
 	if l.Enroll && !l.CanSkip {

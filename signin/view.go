@@ -116,7 +116,7 @@ type notice struct {
 	Alert           bool // something went wrong
 }
 
-var pageNames = []string{"entry", "help", "code", "list", "password", "newpassword", "profile", "phone", "phonecode", "form", "link", "elsewhere", "notice", "account", "change", "newemail", "method", "passkey", "verifysetup", "verifysend", "verifyask"}
+var pageNames = []string{"entry", "help", "code", "list", "password", "newpassword", "profile", "phone", "form", "link", "elsewhere", "notice", "account", "change", "newemail", "method", "passkey", "verifysetup", "verifysend", "verifyask"}
 
 func parseTemplates() (map[string]*template.Template, error) {
 	all := map[string]*template.Template{}
@@ -137,7 +137,7 @@ var templateOf = map[string]string{
 	setStep: "newpassword", resetStep: "newpassword", expiredStep: "newpassword", expiringStep: "newpassword",
 	setAppStep: "method", appStep: "method", setQuestionStep: "method", questionStep: "method", setCodesStep: "method", codesStep: "method", tokenStep: "method", accessStep: "method",
 	passkeyStep: "passkey", setKeyStep: "passkey",
-	phoneNumberStep: "phone", phoneMethodStep: "phone", phoneCodeStep: "phonecode",
+	phoneNumberStep: "phone", phoneMethodStep: "phone", phoneCodeStep: "code",
 	verifySetUpStep: "verifysetup", verifySendStep: "verifysend", verifyMethodStep: "verifyask", verifyPushStep: "verifyask", verifyCodeStep: "verifyask",
 	profileStep: "profile", anyStep: "form", "link-continue": "link", "link-elsewhere": "elsewhere",
 	"profile": "account", "profile-name": "change", "profile-email": "change", "profile-password": "change", "profile-code": "newemail", "profile-method": "change",

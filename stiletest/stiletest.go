@@ -44,6 +44,7 @@ type settings struct {
 	limits      flow.Limits
 	redirectURI string
 	smtp        []string
+	phones      app.Phones
 	dir         string
 	logger      *slog.Logger
 	servers     []oauth.AuthorizationServer
@@ -89,6 +90,12 @@ func RedirectURI(uri string) Option { return func(s *settings) { s.redirectURI =
 // SMTP delivers mail to a server too, for example smtp://127.0.0.1:2525; a test
 // that wants mail to fail names one that refuses or is not there.
 func SMTP(url string) Option { return func(s *settings) { s.smtp = []string{url} } }
+
+// TelephonyHook hands texts and calls to a hook of the field too (docs/operations.md),
+// which knows the engine by secret; a test that wants them to fail has one that says so.
+func TelephonyHook(url, secret string) Option {
+	return func(s *settings) { s.phones.Hook, s.phones.HookSecret = url, secret }
+}
 
 // ProductionLimits makes people wait for another mail as long as in production;
 // without it a test may ask for one at once.
@@ -142,7 +149,7 @@ func Start(tb testing.TB, options ...Option) *Engine {
 	e.URL = "http://" + server.Listener.Addr().String()
 	a, err := app.New(tb.Context(), app.Config{
 		Dir: s.dir, PublicURL: e.URL, Policy: s.org, Limits: s.limits, Servers: s.servers,
-		SMTP: s.smtp, Inbox: true, WebPush: s.webPush, Now: e.Clock.Now, Logger: s.logger,
+		SMTP: s.smtp, Phones: s.phones, Inbox: true, WebPush: s.webPush, Now: e.Clock.Now, Logger: s.logger,
 	})
 	if err != nil {
 		tb.Fatalf("stiletest: %v", err)

@@ -8,6 +8,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -187,3 +188,6 @@ type Actor struct {
 	AMR      []string
 	Linked   bool // by a mailed link, which their own browser has opened
 }
+
+// signIn names the sign-in that the actor's token is of; empty: not known.
+func (by Actor) signIn() string { return cmp.Or(by.Grant, by.Session) }

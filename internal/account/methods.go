@@ -1,7 +1,6 @@
 package account
 
 import (
-	"cmp"
 	"context"
 	"time"
 
@@ -130,14 +129,20 @@ func (c *change) removeMethod(ctx context.Context, en directory.Enrollment) erro
 	if kept := c.kept(en); kept != "" {
 		return problem.New(problem.Forbidden, string(kept), "%s", keptWords[kept])
 	}
-	if err := c.need(ctx, Fresh); err != nil {
+	var shown []string
+	if just, err := c.justProven(ctx, en); err != nil {
+		return err
+	} else if just {
+		shown = append(shown, en.Authenticator)
+	}
+	if err := c.need(ctx, Fresh, shown...); err != nil {
 		return err
 	}
 	c.remove(en)
 	if err := c.signOutOthers(ctx); err != nil {
 		return err
 	}
-	return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.authenticators[en.Authenticator].Info().Name, Called: c.a.nameOf(en)})
+	return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.authenticators[en.Authenticator].Info().Name, Which: c.which(en)})
 }
 
 // RenameMethod gives one of several another name.
@@ -173,13 +178,13 @@ func (a *Accounts) RenameMethod(ctx context.Context, by Actor, id, name string) 
 	})
 }
 
-// nameOf is what its owner calls a way to sign in, else its own name.
-func (a *Accounts) nameOf(en directory.Enrollment) string {
-	credential, err := a.Secrets.OpenCredential(en)
+// which tells an enrollment from others of its kind.
+func (c *change) which(en directory.Enrollment) string {
+	credential, err := c.a.Secrets.OpenCredential(en)
 	if err != nil { // it goes all the same
-		credential.Name = ""
+		return ""
 	}
-	return cmp.Or(credential.Name, a.authenticators[en.Authenticator].Info().Name)
+	return credential.Which()
 }
 
 func (c *change) remove(en directory.Enrollment) {

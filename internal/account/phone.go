@@ -17,6 +17,10 @@ import (
 type pendingPhone struct {
 	Number string `json:"number"` // E.164
 	proving
+
+	// Of one that was proven: the sign-in that proved it, and when.
+	By string    `json:"by,omitempty"`
+	At time.Time `json:"at,omitzero"`
 }
 
 // A Phone is a number of an account: the one in use, or one that waits for its proof.
@@ -143,7 +147,13 @@ func (a *Accounts) AddPhone(ctx context.Context, by Actor, typed, method string,
 				return errors.Join(err, errPhoneThere)
 			}
 		}
+		if err := c.sendsBefore(ctx, &p); err != nil {
+			return err
+		}
 		if send {
+			if wait := a.resendWait(&p.proving, t.ExpiresAt, c.now); p.Sends > 0 && wait > 0 {
+				return throttled(wait)
+			}
 			if err := c.challengePhone(ctx, t, &p, method); err != nil {
 				return err
 			}
@@ -157,6 +167,28 @@ func (a *Accounts) AddPhone(ctx context.Context, by Actor, typed, method string,
 		return nil
 	})
 	return out, err
+}
+
+// sendsBefore counts what went to the same number that waits already: to add it once
+// more is no way around the wait for another code.
+func (c *change) sendsBefore(ctx context.Context, p *pendingPhone) error {
+	tickets, err := c.a.Store.Tickets(ctx, c.account.ID, directory.PhoneChange)
+	if err != nil {
+		return fmt.Errorf("account: tickets: %w", err)
+	}
+	for _, t := range tickets {
+		if !t.SpentAt.IsZero() || !c.now.Before(t.ExpiresAt) {
+			continue
+		}
+		var before pendingPhone
+		if err := c.a.unseal(t, &before); err != nil {
+			return err
+		}
+		if before.Number == p.Number && before.Sends > p.Sends {
+			p.Sends, p.SentAt = before.Sends, before.SentAt
+		}
+	}
+	return nil
 }
 
 // phoneError tells what is wrong with a number or a method.
@@ -231,7 +263,8 @@ func (a *Accounts) VerifyPhone(ctx context.Context, by Actor, id, code string) e
 		right := err == nil && !c.paused
 		c.countGuess(a.Rules.Code, right, c.addressGuesses(p.Number)...)
 		if right {
-			return c.replacePhone(ctx, t, credential)
+			p.proving, p.By, p.At = proving{}, c.by.signIn(), c.now
+			return c.replacePhone(ctx, t, p, credential)
 		}
 		p.Tries++
 		t.Version++
@@ -248,23 +281,50 @@ func (a *Accounts) VerifyPhone(ctx context.Context, by Actor, id, code string) e
 
 // replacePhone makes a proven number the person's, in place of the one in use. What
 // that one let in ends (SEC S-32).
-func (c *change) replacePhone(ctx context.Context, t directory.Ticket, credential authenticator.Credential) error {
+func (c *change) replacePhone(ctx context.Context, t directory.Ticket, p *pendingPhone, credential authenticator.Credential) error {
 	method := c.a.authenticators[phoneKey].Info().Name
 	if old, ok := c.account.Enrolled(phoneKey); ok {
 		c.remove(old)
 		if err := c.signOutOthers(ctx); err != nil {
 			return err
 		}
-		if err := c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: method}); err != nil {
+		if err := c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: method, Which: c.which(old)}); err != nil {
 			return err
 		}
 	}
 	en := directory.Enrollment{ID: t.ID, UserID: c.account.ID, Version: 1, Authenticator: phoneKey, CreatedAt: c.now}
 	en.Credential = c.a.Secrets.SealCredential(en.ID, credential)
 	c.write(func(tx Tx) error { return tx.InsertEnrollment(en) })
+	t.Version++
+	if end := c.now.Add(Fresh); end.After(t.ExpiresAt) {
+		t.ExpiresAt = end // justProven reads it
+	}
+	if err := c.a.seal(&t, p); err != nil {
+		return err
+	}
+	c.write(func(tx Tx) error { return tx.UpdateTicket(t) })
 	c.write(func(tx Tx) error { return tx.SpendTicket(t.ID, c.now) })
 	c.record(audit.Event{Type: "user.mfa.factor.activate", Authenticator: phoneKey})
-	return c.notify(ctx, authenticator.Mail{Template: "method-added", Method: method})
+	return c.notify(ctx, authenticator.Mail{Template: "method-added", Method: method, Which: credential.Which()})
+}
+
+// justProven reports whether the actor's own sign-in has proven a number here a moment
+// ago, which is as fresh a proof of it as one at a sign-in. Another sign-in of the same
+// person, by the mailbox alone perhaps, has not (SEC S-56).
+func (c *change) justProven(ctx context.Context, en directory.Enrollment) (bool, error) {
+	if en.Authenticator != phoneKey || c.by.signIn() == "" {
+		return false, nil
+	}
+	t, err := c.a.Store.Ticket(ctx, en.ID)
+	if problem.KindOf(err) == problem.NotFound || err == nil && (t.UserID != c.account.ID || t.Kind != directory.PhoneChange || t.SpentAt.IsZero()) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("account: ticket: %w", err)
+	}
+	var p pendingPhone
+	err = c.a.unseal(t, &p)
+	return p.By == c.by.signIn() && c.now.Sub(p.At) <= Fresh, err
 }
 
 // RemovePhone removes the number in use, as RemoveMethod does, or gives up one that

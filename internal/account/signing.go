@@ -73,7 +73,7 @@ func (a *Accounts) RemoveSigner(ctx context.Context, s Signer, key string) error
 			return problem.New(problem.Forbidden, string(kept), "%s", keptWords[kept])
 		}
 		c.remove(en)
-		return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.authenticators[key].Info().Name, Called: c.a.nameOf(en)})
+		return c.notify(ctx, authenticator.Mail{Template: "method-removed", Method: c.a.authenticators[key].Info().Name, Which: c.which(en)})
 	})
 }
 

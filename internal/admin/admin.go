@@ -64,7 +64,7 @@ type Tx interface {
 type Engine interface {
 	Knows(authenticator string) bool
 	NameOf(authenticator string) string
-	Called(directory.Enrollment) string
+	WhichOf(directory.Enrollment) string
 	Allows(groups []string, authenticator string) bool
 	Vouch(directory.User) (directory.Enrollment, error)
 	Assign(userID, authenticator string, in authenticator.Input) (directory.Enrollment, authenticator.Issued, error)
@@ -80,7 +80,7 @@ type Letter struct {
 	To        directory.User
 	Client    oauth.Client // whose person it is; zero: the organisation's
 	Method    string       // of MethodAdded and MethodRemoved: its name
-	Called    string       // and that of this one among several
+	Which     string       // tells it from others of its kind, where one goes
 	Link      string
 	At        time.Time
 	ExpiresAt time.Time // of the link

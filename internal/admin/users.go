@@ -391,7 +391,11 @@ func (s *Service) Assign(ctx context.Context, id, method string, in map[string]s
 		if had {
 			events = append(events, audit.Event{Type: "user.mfa.factor.deactivate", Target: a.ID, Authenticator: method})
 		}
+		a.Version++ // of two at once the second finds the first
 		return s.change(ctx, letters, events, func(tx Tx) error {
+			if err := tx.UpdateUser(a.User); err != nil {
+				return err
+			}
 			if had {
 				if err := tx.DeleteEnrollment(old.ID); err != nil {
 					return err
@@ -437,11 +441,11 @@ func (s *Service) DropMethod(ctx context.Context, id, method string) error {
 		a.SignOut(now)
 		var letters []outbox.Message
 		if !a.EmailVerifiedAt.IsZero() {
-			letter := Letter{Kind: MethodRemoved, To: a.User, Method: s.Engine.NameOf(key), At: now}
+			l := Letter{Kind: MethodRemoved, To: a.User, Method: s.Engine.NameOf(key), At: now}
 			if len(gone) == 1 {
-				letter.Called = s.Engine.Called(gone[0])
+				l.Which = s.Engine.WhichOf(gone[0])
 			}
-			m, err := s.Post.Prepare(letter)
+			m, err := s.Post.Prepare(l)
 			if err != nil {
 				return fmt.Errorf("queue mail: %w", err)
 			}

@@ -233,7 +233,7 @@ func (m mailer) Prepare(o flow.Outgoing) (outbox.Message, error) {
 		Template: mail.Template(o.Mail.Template), To: o.Mail.To, FirstName: o.Mail.FirstName,
 		Code: o.Mail.Code, Link: o.Mail.Link, ExpiresAt: o.Mail.ExpiresAt,
 		App:    branded(m.policies().Brand, o.Client.Name, o.Client.LogoURI),
-		Method: o.Mail.Method, Called: o.Mail.Called, Address: o.Mail.Address, Date: o.Mail.Date, Count: o.Mail.Count,
+		Method: o.Mail.Method, Which: o.Mail.Which, Address: o.Mail.Address, Date: o.Mail.Date, Count: o.Mail.Count,
 		Origin: mail.NewOrigin(o.Request.UserAgent, o.Request.IP, o.At),
 		Locale: o.Request.Locale, Void: o.Void,
 	}

@@ -290,6 +290,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		},
 		TrustedOrigins: func() []string { return a.policies.Current().TrustedOrigins },
 		ACRs:           func() []string { return a.policies.Current().ACRs() },
+		Brand:          a.brand,
 		Signing:        a.bounds.signing, Admission: a.bounds.admission,
 		Servers: c.Servers, Now: c.Now, Logger: c.Logger,
 	})
@@ -327,15 +328,22 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 // is not overloaded, and below what a person notices (SEC S-42).
 const beat = 5 * time.Millisecond
 
+// brand is how the engine's own pages look.
+func (a *App) brand() edge.Brand {
+	b := a.policies.Current().Brand
+	return edge.Brand{Name: b.Name, Color: b.Color}
+}
+
 // routes puts the doors side by side.
 func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cookie edge.SessionCookie, device http.Handler) http.Handler {
 	idx := idxapi.New(idxapi.Config{
 		Engine: a.Engine, PublicURL: c.PublicURL, TokenURL: a.OAuth.TokenURL, LinkTransaction: linkTransaction, Agent: mail.ParseUserAgent,
-		Tickets: a.admin.Landing, Brand: func() string { return a.policies.Current().Brand.Name },
+		Tickets: a.admin.Landing, Brand: a.brand,
 		Cookie: cookie, Admission: a.bounds.admission, Logger: c.Logger,
 	})
 	own := myaccount.New(myaccount.Config{
 		Accounts: a.Account, Tokens: accountTokens{a.OAuth}, PublicURL: c.PublicURL, LinkTicket: linkTransaction,
+		Brand:     a.brand,
 		Admission: a.bounds.admission, Logger: c.Logger,
 	})
 	cors := edge.CORS{

@@ -81,7 +81,8 @@ var rules = []rule{
 		never: append([]string{module + "/internal/oauth", module + "/internal/flow"}, wires...),
 		why:   "what people change knows no wire, and neither the flow nor OAuth"},
 	{packages: "internal/metrics", may: none, why: "it counts for everybody and knows nobody"},
-	{packages: "internal/edge", std: true, may: []string{"internal/problem"}, never: []string{"database/sql"},
+	{packages: "internal/accent", std: true, may: none, never: wires, why: "colours are values"},
+	{packages: "internal/edge", std: true, may: []string{"internal/accent", "internal/problem"}, never: []string{"database/sql"},
 		why: "what all doors share knows none of them"},
 	{packages: "internal/ion", std: true, may: []string{"internal/problem"}, never: wires,
 		why: "the wire format knows no rules"},
@@ -114,7 +115,7 @@ var rules = []rule{
 	{packages: "internal/webpush", may: []string{"internal/outbound", "internal/outbox"}, never: []string{"database/sql"},
 		why: "what wakes a device knows neither flow nor store"},
 	{packages: "internal/webpush/webpushtest", may: none, why: "a push service for tests knows no engine"},
-	{packages: "internal/mail/...", may: []string{"internal/outbox", "internal/problem"}, never: []string{"database/sql"},
+	{packages: "internal/mail/...", may: []string{"internal/accent", "internal/outbox", "internal/problem"}, never: []string{"database/sql"},
 		why: "letters know neither flow nor store"},
 
 	{packages: "internal/store", std: true, may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/limit", "internal/oauth", "internal/outbox", "internal/problem", "internal/session"}, never: []string{"database/sql"},

@@ -74,7 +74,7 @@ func (p operatorPost) Prepare(l admin.Letter) (outbox.Message, error) {
 	}
 	return p.Outbox.Prepare(mail.Kind, mail.Message{
 		Template: mail.Template(l.Kind), To: to.Mailbox(), FirstName: l.To.FirstName, Link: l.Link, ExpiresAt: l.ExpiresAt,
-		Method: l.Method, Called: l.Called, App: branded(p.policies().Brand, said(l.Client), l.Client.LogoURI),
+		Method: l.Method, Which: l.Which, App: branded(p.policies().Brand, said(l.Client), l.Client.LogoURI),
 		Origin: mail.Origin{At: l.At}, Locale: l.To.Locale,
 	}, l.At, expires)
 }

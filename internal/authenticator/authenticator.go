@@ -9,6 +9,7 @@
 package authenticator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -206,7 +207,7 @@ type Mail struct {
 
 	// What some notices tell beside.
 	Method  string    // name of the way to sign in that was added, changed or removed: "Password"
-	Called  string    // and of this one among several: "MacBook"
+	Which   string    // Credential.Which of it
 	Address string    // another address, partly hidden
 	Date    time.Time // when something will happen
 	Count   int       // of wrong answers
@@ -231,6 +232,10 @@ type Credential struct {
 	// Hardware says that it is known to be kept by hardware (Proof.Hardware).
 	Hardware bool `json:",omitempty"`
 }
+
+// Which tells a credential from others of its kind: its name, or its number, partly
+// hidden. Empty: there is nothing to tell it by.
+func (c Credential) Which() string { return cmp.Or(c.Name, c.Profile["phoneNumber"]) }
 
 // A Proof is what a right answer shows.
 type Proof struct {

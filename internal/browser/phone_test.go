@@ -1,7 +1,12 @@
 package browser_test
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stile-id/stile/stiletest"
@@ -87,6 +92,60 @@ func TestPhone_SignUp(t *testing.T) {
 			t.Errorf("%q", m.Subject)
 		}
 	})
+}
+
+// refusingHook takes no text, and says so once when is closed; nil is at once.
+func refusingHook(t testing.TB, when <-chan struct{}) string {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if when != nil {
+			select {
+			case <-when:
+			case <-r.Context().Done():
+				return
+			}
+		}
+		fmt.Fprint(w, `{"commands":[{"type":"com.okta.telephony.action","value":[{"status":"FAILED","provider":"test"}]}]}`)
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+func textless(t testing.TB, when <-chan struct{}) *site {
+	return stage(t, stiletest.Org(withPhone), stiletest.TelephonyHook(refusingHook(t, when), "secret"))
+}
+
+func TestPhone_NewsOfTheText(t *testing.T) {
+	t.Parallel()
+	when := make(chan struct{})
+	refuse := sync.OnceFunc(func() { close(when) })
+	p := newPerson(t, textless(t, when), desk)
+	t.Cleanup(refuse) // or the engine does not end
+	p.stopTime()
+	p.toNumber(newAddress())
+	p.toPhoneCode()
+	const news = "could not be sent to +1 XXX-XXX-0100"
+	if strings.Contains(p.text(), news) {
+		t.Fatal("the page knows before the provider says so")
+	}
+	refuse()
+	// Each look lets two seconds pass, until a poll comes after the provider's answer.
+	p.wait(`advance(2000) > 0 && said.some((text) => text.includes("` + news + `"))`)
+	p.wait(`asked === answered`)
+	asked := eval[float64](p, "asked")
+	eval[float64](p, "advance(120000)")
+	if n := eval[float64](p, "asked"); n != asked {
+		t.Errorf("asked %v more times, and there is no more to learn", n-asked)
+	}
+	if n := len(slices.DeleteFunc(p.said(), func(text string) bool { return !strings.Contains(text, news) })); n != 1 {
+		t.Errorf("announced %d times", n)
+	}
+	p.reload()
+	p.at("phone-code").says(news)
+	if !p.has(`[role="alert"]`) {
+		t.Error("on a new page it is no alert")
+	}
+	p.press(action("instead")).at("phone-number") // the way out
 }
 
 func TestUX_P5_8_BackFromAPhone(t *testing.T) {

@@ -115,6 +115,11 @@ var states = []state{
 		p.miss(p.toPhoneCode(), 3)
 		p.says("You have 2 tries left")
 	}},
+	{name: "phone, text refused", site: func(t testing.TB) *site { return textless(t, nil) }, reach: func(p *person) {
+		p.toNumber(newAddress())
+		p.toPhoneCode()
+		p.hears("could not be sent to")
+	}},
 	{name: "phone, at sign-in", site: phonesFirst, reach: func(p *person) {
 		address := newAddress()
 		p.toNumber(address)
@@ -249,6 +254,8 @@ var states = []state{
 	{name: "engine away", site: unreachable, reach: func(p *person) { p.open(p.site.home + "/login/").at("error") }},
 	{name: "app not set up", site: misconfigured, reach: func(p *person) { p.open(p.site.home + "/login/").at("error") }},
 
+	{name: "engine, pale brand", site: inColor("#ffe100"), reach: keepsAccount},
+	{name: "engine, dark brand", site: inColor("#1a0033"), reach: keepsAccount},
 	{name: "brand and links, sign-in", site: branded, reach: func(p *person) { p.open(p.site.home + "/login/").at("sign-in") }},
 	{name: "brand and links, code", site: branded, reach: func(p *person) { p.beginAs("Ada", "Lovelace", longAddress()) }},
 	{name: "brand and links, list", site: branded, reach: func(p *person) {
@@ -327,6 +334,20 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func misconfigured(t testing.TB) *site {
 	return mounted(t, func(c *idx.Config, _ *signin.Options) { c.ClientSecret = "not the secret" })
+}
+
+// inColor is an organisation whose brand has a colour, which the engine's own pages have.
+func inColor(color string) func(testing.TB) *site {
+	return func(t testing.TB) *site { return stage(t, stiletest.Org("brand: {name: Acme, color: '"+color+"'}")) }
+}
+
+// keepsAccount is at the engine's page with the button that keeps an account.
+func keepsAccount(p *person) {
+	address := newAddress()
+	p.atAccount(address)
+	last := p.site.mail(p.t, address)
+	p.goTo("/login/profile/delete").at("profile-delete").press(action("delete")).at("profile")
+	p.open(p.site.mail(p.t, address, last).Link).at("keep-good")
 }
 
 // branded is an app that has set all it can, its name being long.
@@ -429,9 +450,15 @@ func (p *person) unmailed(words string) {
 	p.t.Helper()
 	p.open(p.site.home+"/login/sign-up").at("sign-up").put("firstName", "Ada").put("lastName", "Lovelace").put("email", newAddress())
 	p.press(action("create")).at("email-code")
+	p.hears(words)
+}
+
+// hears waits until the page tells how the message stands, and sees it anew.
+func (p *person) hears(words string) {
+	p.t.Helper()
 	p.wait(fmt.Sprintf(`document.querySelector("main").innerText.includes(%q)`, words))
 	p.reload()
-	p.at("email-code").says(words)
+	p.says(words)
 }
 
 // message opens the newest mail of a sign-up in the inbox.

@@ -1,6 +1,8 @@
 package edge_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -34,6 +36,18 @@ func TestUX_G4_G20_Page(t *testing.T) {
 	w = httptest.NewRecorder()
 	if err := page.Write(w, http.StatusOK, value{}); err != nil || !strings.Contains(w.Header().Get("Content-Security-Policy"), "form-action 'none'") || !strings.Contains(w.Body.String(), "· Stile</title>") {
 		t.Errorf("%v %v %s", err, w.Header(), w.Body)
+	}
+	// The colour of a brand comes along in a style of its own, which the policy names.
+	w = httptest.NewRecorder()
+	if err := page.Write(w, http.StatusOK, value{PageHead: edge.PageHead{Color: "#ffe100"}}); err != nil {
+		t.Fatal(err)
+	}
+	styles := strings.Split(w.Body.String(), "<style>")
+	css, _, _ := strings.Cut(styles[len(styles)-1], "</style>")
+	sum := sha256.Sum256([]byte(css))
+	if len(styles) != 3 || !strings.HasPrefix(css, ":root{--accent:#ffe100;--on-accent:#000000;--accent-ink:#") || strings.Contains(css, "--accent-ink:#ffe100}@") ||
+		!strings.Contains(w.Header().Get("Content-Security-Policy"), "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'; base-uri") {
+		t.Errorf("%q %v", css, w.Header())
 	}
 	w = httptest.NewRecorder()
 	if err := page.Write(w, http.StatusOK, struct{}{}); err == nil || w.Body.Len() != 0 || w.Code != http.StatusInternalServerError {

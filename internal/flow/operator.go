@@ -13,6 +13,15 @@ import (
 // Knows reports whether an authenticator is installed.
 func (e *Engine) Knows(key string) bool { return e.authenticators[key] != nil }
 
+// WhichOf tells an enrollment from others of its kind; empty: there is nothing to tell it by.
+func (e *Engine) WhichOf(en directory.Enrollment) string {
+	c, err := e.OpenCredential(en)
+	if err != nil {
+		return ""
+	}
+	return c.Which()
+}
+
 // NameOf is what people know an authenticator as, its key if it is not installed.
 func (e *Engine) NameOf(key string) string {
 	if a := e.authenticators[key]; a != nil {
@@ -24,15 +33,6 @@ func (e *Engine) NameOf(key string) string {
 // Allows reports whether those of some groups may use an authenticator.
 func (e *Engine) Allows(groups []string, key string) bool {
 	return e.policies().EnrollmentFor(groups).Allows(key)
-}
-
-// Called is the name of one among several of a person, empty where it has none.
-func (e *Engine) Called(en directory.Enrollment) string {
-	c, err := e.OpenCredential(en)
-	if err != nil {
-		return "" // it can be dropped all the same
-	}
-	return c.Name
 }
 
 // Vouch makes the enrollment of a user's address, which an operator says is

@@ -121,6 +121,7 @@ func withoutPassword(_ context.Context, t *Turn, _ Input) error {
 }
 
 func (t *Turn) removeEnrollment(en directory.Enrollment) {
+	t.claimUser()
 	kept := t.account.Enrollments[:0:0]
 	for _, e := range t.account.Enrollments {
 		if e.ID != en.ID {
@@ -195,14 +196,23 @@ func (t *Turn) signOutEverywhere() error {
 	return nil
 }
 
-// changeUser changes the user's row, once however often it is called in a turn.
+// changeUser changes the user's row.
 func (t *Turn) changeUser(change func(*directory.User)) {
+	t.claimUser()
 	u := &t.account.User
-	if !t.userChanged {
-		t.userChanged = true
-		u.Version++
-		t.writes = append(t.writes, func(tx Tx) error { return tx.UpdateUser(*u) })
-	}
 	change(u)
 	u.UpdatedAt = t.now
+}
+
+// claimUser has the turn written over the version of the user that it has read, so
+// that of two that add or remove at once, at whatever nodes, one is first and the
+// other reads anew. It writes the row once, however often it is called in a turn.
+func (t *Turn) claimUser() {
+	if t.userChanged {
+		return
+	}
+	t.userChanged = true
+	u := &t.account.User
+	u.Version++
+	t.writes = append(t.writes, func(tx Tx) error { return tx.UpdateUser(*u) })
 }

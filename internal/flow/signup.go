@@ -117,7 +117,7 @@ func (t *Turn) prove(ctx context.Context, c authenticator.Credential) error {
 		Attributes: s.Attributes, Groups: slices.Sorted(slices.Values(t.profile().Groups)),
 		EmailVerifiedAt: t.now, CreatedAt: t.now, UpdatedAt: t.now,
 	}
-	s.UserID, s.Created = u.ID, true
+	s.UserID, s.Created, t.userMade = u.ID, true, true
 	t.account = &directory.Account{User: u}
 	t.writes = append(t.writes, func(tx Tx) error { return tx.InsertUser(u) })
 	t.record(audit.Event{Type: "user.lifecycle.create", Outcome: audit.Success})
@@ -154,6 +154,9 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 	if key == passwordKey {
 		t.tx.Changed = true
 	}
+	if !t.e.authenticators[key].Info().Several && !t.userMade {
+		t.claimUser() // a person has one
+	}
 	for _, old := range t.spent(key) { // the new one takes its place
 		t.removeEnrollment(old)
 	}
@@ -167,8 +170,10 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 	})
 	t.durable = true
 	t.record(audit.Event{Type: "user.mfa.factor.activate", Outcome: audit.Success, Authenticator: key})
-	if !t.tx.Subject.Created && !t.recovering() {
-		t.notify("method-added", authenticator.Mail{Method: t.e.authenticators[key].Info().Name, Called: c.Name})
+	// Who has just made the account knows what they have added, unless the link to it
+	// went somewhere else: they may have mistyped where.
+	if (!t.tx.Subject.Created || t.linkElsewhere()) && !t.recovering() {
+		t.notify("method-added", authenticator.Mail{Method: t.e.authenticators[key].Info().Name, Which: c.Which()})
 	}
 	t.move()
 	return nil

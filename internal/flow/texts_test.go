@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/limit"
+	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
@@ -169,5 +170,23 @@ func TestWhatWasJustAddedIsNotAskedFor(t *testing.T) {
 	v.number("sms", "+15550000101")
 	if got := v.answer("enroll-authenticator", "credentials.passcode", "123456"); got.Stage != Success {
 		t.Errorf("the phone's code leads to %s %s", got.Stage, names(got))
+	}
+}
+
+// A page that waits is told how its text stands; of one that ran out it is not said
+// that it is tried again.
+func TestUX_P3_15_DeliveryOfAText(t *testing.T) {
+	r := newRig(t, with(policy.PasswordOptional(), phoneKey))
+	v := r.proven(ada)
+	v.number("sms", "+15550000100")
+	for _, status := range []outbox.Status{outbox.Delayed, outbox.Sent, outbox.Refused, outbox.Expired} {
+		for id, m := range r.store.messages {
+			m.Status = status
+			r.store.messages[id] = m
+		}
+		got, err := r.Introspect(t.Context(), v.handle, Browser{})
+		if err != nil || got.Current == nil || got.Current.Sent == nil || got.Current.Sent.Delivery != string(status) {
+			t.Errorf("%s: %+v, %v", status, got, err)
+		}
 	}
 }

@@ -24,6 +24,7 @@ type Turn struct {
 	account *directory.Account // of the subject, nil without one
 	now     time.Time
 
+	userMade    bool // by this turn
 	userChanged bool
 	kept        *session.Session // the session that this turn gives to the browser
 	over        overLimit        // what an earlier try of this answer ran into

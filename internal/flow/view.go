@@ -310,8 +310,6 @@ func (t *Turn) deliveryOf(ctx context.Context, o *Open) string {
 	case err != nil:
 		t.e.log.WarnContext(ctx, "delivery is not known", "err", err)
 		return string(outbox.Queued)
-	case m.Status == outbox.Expired:
-		return string(outbox.Delayed)
 	}
 	return string(m.Status)
 }

@@ -48,13 +48,9 @@ func (s *Server) failPage(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	edge.SetRetryAfter(w, max(p.RetryAfter, time.Second))
-	words := linkWords{
-		PageHead: edge.PageHead{Page: "busy", Title: "That did not work", App: s.brand(), Error: true},
-		Text:     "There is too much to do here right now. Open the link again in a moment; it is as good as before.",
-	}
-	if err := linkPage.Write(w, http.StatusServiceUnavailable, words); err != nil {
-		s.log.Error("page cannot be written", "err", err)
-	}
+	v := s.linkView("busy", "busy")
+	v.Error = true
+	s.writePage(w, http.StatusServiceUnavailable, v)
 }
 
 func (s *Server) badRequest(w http.ResponseWriter, status int) {

@@ -10,13 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/pool"
 )
 
 // A fault that the deadline caused is told as such, by a document or by a page;
 // who has gone is told nothing.
 func TestREL_I10_Late(t *testing.T) {
-	s := &Server{log: slog.New(slog.DiscardHandler), brand: func() string { return "" }}
+	s := &Server{log: slog.New(slog.DiscardHandler), brand: func() edge.Brand { return edge.Brand{} }}
 	late, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	gone, leave := context.WithCancel(t.Context())

@@ -30,8 +30,8 @@ type Config struct {
 	// Tickets finds where a mailed ticket leads; ok is false for one that is of no
 	// use any more. Nil: there are none.
 	Tickets func(ctx context.Context, token string) (target string, ok bool, err error)
-	// Brand is the name on pages that no app is known for; nil: the engine's own.
-	Brand func() string
+	// Brand is how pages look where no app says otherwise; nil: as the engine's own.
+	Brand func() edge.Brand
 	// Agent names the browser and the system of a User-Agent header, in words of a fixed list.
 	Agent  func(userAgent string) (browser, os string)
 	Cookie edge.SessionCookie
@@ -48,7 +48,7 @@ type Server struct {
 	tokenURL        func(string) string
 	linkTransaction func(string) (string, bool)
 	tickets         func(context.Context, string) (string, bool, error)
-	brand           func() string
+	brand           func() edge.Brand
 	agent           func(string) (string, string)
 	cookie          edge.SessionCookie
 	log             *slog.Logger
@@ -69,7 +69,7 @@ func New(c Config) *Server {
 	}
 	s.names["skip"] = []string{"skip", "skip-change", "skip-password", "skip-profile"} // for who posts to the recorded path, whatever the form says
 	if s.brand == nil {
-		s.brand = func() string { return "" }
+		s.brand = func() edge.Brand { return edge.Brand{} }
 	}
 	s.acts = c.Admission.Handler(class, s.fail, http.HandlerFunc(s.act))
 	s.mux.HandleFunc("/idp/idx/{action...}", s.action)

@@ -1,10 +1,6 @@
 package idxapi
 
-import (
-	"net/http"
-
-	"github.com/stile-id/stile/internal/edge"
-)
+import "net/http"
 
 // ticket sends the browser that opens an operator's mail on to the app's page,
 // with the token. It changes nothing, whoever fetches it (SEC S-14).
@@ -18,11 +14,5 @@ func (s *Server) ticket(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, target, http.StatusFound)
 		return
 	}
-	words := linkWords{
-		PageHead: edge.PageHead{Page: "link-expired", Title: "This link no longer works", App: s.brand()},
-		Text:     "It was used already, or is too old. Ask whoever sent it to you for a new one.",
-	}
-	if err := linkPage.Write(w, http.StatusBadRequest, words); err != nil {
-		s.log.Error("page cannot be written", "err", err)
-	}
+	s.writePage(w, http.StatusBadRequest, s.linkView("link-expired", "ticket-expired"))
 }

@@ -334,3 +334,35 @@ func TestAUTH_A29_PollTooFast(t *testing.T) {
 	w.want("A-29", w.answer("challenge/poll", nil), 200, "enroll-poll", "select-enrollment-channel", "select-authenticator-enroll", "skip")
 	e.Phone(t, link)
 }
+
+// Whoever has just signed up is told of the phone that they added where its link went
+// to another address than theirs.
+func TestSEC_S56_LinkThatWentElsewhere(t *testing.T) {
+	e := stiletest.Start(t)
+	for to, told := range map[string]bool{"": false, "jane.roe@example.org": false, "somebody@example.net": true} {
+		address := "jane.roe@example.org"
+		if to == "" {
+			address = "qr@example.org"
+		} else if told {
+			address = "jill@example.org"
+		}
+		w, _, link := enrolling(t, e, address)
+		if to != "" {
+			w.answer("credential/enroll", okta("channel", "email"))
+			w.answer("challenge/send", map[string]any{"email": to})
+			link = e.Link(t, to)
+		}
+		if status, body := e.NewPhone(t).Enroll(t, link, "Pixel"); status != http.StatusOK {
+			t.Fatalf("%d %s", status, body)
+		}
+		n := 0
+		for _, m := range e.Mails(t, address) {
+			if m.Subject == "Okta Verify was added to your Acme SPA account" && strings.Contains(m.Text, "Okta Verify (Pixel) was added") {
+				n++
+			}
+		}
+		if (n == 1) != told || n > 1 {
+			t.Errorf("a link to %q: %d notices", to, n)
+		}
+	}
+}

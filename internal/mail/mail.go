@@ -27,7 +27,7 @@ type Message struct {
 	ExpiresAt time.Time `json:"expiresAt,omitzero"`  // end of code and link
 
 	Method  string    `json:"method,omitempty"`  // name of the way to sign in, as the pages show it: "Password"
-	Called  string    `json:"called,omitempty"`  // what this one of several is called: "MacBook"
+	Which   string    `json:"which,omitempty"`   // tells it from others of its kind: "+1 XXX-XXX-0100"
 	Address string    `json:"address,omitempty"` // the other address of a change; only some of it is shown
 	Date    time.Time `json:"date,omitzero"`     // DeletionAsked: when; Guessing: the end of the pause, if it has one
 	Count   int       `json:"count,omitempty"`   // of wrong answers
@@ -50,7 +50,7 @@ func (m Message) LogValue() slog.Value { return slog.StringValue("mail " + strin
 type App struct {
 	Name     string `json:"name"`
 	LogoURL  string `json:"logoUrl,omitempty"`  // https; the one remote image
-	Accent   string `json:"accent,omitempty"`   // "#rrggbb", default DefaultAccent
+	Accent   string `json:"accent,omitempty"`   // "#rrggbb", default accent.Default
 	LogoDark string `json:"logoDark,omitempty"` // https; default: LogoURL on a white plate
 }
 

@@ -260,7 +260,7 @@ func TestUX_M0_5_NamesInNotices(t *testing.T) {
 		l := compose(t, c, message(template, func(m *Message) {
 			m.FirstName, m.Inviter = evil, evil
 			if m.Method != "" {
-				m.Method, m.Called = evil, evil+" too"
+				m.Method, m.Which = evil, evil+" too"
 			}
 		}))
 		if strings.Contains(l.Subject+l.Text+l.HTML, "evil.example") || strings.Contains(l.HTML, "<b>") {
@@ -302,9 +302,20 @@ func TestMethodNames(t *testing.T) {
 		"Phone":                     "A phone number was added to your Acme account",
 		"Security Key or Biometric": "A passkey or security key was added to your Acme account",
 		"Google Authenticator":      "Google Authenticator was added to your Acme account",
+		"Recovery Codes":            "A list of recovery codes was added to your Acme account",
+		"One-Time Code Token":       "A token for one-time codes was added to your Acme account",
 	} {
 		if l := compose(t, c, message(MethodAdded, func(m *Message) { m.Method = name })); l.Subject != want {
 			t.Errorf("%q, want %q", l.Subject, want)
+		}
+	}
+	for which, want := range map[string]string{
+		"+1 XXX-XXX-0100": "A phone number (+1 XXX-XXX-0100) was removed from your Acme account. It can",
+		"https://x.test":  "A phone number (https: //x. test) was removed", "": "A phone number was removed from",
+	} {
+		l := compose(t, c, message(MethodRemoved, func(m *Message) { m.Method, m.Which = "Phone", which }))
+		if l.Subject != "A phone number was removed from your Acme account" || !strings.Contains(l.Text, want) {
+			t.Errorf("%q: %s\n%s", which, l.Subject, l.Text)
 		}
 	}
 }
@@ -317,9 +328,9 @@ func TestMethodsAreCalledByTheirName(t *testing.T) {
 		"Security Key or Biometric": "A passkey or security key was removed from your Acme account",
 		" ":                         "A passkey or security key was removed from your Acme account",
 	} {
-		l := compose(t, c, message(MethodRemoved, func(m *Message) { m.Method, m.Called = "Security Key or Biometric", called }))
-		if l.Subject != want {
-			t.Errorf("%q, want %q", l.Subject, want)
+		l := compose(t, c, message(MethodRemoved, func(m *Message) { m.Method, m.Which = "Security Key or Biometric", called }))
+		if !strings.Contains(l.Text, want) {
+			t.Errorf("%q: want %q in\n%s", called, want, l.Text)
 		}
 	}
 }

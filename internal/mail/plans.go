@@ -92,7 +92,7 @@ func (c *Composer) check(id string, m Message) error {
 		return err
 	}
 	for what, s := range map[string]string{
-		"app name": m.App.Name, "locale": m.Locale, "method": m.Method, "name of the method": m.Called, "other address": m.Address, "inviter": m.Inviter,
+		"app name": m.App.Name, "locale": m.Locale, "method": m.Method, "which": m.Which, "other address": m.Address, "inviter": m.Inviter,
 	} {
 		if !headerSafe(s) {
 			return invalid(what)

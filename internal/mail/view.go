@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/stile-id/stile/internal/accent"
 )
 
 // A view is what the templates see: plain strings, in the order of the mail.
@@ -12,7 +14,7 @@ type view struct {
 	Lang, Dir string
 
 	App, Initial, LogoURL, LogoDark string
-	accent
+	accent.Colors
 	Subject, Heading, Greeting   string
 	Body                         []string // paragraphs
 	CodeIs, Code                 string
@@ -32,7 +34,7 @@ func (c *Composer) view(m Message) view {
 	v := view{
 		Lang: l.tag.String(), Dir: l.say("dir"),
 		App: app, Initial: initial(app), LogoURL: imageURL(m.App.LogoURL), LogoDark: imageURL(m.App.LogoDark),
-		accent:   accentOf(m.App.Accent),
+		Colors:   accent.Of(m.App.Accent),
 		Heading:  say(key + "heading"),
 		Greeting: l.say("greeting.nameless"),
 		Code:     m.Code,
@@ -102,10 +104,14 @@ func details(l *lexicon, m Message, app string, isolate func(string) string) []s
 	if name := defuse(m.Method); name != "" {
 		way = l.say("way.named", "name", isolate(name))
 	}
+	what := isolate(method(l, m.Method))
+	if which := defuse(m.Which); which != "" && m.Which != m.Method {
+		what = l.say("method.which", "method", what, "which", isolate(which))
+	}
 	return []string{
 		"app", isolate(app), "an", article(app), "code", m.Code,
 		"address", isolate(partly(m.Address)),
-		"method", called(l, m, isolate), "way", way,
+		"method", isolate(method(l, m.Method)), "what", what, "way", way,
 		"wrong", l.count("wrong", m.Count),
 		"inviter", isolate(defuse(m.Inviter)),
 		"moment", l.moment(m.Date.In(m.Origin.At.Location())), "until", until(l, m.Date, m.Origin.At),
@@ -133,16 +139,6 @@ func link(m Message) string {
 		return page
 	}
 	return m.SignUpURL
-}
-
-// called is the words for the way to sign in that a mail is about, with what this one
-// is called: people may have several keys.
-func called(l *lexicon, m Message, isolate func(string) string) string {
-	words := isolate(method(l, m.Method))
-	if name := defuse(m.Called); name != "" && m.Called != m.Method {
-		return l.say("method.called", "method", words, "name", isolate(name))
-	}
-	return words
 }
 
 // method is the words for a way to sign in that a sentence can begin with, "A

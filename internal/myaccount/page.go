@@ -1,6 +1,7 @@
 package myaccount
 
 import (
+	"cmp"
 	_ "embed"
 	"net/http"
 	"strconv"
@@ -54,6 +55,10 @@ func (s *Server) write(w http.ResponseWriter, v view) {
 	// The address is a secret for every other site. With no-referrer browsers
 	// would send no origin along with the form either.
 	w.Header().Set("Referrer-Policy", "same-origin")
+	if s.brand != nil {
+		b := s.brand()
+		v.App, v.Color = cmp.Or(v.App, b.Name), b.Color
+	}
 	var forms []string
 	if v.Button != "" {
 		forms = []string{"'self'"}

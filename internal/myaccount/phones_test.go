@@ -4,8 +4,10 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stile-id/stile/idx"
+	"github.com/stile-id/stile/internal/account"
 	"github.com/stile-id/stile/stiletest"
 )
 
@@ -88,13 +90,15 @@ func TestAUTH_A16_A69_Phones(t *testing.T) {
 	if len(list) != 1 || list[0]["status"] != "VERIFIED" || list[0]["id"] != id || at(list[0], "profile", "phoneNumber") != number {
 		t.Errorf("A-16: %v", list)
 	}
-	if m := e.Mail(t, old); !strings.Contains(m.Subject, "phone number was added") {
+	if m := e.Mail(t, old); !strings.Contains(m.Subject, "phone number was added") || !strings.Contains(m.Text, "(+1 XXX-XXX-0100)") || strings.Contains(m.Text, number) {
 		t.Errorf("S-56: the notice is %q", m.Subject)
 	}
 	if methods := p.wants(p.do("GET", "/idp/myaccount/methods", ""), 200); strings.Contains(methods.text, number) || !strings.Contains(methods.text, "XXX-XXX-0100") {
 		t.Errorf("the ways to sign in: %s", methods.text)
 	}
-	if a := p.do("DELETE", self, ""); a.StatusCode != 403 || !strings.Contains(a.Header.Get("WWW-Authenticate"), "insufficient_authentication_context") {
+	reader := &person{t: t, e: e, c: p.c}
+	reader.again(old)
+	if a := reader.do("DELETE", self, ""); a.StatusCode != 403 || !strings.Contains(a.Header.Get("WWW-Authenticate"), "insufficient_authentication_context") {
 		t.Errorf("S-56: the mailbox alone removes the phone: %d %s", a.StatusCode, a.text)
 	}
 	p.withBoth(old, number)
@@ -128,6 +132,61 @@ func TestAUTH_A16_A69_Phones(t *testing.T) {
 	}
 	p.wants(p.do("GET", self, ""), 404)
 	p.wants(p.do("POST", self+"/verify", `{"verificationCode":"`+e.Code(t, number)+`"}`), 401) // replayed
+}
+
+// Whoever has just added a phone, and proven it, may remove it again; by any other
+// sign-in the mailbox does not.
+func TestAUTH_A69_S56_RemovedRightAfter(t *testing.T) {
+	e := stiletest.Start(t, stiletest.Org(withPhone))
+	p := signUp(t, e, old, managePhones)
+	add := func() string {
+		t.Helper()
+		self := "/idp/myaccount/phones/" + p.wants(p.addPhone(number, "SMS"), 201).doc["id"].(string)
+		p.wants(p.do("POST", self+"/verify", `{"verificationCode":"`+e.Code(t, number)+`"}`), 204)
+		return self
+	}
+	self := add()
+	reader := &person{t: t, e: e, c: p.c}
+	e.Mails(t, old)
+	reader.again(old)
+	reader.wants(reader.do("DELETE", self, ""), 403)
+	reader.wants(reader.addPhone(second, "SMS"), 403)
+	p.wants(p.do("DELETE", self, ""), 204)
+	reader.ends()
+	if list := p.wants(p.do("GET", "/idp/myaccount/phones", ""), 200).list; len(list) != 0 {
+		t.Errorf("%v", list)
+	}
+
+	self = add()
+	p.wants(p.addPhone(second, "SMS"), 403) // a proof of the one is none for another
+	e.Clock.Advance(account.Fresh + time.Second)
+	p.wants(p.do("DELETE", self, ""), 403)
+}
+
+// To add a number once more is no way around the wait for another code.
+func TestAUTH_A14_AddedAgainTooSoon(t *testing.T) {
+	e := stiletest.Start(t, stiletest.Org(withPhone), stiletest.ProductionLimits())
+	p := signUp(t, e, old, managePhones)
+	first := p.wants(p.addPhone(number, "SMS"), 201)
+	for _, a := range []answer{
+		p.addPhone(number, "SMS"), p.addPhone("+1 (202) 555-0100", "CALL"),
+		p.do("POST", "/idp/myaccount/phones/"+first.doc["id"].(string)+"/challenge", `{"method":"SMS"}`),
+	} {
+		if a.StatusCode != 429 || a.Header.Get("Retry-After") == "" {
+			t.Errorf("%d %s %v", a.StatusCode, a.text, a.Header)
+		}
+	}
+	p.wants(p.do("POST", "/idp/myaccount/phones", `{"profile":{"phoneNumber":"`+number+`"},"sendCode":false}`), 201)
+	p.wants(p.addPhone(number, "SMS"), 429)
+	e.Clock.Advance(31 * time.Second)
+	p.wants(p.addPhone(number, "SMS"), 201)
+	e.Clock.Advance(31 * time.Second)
+	p.wants(p.addPhone(number, "SMS"), 429) // the second wait is longer
+	e.Clock.Advance(30 * time.Second)
+	p.wants(p.addPhone(number, "SMS"), 201)
+	if n := len(e.Mails(t, number)); n != 3 {
+		t.Errorf("%d texts", n)
+	}
 }
 
 // A new number takes the old one's place, and what that let in elsewhere ends.

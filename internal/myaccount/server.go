@@ -32,6 +32,8 @@ type Config struct {
 	PublicURL string // the org URL, without a trailing slash
 	// LinkTicket finds the change of address that the token of a mailed link names.
 	LinkTicket func(token string) (id string, ok bool)
+	// Brand is how the pages look; nil: as the engine's own.
+	Brand func() edge.Brand
 	// Admission lets requests in; nil: all of them.
 	Admission *edge.Admission
 	Logger    *slog.Logger
@@ -45,6 +47,7 @@ type Server struct {
 	base     string // of the API, absolute
 	origin   string
 	link     func(string) (string, bool)
+	brand    func() edge.Brand
 	log      *slog.Logger
 	admit    *edge.Admission
 	api      *http.ServeMux
@@ -70,7 +73,7 @@ const prefix = "/idp/myaccount"
 func New(c Config) *Server {
 	s := &Server{
 		accounts: c.Accounts, tokens: c.Tokens, base: c.PublicURL + prefix, origin: edge.OriginOf(c.PublicURL),
-		link: c.LinkTicket, log: c.Logger, admit: c.Admission, api: http.NewServeMux(), pages: http.NewServeMux(),
+		link: c.LinkTicket, brand: c.Brand, log: c.Logger, admit: c.Admission, api: http.NewServeMux(), pages: http.NewServeMux(),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -61,6 +61,10 @@ func (c *call) logoutView(page, title string, q *logoutRequest) logoutView {
 		PageHead: edge.PageHead{Page: page, Title: title, Error: q.fault != nil},
 		W:        logoutWords, Fault: q.fault, Reference: edge.RequestID(c.r.Context()),
 	}
+	if c.brand != nil {
+		b := c.brand()
+		v.App, v.Color = b.Name, b.Color
+	}
 	if q.client != nil {
 		v.App, v.ClientID, v.Home = q.client.Name, q.client.ID, q.client.home()
 	}

@@ -169,6 +169,8 @@ type Config struct {
 	TrustedOrigins func() []string
 	// ACRs are the assurances that a sign-in can be asked for; nil: none.
 	ACRs func() []string
+	// Brand is how the pages of sign-out look where no app says otherwise; nil: as the engine's own.
+	Brand func() edge.Brand
 	// Signing is where tokens are signed; default NewSigningPool().
 	Signing *pool.Pool
 	// Admission lets requests in; nil: all of them.
@@ -186,8 +188,9 @@ type Server struct {
 	interactions Interactions
 	sessions     Sessions
 	cookie       edge.SessionCookie
-	origins      func() []string // of the organisation
 	acrs         func() []string
+	origins      func() []string   // of the organisation
+	brand        func() edge.Brand // nil: the engine's own
 	signing      *pool.Pool
 	admission    *edge.Admission
 	now          func() time.Time
@@ -234,7 +237,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		publicURL: c.PublicURL, store: store, inTx: inTx, keyring: c.Keyring,
 		interactions: c.Interactions, sessions: c.Sessions, cookie: c.Cookie, origins: c.TrustedOrigins, acrs: c.ACRs, now: c.Now, log: c.Logger,
-		signing: c.Signing, admission: c.Admission,
+		brand: c.Brand, signing: c.Signing, admission: c.Admission,
 		clients: &registry{turn: newTurn(), load: store.Clients, now: c.Now},
 		keys:    &keys{turn: newTurn(), store: store, inTx: inTx, keyring: c.Keyring, now: c.Now},
 	}

@@ -15,8 +15,10 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/stile-id/stile/internal/outbox"
 )
@@ -39,6 +41,7 @@ type gatewayCall struct {
 	Query   map[string]string `yaml:"query"`
 	Form    map[string]string `yaml:"form"`
 	JSON    any               `yaml:"json"`
+	Status  gatewayAnswer     `yaml:"status"`
 }
 
 // A Gateway sends messages by the HTTP interface of a provider.
@@ -69,7 +72,7 @@ func NewGateway(description []byte, secret string) (*Gateway, error) {
 		u, err := c.check(secret)
 		if err == nil {
 			var r *http.Request // every template is filled in once, for its faults
-			if r, err = g.request(context.Background(), c, gatewayView{ID: "id", To: "+12025550100", Code: "123456", Text: "text", Secret: secret}); err == nil {
+			if r, err = g.request(context.Background(), c, sample(method, secret)); err == nil {
 				_, err = io.Copy(io.Discard, r.Body)
 			}
 		}
@@ -84,6 +87,12 @@ func NewGateway(description []byte, secret string) (*Gateway, error) {
 	return g, nil
 }
 
+// sample is a message as long and as many-lined as they come.
+func sample(method, secret string) gatewayView {
+	m := Message{Method: method, To: "+12025550100", Code: "123456", App: "App", Host: "app.example", Locale: "en"}
+	return gatewayView{ID: "id", To: m.To, Code: m.Code, Text: m.Text(), App: m.App, Locale: m.Locale, Secret: secret}
+}
+
 func (c *gatewayCall) check(secret string) (*url.URL, error) {
 	u, err := checkURL(c.URL)
 	switch {
@@ -95,6 +104,14 @@ func (c *gatewayCall) check(secret string) (*url.URL, error) {
 		return nil, errors.New("user and bearer exclude each other")
 	case (c.User != "" || c.Bearer) && secret == "":
 		return nil, errors.New("there is no secret to prove oneself by")
+	case strings.ContainsFunc(secret, unicode.IsControl):
+		return nil, errors.New("the secret is not of one line")
+	}
+	if err := c.checkHeaders(); err != nil {
+		return nil, fmt.Errorf("headers: %w", err)
+	}
+	if err := c.Status.check(); err != nil {
+		return nil, err
 	}
 	switch strings.ToUpper(c.Method) {
 	case "":
@@ -108,6 +125,27 @@ func (c *gatewayCall) check(secret string) (*url.URL, error) {
 		return nil, errors.New("a GET has no body")
 	}
 	return u, nil
+}
+
+// checkHeaders refuses names that are none, or that would get in the way of what the
+// call is made of: where a request ends and whom it is for, is not for headers to say.
+func (c *gatewayCall) checkHeaders() error {
+	seen := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		canonical := http.CanonicalHeaderKey(name)
+		switch {
+		case !httpguts.ValidHeaderFieldName(name):
+			return fmt.Errorf("%q is not the name of one", name)
+		case seen[canonical]:
+			return fmt.Errorf("%s is there twice", canonical)
+		case slices.Contains([]string{"Host", "Content-Length", "Transfer-Encoding", "Connection", "Te", "Trailer", "Upgrade", "Expect"}, canonical):
+			return fmt.Errorf("%s is not for a description to set", canonical)
+		case canonical == "Authorization" && (c.User != "" || c.Bearer):
+			return errors.New("Authorization, and user or bearer, exclude each other")
+		}
+		seen[canonical] = true
+	}
+	return nil
 }
 
 // String names it in the log.
@@ -128,7 +166,7 @@ func (g *Gateway) Send(ctx context.Context, id string, m Message) error {
 	if err != nil {
 		return &outbox.Permanent{Class: "invalid", Err: err}
 	}
-	_, err = call(g.client, r)
+	_, err = call(g.client, r, c.Status.outcome)
 	return err
 }
 
@@ -174,7 +212,17 @@ func (g *Gateway) request(ctx context.Context, c *gatewayCall, v gatewayView) (*
 	if c.Bearer {
 		r.Header.Set("Authorization", "Bearer "+g.secret)
 	}
-	if err := fill(c.Headers, v, r.Header.Set); err != nil {
+	unfit := ""
+	err = fill(c.Headers, v, func(name, value string) {
+		if !httpguts.ValidHeaderFieldValue(value) {
+			unfit = name
+		}
+		r.Header.Set(name, value)
+	})
+	if err == nil && unfit != "" {
+		err = fmt.Errorf("%s: %w", unfit, errHeader)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("headers: %w", err)
 	}
 	return r, nil

@@ -110,7 +110,7 @@ func (h *Hook) Send(ctx context.Context, id string, m Message) error {
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("Authorization", h.secret)
 	r.Header.Set("Idempotency-Key", id)
-	data, err := call(h.client, r)
+	data, err := call(h.client, r, usual)
 	if err != nil {
 		return err
 	}

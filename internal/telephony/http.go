@@ -3,12 +3,10 @@ package telephony
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/stile-id/stile/internal/outbox"
@@ -30,9 +28,9 @@ func newClient() *http.Client {
 	}
 }
 
-// call makes a request and reads the answer. A status that is no success is one of
+// call makes a request and reads the answer. outcome makes its status nil or one of
 // the errors of package outbox.
-func call(client *http.Client, r *http.Request) ([]byte, error) {
+func call(client *http.Client, r *http.Request, outcome func(status int) error) ([]byte, error) {
 	res, err := client.Do(r)
 	if err != nil {
 		return nil, unreachable(err)
@@ -42,16 +40,7 @@ func call(client *http.Client, r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, unreachable(err)
 	}
-	class := strconv.Itoa(res.StatusCode)
-	switch code := res.StatusCode; {
-	case code >= 200 && code < 300:
-		return body, nil
-	case code == http.StatusRequestTimeout, code == http.StatusTooManyRequests, code >= 500,
-		// What is wrong with these is the settings, and not the message.
-		code >= 300 && code < 400, code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusNotFound:
-		return nil, &outbox.Temporary{Class: class, Unavailable: true, Err: fmt.Errorf("status %d", code)}
-	}
-	return nil, &outbox.Permanent{Class: class}
+	return body, outcome(res.StatusCode)
 }
 
 // unreachable hides the address of a request that failed: there may be a secret in it.

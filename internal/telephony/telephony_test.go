@@ -357,12 +357,55 @@ func TestGatewayOutcomes(t *testing.T) {
 	}
 }
 
+// A gateway that means something else by its statuses is taken at its word.
+func TestGatewayStatuses(t *testing.T) {
+	p := newProvider(t)
+	g := gateway(t, p, twilio+"  status: {sent: [409], refused: [4xx, 503], again: [200, 425, 404, 3xx]}\n", "token")
+	m := message()
+	for method, statuses := range map[string]map[int]string{
+		telephony.SMS:   {200: "", 409: "refused", 425: "refused", 403: "down", 503: "down"},
+		telephony.Voice: {200: "again", 201: "", 409: "", 400: "refused", 403: "refused", 503: "refused", 500: "down", 425: "again", 404: "down", 302: "down"},
+	} {
+		m.Method = method
+		for status, want := range statuses {
+			p.set(status, "{}")
+			if got := outcome(g.Send(t.Context(), "m", m)); got != want {
+				t.Errorf("%s %d: %q, not %q", method, status, got, want)
+			}
+		}
+	}
+}
+
+// What is in a message puts no header of its own into a call, and is no reason to
+// hold the gateway for broken.
+func TestSEC_S118_NothingBecomesAHeader(t *testing.T) {
+	p := newProvider(t)
+	g := gateway(t, p, "sms: {url: '%URL%/', headers: {X-App: '{{.App}}', X-Language: '{{.Locale}}'}, form: {a: b}}", "token")
+	m := message()
+	m.App, m.Locale = "Acme\r\nX-Evil: 1", "en\r\nX-Evil: 1"
+	if got := outcome(g.Send(t.Context(), "m", m)); got != "refused" || p.count() != 0 {
+		t.Errorf("%q, asked %d times", got, p.count())
+	}
+	m.Locale = "en"
+	if err := g.Send(t.Context(), "m", m); err != nil {
+		t.Fatal(err)
+	}
+	if r := p.last(t); r.Header.Get("X-Evil") != "" || strings.ContainsAny(r.Header.Get("X-App"), "\r\n") {
+		t.Errorf("%v", r.Header)
+	}
+}
+
 func TestSettingsAreRefused(t *testing.T) {
 	for what, description := range map[string]string{
 		"nothing": "", "no call": "{}", "unknown key": "sms: {url: 'https://a.example', bdoy: {}}", "no url": "sms: {form: {a: b}}",
 		"http": "sms: {url: 'http://a.example'}", "a password in the url": "sms: {url: 'https://u:p@a.example'}",
 		"two bodies": "sms: {url: 'https://a.example', form: {a: b}, json: {a: b}}", "two proofs": "sms: {url: 'https://a.example', user: a, bearer: true}",
 		"a method": "sms: {url: 'https://a.example', method: DELETE}", "no template": "sms: {url: 'https://a.example', form: {a: '{{.To'}}",
+		"a text in a header": "sms: {url: 'https://a.example', headers: {X-Text: '{{.Text}}'}}", "lines in a header": "sms: {url: 'https://a.example', headers: {X-A: \"a\\r\\nb: c\"}}",
+		"a name of none": "sms: {url: 'https://a.example', headers: {'X A': b}}", "a header of its own": "sms: {url: 'https://a.example', headers: {content-length: '1'}}",
+		"two of a name": "sms: {url: 'https://a.example', headers: {X-A: b, x-a: c}}", "a second proof": "sms: {url: 'https://a.example', bearer: true, headers: {authorization: b}}",
+		"no status": "sms: {url: 'https://a.example', status: {sent: [20]}}", "no class": "sms: {url: 'https://a.example', status: {again: [1xx]}}",
+		"a status twice": "sms: {url: 'https://a.example', status: {sent: [409], refused: [409]}}", "no outcome": "sms: {url: 'https://a.example', status: {lost: [409]}}",
 		"no such value": "sms: {url: 'https://a.example', form: {a: '{{.Number}}'}}", "a body of GET": "sms: {url: 'https://a.example', method: GET, form: {a: b}}",
 	} {
 		if _, err := telephony.NewGateway([]byte(description), "hush"); err == nil || strings.Contains(err.Error(), "hush") {
@@ -371,6 +414,9 @@ func TestSettingsAreRefused(t *testing.T) {
 	}
 	if _, err := telephony.NewGateway([]byte("sms: {url: 'https://a.example', bearer: true}"), ""); err == nil {
 		t.Error("a bearer without a secret")
+	}
+	if _, err := telephony.NewGateway([]byte("sms: {url: 'https://a.example', bearer: true}"), "hu\nsh"); err == nil || strings.Contains(err.Error(), "sh\"") {
+		t.Errorf("a secret of two lines: %v", err)
 	}
 	for _, x := range [][2]string{{"http://hook.example", "s"}, {"https://hook.example", ""}, {"hook.example", "s"}, {"https://hook.example", "a\r\nb: c"}} {
 		if _, err := telephony.NewHook(x[0], x[1], now); err == nil {

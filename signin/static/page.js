@@ -141,6 +141,7 @@ if (poll) {
   const began = performance.now();
   let timer = 0;
   let busy = false;
+  let over = false;
   let delivery = poll.dataset.delivery;
   const plan = (wait) => {
     clearTimeout(timer);
@@ -148,7 +149,7 @@ if (poll) {
     timer = setTimeout(ask, Math.max(wait, minutes < 2 ? every : Math.min(every * minutes, 30000)));
   };
   const ask = async () => {
-    if (document.hidden || busy) return;
+    if (document.hidden || busy || over) return;
     busy = true;
     let wait = 0;
     try {
@@ -158,12 +159,13 @@ if (poll) {
       if (news.go) { location.assign(news.go); return; }
       if (news.notice) { say(news.notice); delivery = news.delivery; }
       wait = news.wait || 0;
+      over = !!news.stop;
     } catch {
       wait = 10000;
     } finally {
       busy = false;
     }
-    plan(wait);
+    if (!over) plan(wait);
   };
   document.addEventListener("visibilitychange", () => { if (!document.hidden) ask(); });
   plan(every);

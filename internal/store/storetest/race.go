@@ -91,6 +91,30 @@ var raceTests = []test{
 		same(t, read[directory.Account](t)(s.Account(ctx, "u")).FirstName, fmt.Sprint(won))
 	}},
 
+	{"race/OneEnrollmentOfAKind", func(t *testing.T, s store.Store) {
+		insertUsers(t, s, "u")
+		for n := range 5 {
+			account := read[directory.Account](t)(s.Account(ctx, "u"))
+			won := race(t, s, 16, store.ErrStale, func(tx store.Tx, i int) error {
+				u := account.User
+				u.Version++
+				if err := tx.UpdateUser(u); err != nil {
+					return err
+				}
+				for _, old := range account.Enrollments { // the new one takes its place
+					if err := tx.DeleteEnrollment(old.ID); err != nil {
+						return err
+					}
+				}
+				return tx.InsertEnrollment(anEnrollment(fmt.Sprintf("e%d-%d", n, i), "u"))
+			})
+			have := read[directory.Account](t)(s.Account(ctx, "u")).Enrollments
+			if len(have) != 1 || have[0].ID != fmt.Sprintf("e%d-%d", n, won) {
+				t.Errorf("%+v; the winner is %d", have, won)
+			}
+		}
+	}},
+
 	{"race/SEC_S39_DeleteUser", func(t *testing.T, s store.Store) {
 		insertUsers(t, s, "u")
 		race(t, s, 16, store.ErrNotFound, func(tx store.Tx, i int) error {

@@ -1,4 +1,6 @@
-package mail
+// Package accent puts the colour of a brand where it can be read: on buttons, on links,
+// on light and dark grounds (WCAG 2.2, AA).
+package accent
 
 import (
 	"encoding/hex"
@@ -8,11 +10,11 @@ import (
 	"sync"
 )
 
-// DefaultAccent colours the button and links of an app without a colour of its
-// own, as it does on the sign-in pages.
-const DefaultAccent = "#1d6b52"
+// Default colours the button and links of an app without a colour of its own, as it
+// does on the sign-in pages.
+const Default = "#1d6b52"
 
-// The grounds of a mail's card, those of the sign-in pages.
+// The grounds of the card of mails and pages, those of the sign-in pages.
 var (
 	lightCard = rgb{0xff, 0xff, 0xff}
 	darkCard  = rgb{0x1a, 0x1f, 0x1d}
@@ -80,35 +82,36 @@ func (c rgb) readableOn(ground rgb) rgb {
 	return towards
 }
 
-// An accent is what the templates need of a brand's colour: the button with the
-// text on it, and links, in light and dark.
-type accent struct {
+// Colors are what templates need of a brand's colour: the button with the text on it,
+// and links, in light and dark.
+type Colors struct {
 	Accent, Ink, LinkColor              string
 	AccentOnDark, InkOnDark, LinkOnDark string
 }
 
-// accents are those that were asked for: there are as many as brands.
-var accents sync.Map // of colour to accent
+// known are those that were asked for: there are as many as brands.
+var known sync.Map // of colour to Colors
 
-func accentOf(color string) accent {
-	if a, ok := accents.Load(color); ok {
-		return a.(accent)
+// Of makes them of "#rrggbb" or "#rgb"; of anything else, those of the default.
+func Of(color string) Colors {
+	if c, ok := known.Load(color); ok {
+		return c.(Colors)
 	}
-	a := newAccent(color)
-	accents.Store(color, a)
-	return a
+	c := compute(color)
+	known.Store(color, c)
+	return c
 }
 
-func newAccent(color string) accent {
+func compute(color string) Colors {
 	c, ok := parseColor(color)
 	if !ok {
-		c, _ = parseColor(DefaultAccent)
+		c, _ = parseColor(Default)
 	}
 	dark := c
 	if contrast(c, darkCard) < 3 { // the button itself would not stand out
 		dark = c.readableOn(darkCard)
 	}
-	return accent{
+	return Colors{
 		Accent: c.String(), Ink: c.ink().String(), LinkColor: c.readableOn(lightCard).String(),
 		AccentOnDark: dark.String(), InkOnDark: dark.ink().String(), LinkOnDark: c.readableOn(darkCard).String(),
 	}
