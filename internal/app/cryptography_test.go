@@ -35,6 +35,7 @@ func TestSEC_S107_Inventory(t *testing.T) {
 		}
 		uses := slices.DeleteFunc(p.Imports, func(i string) bool {
 			return i != "crypto" && !strings.HasPrefix(i, "crypto/") && !strings.HasPrefix(i, "golang.org/x/crypto/") && !strings.HasPrefix(i, "github.com/go-jose/") &&
+				i != "github.com/SherClockHolmes/webpush-go" &&
 				!strings.HasPrefix(i, "filippo.io/") && !strings.HasPrefix(i, "github.com/go-webauthn/")
 		})
 		if len(uses) > 0 {
