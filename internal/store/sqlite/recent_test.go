@@ -256,3 +256,32 @@ func TestRecentAccountsForgetWhatACommitDidNotBearOut(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// Of two who share a commit one writes to an account, and the other removes it.
+func TestRecentAccountsForgetWhoIsRemovedInTheSameCommit(t *testing.T) {
+	s := openTest(t)
+	u := directory.User{ID: "u", Version: 1, Status: directory.Active, Email: "a@example.com", Canonical: "a@example.com", FirstName: "Ada"}
+	e := directory.Enrollment{ID: "e", UserID: "u", Version: 1, Authenticator: "okta_email"}
+	if err := s.InTx(bg, store.Relaxed, func(tx store.Tx) error { return errors.Join(tx.InsertUser(u), tx.InsertEnrollment(e)) }); err != nil {
+		t.Fatal(err)
+	}
+	release := hold(t, s)
+	e.Version = 2
+	var group sync.WaitGroup
+	for i, fn := range []func(store.Tx) error{
+		func(tx store.Tx) error { return tx.UpdateEnrollment(e) },
+		func(tx store.Tx) error { return tx.DeleteUser("u", time.Now()) },
+	} {
+		group.Go(func() {
+			if err := s.InTx(bg, store.Relaxed, fn); err != nil {
+				t.Error(err)
+			}
+		})
+		waitQueued(s, i+1) // in this order
+	}
+	release()
+	group.Wait()
+	if _, err := s.Account(bg, "u"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("an account that was deleted: %v", err)
+	}
+}

@@ -256,9 +256,16 @@ func (w *writer) forget(batch []*job) {
 	}
 }
 
-// remember keeps what a commit has changed.
+// remember keeps what a commit has changed. Who was changed by one job, and removed by
+// the next that shared the commit, is not there.
 func (w *writer) remember(batch []*job) {
 	for _, j := range batch {
+		if j.anybody {
+			w.people.clear()
+		}
+		for _, id := range j.changed {
+			w.people.drop(id)
+		}
 		for _, row := range j.steps {
 			w.flows.put(row.ID, row, len(row.ClientID)+len(row.Data))
 		}
@@ -328,6 +335,7 @@ func (w *writer) one(j *job, shared bool) (rows int64, broken error) {
 	tx := sqlstore.NewTx(context.Background(), w.stmts, dialect)
 	j.turn <- tx
 	j.err = <-j.ran
+	j.changed, j.anybody = tx.People() // also of what is undone: who has read something old reads anew
 	if j.err == nil {
 		j.err = j.look(tx)
 	}
@@ -338,6 +346,8 @@ func (w *writer) one(j *job, shared bool) (rows int64, broken error) {
 	}
 	if j.err == nil {
 		j.steps = tx.Steps()
+	} else {
+		j.people = nil
 	}
 	if !shared {
 		return tx.Rows(), nil
@@ -353,7 +363,6 @@ func (w *writer) one(j *job, shared bool) (rows int64, broken error) {
 // look reads whom the job has changed, while the pages are at hand: who signs up is
 // asked for three times more within seconds.
 func (j *job) look(tx *sqlstore.Tx) error {
-	j.changed, j.anybody = tx.People()
 	for _, id := range j.changed {
 		a, err := tx.Account(id)
 		if errors.Is(err, store.ErrNotFound) {
