@@ -184,7 +184,7 @@ func (n *node) start() {
 	defer log.Close()
 	args := []string{n.site.binary, "serve", "--config", filepath.Join(n.dir, "stile.yaml"), "--make-master-key"}
 	if n.nice {
-		args = append([]string{"nice", "-n", "10"}, args...) // which becomes what it runs
+		args = append([]string{"nice", "-n", "19"}, args...) // which becomes what it runs
 	}
 	n.cmd = exec.Command(args[0], args[1:]...)
 	n.cmd.Env = append(os.Environ(), n.env...)
