@@ -86,7 +86,7 @@ func TestREL_R07_Breaker(t *testing.T) {
 		o.Handoff(messages...)
 		pass(time.Millisecond)
 		tried := d.count()
-		if tried < breakerFailures || tried > breakerFailures+o.workers-1 {
+		if tried < breakerFailures || tried > breakerFailures+o.lanes["mail"].workers-1 {
 			t.Errorf("tried %d times before the breaker opened", tried)
 		}
 		for _, m := range messages {
@@ -190,12 +190,12 @@ func TestStopGivesLeasesBack(t *testing.T) {
 		}})
 		o.Start()
 		var messages []Message
-		for range o.workers + 3 {
+		for range o.lanes["mail"].workers + 3 {
 			messages = append(messages, prepare(t, o, 10*time.Minute))
 		}
 		s.insert(messages...)
 		o.Handoff(messages...)
-		for range o.workers {
+		for range o.lanes["mail"].workers {
 			<-begun
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

@@ -37,7 +37,7 @@ func (s *memory) get(id string) Message {
 	return s.rows[id]
 }
 
-func (s *memory) ClaimOutbox(_ context.Context, now, until time.Time, limit int) ([]Message, error) {
+func (s *memory) ClaimOutbox(_ context.Context, kind string, now, until time.Time, limit int) ([]Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fail != nil {
@@ -45,7 +45,7 @@ func (s *memory) ClaimOutbox(_ context.Context, now, until time.Time, limit int)
 	}
 	var out []Message
 	for _, m := range s.rows {
-		due := !m.NotBefore.After(now) && now.Before(m.ExpiresAt) && !m.ended() && !now.Before(m.LeasedUntil)
+		due := m.Kind == kind && !m.NotBefore.After(now) && now.Before(m.ExpiresAt) && !m.ended() && !now.Before(m.LeasedUntil)
 		if due && len(out) < limit {
 			m.LeasedUntil = until
 			m.Fence++

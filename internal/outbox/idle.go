@@ -35,13 +35,14 @@ func (o *Outbox) await(ctx context.Context, holds func() bool) error {
 	}
 }
 
-// landed counts one message out, and lets those who wait look again.
-func (o *Outbox) landed() int64 {
+// landed counts one message out, and lets those who wait look again. It returns how many
+// the lane has left.
+func (o *Outbox) landed(l *lane) int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	left := o.flight.Add(-1)
+	o.flight.Add(-1)
 	o.tell()
-	return left
+	return l.flight.Add(-1)
 }
 
 // tell wakes everybody in await; o.mu is held.

@@ -209,8 +209,8 @@ func TestUnknownKindWaits(t *testing.T) {
 		}
 		s.insert(m)
 		o.Handoff(m)
-		pass(time.Minute)
-		if got := s.get(m.ID); got.Status != Delayed || got.Attempts != 0 {
+		pass(Lease + time.Minute) // for a node that knows it
+		if got := s.get(m.ID); got.Status != Queued || got.Attempts != 0 || got.Fence != 1 {
 			t.Errorf("row is %+v", got)
 		}
 	})

@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -16,8 +17,8 @@ import (
 
 // Store is what the outbox needs of the storage port.
 type Store interface {
-	// ClaimOutbox leases up to limit due messages; Fence is already counted up.
-	ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]Message, error)
+	// ClaimOutbox leases up to limit due messages of a kind; Fence is already counted up.
+	ClaimOutbox(ctx context.Context, kind string, now, leaseUntil time.Time, limit int) ([]Message, error)
 
 	// SettleOutbox writes status, attempts, error, not-before, payload and lease
 	// of all messages in one transaction, of relaxed durability. Those whose
@@ -48,7 +49,8 @@ type Config struct {
 	Deliver map[string]Deliverer // by kind
 	Now     func() time.Time     // default time.Now
 	Logger  *slog.Logger         // default: none
-	Workers int                  // default 4
+	Workers int                  // of each kind, default 4
+	Crews   map[string]int       // workers of kinds that have another number of them
 	// Observe is told how a message stands after each try: sent, delayed, refused,
 	// expired; nil: nobody.
 	Observe func(kind string, s Status)
@@ -64,19 +66,16 @@ type Outbox struct {
 	lanes   map[string]*lane
 	now     func() time.Time
 	log     *slog.Logger
-	workers int
 	maxOpen int
 	observe func(kind string, s Status)
 	newID   func(at time.Time) string
 
-	queue   chan Message
 	settled chan Message
 	wake    chan struct{} // look for due messages now
 	rearm   chan struct{} // nextDue has changed
 	flight  atomic.Int64  // queued or being delivered here
 	// unwritten counts messages whose outcome the store has not taken yet.
 	unwritten atomic.Int64
-	more      atomic.Bool // the last claim was full
 
 	mu      sync.Mutex
 	calm    chan struct{}        // closed when flight is 0 again; nil while nobody waits
@@ -96,22 +95,28 @@ type Outbox struct {
 	stopError error
 }
 
-// A lane is where messages of one kind go.
+// A lane is where messages of one kind go. It has a queue and workers of its own, so
+// that no kind whose other side hangs holds up another.
 type lane struct {
 	Deliverer
 	breaker Breaker
+	workers int
+	queue   chan Message
+	flight  atomic.Int64 // of its messages
+	more    atomic.Bool  // the last claim was full
 }
 
 // New returns an outbox that delivers nothing before Start.
 func New(c Config) *Outbox {
 	o := &Outbox{
 		store: c.Store, keys: c.Keyring, lanes: map[string]*lane{}, now: c.Now, log: c.Logger,
-		workers: c.Workers, maxOpen: c.MaxOpen, observe: c.Observe, newID: c.NewID,
-		queue: make(chan Message, queueSize), settled: make(chan Message, settleBatch), wake: make(chan struct{}, 1), rearm: make(chan struct{}, 1),
+		maxOpen: c.MaxOpen, observe: c.Observe, newID: c.NewID,
+		settled: make(chan Message, settleBatch), wake: make(chan struct{}, 1), rearm: make(chan struct{}, 1),
 		open: map[string]time.Time{},
 	}
 	for kind, d := range c.Deliver {
-		o.lanes[kind] = &lane{Deliverer: d}
+		workers := cmp.Or(c.Crews[kind], c.Workers, 4)
+		o.lanes[kind] = &lane{Deliverer: d, workers: workers, queue: make(chan Message, queueSize)}
 	}
 	if o.now == nil {
 		o.now = time.Now
@@ -124,9 +129,6 @@ func New(c Config) *Outbox {
 	}
 	if o.observe == nil {
 		o.observe = func(string, Status) {}
-	}
-	if o.workers <= 0 {
-		o.workers = 4
 	}
 	if o.maxOpen <= 0 {
 		o.maxOpen = 100_000
@@ -197,14 +199,20 @@ func (o *Outbox) Wake() {
 }
 
 func (o *Outbox) enqueue(m Message) {
+	l := o.lanes[m.Kind]
+	if l == nil { // once its lease is over, a node may claim it that knows the kind
+		o.log.Warn("outbox: nobody delivers this kind", "id", m.ID, "kind", m.Kind)
+		return
+	}
 	o.mu.Lock()
 	o.open[m.ID] = m.ExpiresAt
 	o.mu.Unlock()
 	o.flight.Add(1)
+	l.flight.Add(1)
 	select {
-	case o.queue <- m:
+	case l.queue <- m:
 	default:
-		o.landed()
+		o.landed(l)
 	}
 }
 
@@ -212,8 +220,10 @@ func (o *Outbox) enqueue(m Message) {
 func (o *Outbox) Start() {
 	o.start.Do(func() {
 		o.fetchers.Go(o.fetch)
-		for range o.workers {
-			o.carriers.Go(o.work)
+		for _, l := range o.lanes {
+			for range l.workers {
+				o.carriers.Go(func() { o.work(l) })
+			}
 		}
 		o.settlers.Go(o.settle)
 	})
@@ -239,18 +249,15 @@ func (o *Outbox) Stop(ctx context.Context) error {
 	return o.stopError
 }
 
-// release gives back what waits in the queue.
+// release gives back what waits in the queues, which nobody adds to or takes from any more.
 func (o *Outbox) release() {
 	var left []Message
-	for {
-		select {
-		case m := <-o.queue:
+	for _, l := range o.lanes {
+		for len(l.queue) > 0 {
+			m := <-l.queue
 			m.LeasedUntil = time.Time{}
 			left = append(left, m)
-			continue
-		default:
 		}
-		break
 	}
 	if len(left) > 0 {
 		o.lastWrite(left)
@@ -280,41 +287,36 @@ func (o *Outbox) fetch() {
 func (o *Outbox) claim() {
 	now := o.now()
 	o.tidy(now)
-	limit := o.room(now)
-	if limit == 0 {
-		return
-	}
-	messages, err := o.store.ClaimOutbox(o.stopping, now, now.Add(Lease), limit)
-	if err != nil {
-		if o.stopping.Err() == nil {
-			o.log.Error("outbox: claim", "error", err)
+	for kind, l := range o.lanes {
+		limit := o.room(l, now)
+		if limit == 0 {
+			continue
 		}
-		return
-	}
-	o.more.Store(len(messages) == limit)
-	for _, m := range messages {
-		o.enqueue(m)
+		messages, err := o.store.ClaimOutbox(o.stopping, kind, now, now.Add(Lease), limit)
+		if err != nil {
+			if o.stopping.Err() == nil {
+				o.log.Error("outbox: claim", "error", err)
+			}
+			return
+		}
+		l.more.Store(len(messages) == limit)
+		for _, m := range messages {
+			o.enqueue(m)
+		}
 	}
 }
 
-// room says how many messages are worth claiming: as many as can be delivered
-// within their lease, one where that is a probe, none that a breaker would send back.
-func (o *Outbox) room(now time.Time) int {
-	var all, probe bool
-	for _, l := range o.lanes {
-		a, p, next := l.breaker.due(now)
-		all, probe = all || a, probe || p
-		if !a && !p {
-			o.due(next)
-		}
-	}
-	free := max(0, 8*o.workers-int(o.flight.Load()))
-	switch {
+// room says how many messages of a lane are worth claiming: as many as can be delivered
+// within their lease, one where that is a probe, none that the breaker would send back.
+func (o *Outbox) room(l *lane, now time.Time) int {
+	free := max(0, 8*l.workers-int(l.flight.Load()))
+	switch all, probe, next := l.breaker.due(now); {
 	case all:
 		return free
 	case probe:
 		return min(1, free)
 	default:
+		o.due(next)
 		return 0
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-func (o *Outbox) work() {
+func (o *Outbox) work(l *lane) {
 	for o.stopping.Err() == nil {
 		select {
 		case <-o.stopping.Done():
-		case m := <-o.queue:
-			o.carry(m)
-			if o.landed() < int64(o.workers) && o.more.Swap(false) {
+		case m := <-l.queue:
+			o.carry(l, m)
+			if o.landed(l) < int64(l.workers) && l.more.Swap(false) {
 				o.Wake()
 			}
 		}
@@ -32,7 +32,7 @@ func (o *Outbox) report(m Message) {
 }
 
 // carry delivers one message and passes on what became of it.
-func (o *Outbox) carry(m Message) {
+func (o *Outbox) carry(l *lane, m Message) {
 	now := o.now()
 	lease := m.LeasedUntil.Sub(now) - leaseMargin
 	if lease <= 0 {
@@ -40,12 +40,6 @@ func (o *Outbox) carry(m Message) {
 	}
 	if m.ExpiresAt.Sub(now) < minLife {
 		o.report(m.done(Expired, ""))
-		return
-	}
-	l, ok := o.lanes[m.Kind]
-	if !ok { // queued by a newer version: another node may know it
-		o.log.Warn("outbox: nobody delivers this kind", "id", m.ID, "kind", m.Kind)
-		o.report(o.putOff(m, "kind", now.Add(breakerProbe)))
 		return
 	}
 	allowed, next := l.breaker.Allow(now)

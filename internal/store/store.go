@@ -60,9 +60,9 @@ type Store interface {
 	// ErrUnknown: all was written or nothing, and fn was not run again.
 	InTx(ctx context.Context, d Durability, fn func(Tx) error) error
 
-	// ClaimOutbox leases up to limit due messages: NotBefore passed, ExpiresAt
+	// ClaimOutbox leases up to limit due messages of a kind: NotBefore passed, ExpiresAt
 	// not, status queued or delayed, no live lease. Fence is already counted up.
-	ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]outbox.Message, error)
+	ClaimOutbox(ctx context.Context, kind string, now, leaseUntil time.Time, limit int) ([]outbox.Message, error)
 
 	// Purge removes up to limit rows of each transient kind that ended before
 	// now: transactions, messages, revocations, tickets, devices, counters at

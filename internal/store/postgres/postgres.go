@@ -183,8 +183,8 @@ func (s *Store) inspect(ctx context.Context, db *sql.DB) error {
 }
 
 // ClaimOutbox implements [store.Store]. Those who claim at once pass each other by.
-func (s *Store) ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
-	return sqlstore.ClaimOutbox(ctx, s.Reader, s.do, now, leaseUntil, limit)
+func (s *Store) ClaimOutbox(ctx context.Context, kind string, now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
+	return sqlstore.ClaimOutbox(ctx, s.Reader, s.do, kind, now, leaseUntil, limit)
 }
 
 // Stats implements [store.Store].

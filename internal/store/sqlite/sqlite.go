@@ -201,8 +201,8 @@ func (s *Store) Account(ctx context.Context, userID string) (directory.Account, 
 }
 
 // ClaimOutbox implements [store.Store].
-func (s *Store) ClaimOutbox(ctx context.Context, now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
-	return sqlstore.ClaimOutbox(ctx, s.Reader, s.writer.do, now, leaseUntil, limit)
+func (s *Store) ClaimOutbox(ctx context.Context, kind string, now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
+	return sqlstore.ClaimOutbox(ctx, s.Reader, s.writer.do, kind, now, leaseUntil, limit)
 }
 
 // purgeBatch is how many rows others wait for at most: there is one writer.

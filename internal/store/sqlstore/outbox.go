@@ -47,14 +47,14 @@ func (r *Reader) OutboxWaiting(ctx context.Context, now time.Time) (n int64, old
 }
 
 // dueMessages must name the statuses as the partial index outbox_due does.
-const dueMessages = `status IN ('queued', 'delayed') AND not_before <= $1 AND expires_at > $1 AND leased_until <= $1`
+const dueMessages = `status IN ('queued', 'delayed') AND not_before <= $1 AND expires_at > $1 AND leased_until <= $1 AND kind = $2`
 
 var anyDue = define("look for due messages", `SELECT 1 FROM outbox WHERE `+dueMessages+` LIMIT 1`)
 
-// due reports whether there is a message to claim, without writing.
-func (r *Reader) due(ctx context.Context, now time.Time) (bool, error) {
+// due reports whether there is a message of a kind to claim, without writing.
+func (r *Reader) due(ctx context.Context, kind string, now time.Time) (bool, error) {
 	due := false
-	err := each(ctx, r, anyDue, func(Row) error { due = true; return nil }, micros(now))
+	err := each(ctx, r, anyDue, func(Row) error { due = true; return nil }, micros(now), kind)
 	return due, err
 }
 
@@ -62,19 +62,19 @@ func (r *Reader) due(ctx context.Context, now time.Time) (bool, error) {
 var claimOutbox = vary("claim messages", func(d *Dialect) string {
 	return `
 	WITH picked AS MATERIALIZED (
-		SELECT id FROM outbox WHERE ` + dueMessages + ` ORDER BY not_before, created_at LIMIT $3 ` + d.SkipLocked + `
+		SELECT id FROM outbox WHERE ` + dueMessages + ` ORDER BY not_before, created_at LIMIT $4 ` + d.SkipLocked + `
 	)
-	UPDATE outbox SET leased_until = $2, fence = fence + 1 WHERE id IN (SELECT id FROM picked) RETURNING ` + outboxColumns
+	UPDATE outbox SET leased_until = $3, fence = fence + 1 WHERE id IN (SELECT id FROM picked) RETURNING ` + outboxColumns
 })
 
 // ClaimOutbox does the work of [store.Store]'s ClaimOutbox.
-func ClaimOutbox(ctx context.Context, r *Reader, do Do, now, leaseUntil time.Time, limit int) (claimed []outbox.Message, err error) {
-	due, err := r.due(ctx, now)
+func ClaimOutbox(ctx context.Context, r *Reader, do Do, kind string, now, leaseUntil time.Time, limit int) (claimed []outbox.Message, err error) {
+	due, err := r.due(ctx, kind, now)
 	if err != nil || !due {
 		return nil, err
 	}
 	err = do(ctx, store.Relaxed, func(tx *Tx) (err error) {
-		claimed, err = tx.claim(now, leaseUntil, limit)
+		claimed, err = tx.claim(kind, now, leaseUntil, limit)
 		return err
 	})
 	if err != nil {
@@ -83,7 +83,7 @@ func ClaimOutbox(ctx context.Context, r *Reader, do Do, now, leaseUntil time.Tim
 	return claimed, nil
 }
 
-func (t *Tx) claim(now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
+func (t *Tx) claim(kind string, now, leaseUntil time.Time, limit int) ([]outbox.Message, error) {
 	if t.failed != nil {
 		return nil, t.failed
 	}
@@ -93,7 +93,7 @@ func (t *Tx) claim(now, leaseUntil time.Time, limit int) ([]outbox.Message, erro
 		m, err := scanMessage(row)
 		all = append(all, m)
 		return err
-	}, micros(now), micros(leaseUntil), limit)
+	}, micros(now), kind, micros(leaseUntil), limit)
 	if t.failed != nil {
 		return nil, t.failed
 	}

@@ -79,7 +79,7 @@ var outboxTests = []test{
 			with("refused", func(m *outbox.Message) { m.Status = outbox.Refused }),
 			with("expired", func(m *outbox.Message) { m.Status = outbox.Expired }),
 		)
-		claimed, err := s.ClaimOutbox(ctx, now, now.Add(time.Minute), 100)
+		claimed, err := s.ClaimOutbox(ctx, "mail", now, now.Add(time.Minute), 100)
 		same(t, ids(read[[]outbox.Message](t)(claimed, err)), []string{"delayed", "due", "lease over", "just now"})
 		for _, m := range claimed {
 			stored := read[outbox.Message](t)(s.OutboxMessage(ctx, m.ID))
@@ -87,7 +87,7 @@ var outboxTests = []test{
 			same(t, m.Fence, int64(1))
 			same(t, m.LeasedUntil, now.Add(time.Minute))
 		}
-		again, err := s.ClaimOutbox(ctx, now, now.Add(time.Minute), 100)
+		again, err := s.ClaimOutbox(ctx, "mail", now, now.Add(time.Minute), 100)
 		same(t, len(read[[]outbox.Message](t)(again, err)), 0)
 	}},
 
@@ -97,15 +97,27 @@ var outboxTests = []test{
 			m.NotBefore = later(time.Duration(-i) * time.Second)
 			enqueue(t, s, m)
 		}
-		claimed, err := s.ClaimOutbox(ctx, t0, later(time.Minute), 2)
+		claimed, err := s.ClaimOutbox(ctx, "mail", t0, later(time.Minute), 2)
 		same(t, ids(read[[]outbox.Message](t)(claimed, err)), []string{"m004", "m003"})
-		claimed, err = s.ClaimOutbox(ctx, t0, later(time.Minute), 2)
+		claimed, err = s.ClaimOutbox(ctx, "mail", t0, later(time.Minute), 2)
 		same(t, ids(read[[]outbox.Message](t)(claimed, err)), []string{"m002", "m001"})
+	}},
+
+	{"outbox/kind", func(t *testing.T, s store.Store) {
+		other := aMessage("m1")
+		other.Kind, other.NotBefore = "wake", later(-time.Minute)
+		enqueue(t, s, other, aMessage("m2"))
+		claimed, err := s.ClaimOutbox(ctx, "mail", t0, later(time.Minute), 1)
+		same(t, ids(read[[]outbox.Message](t)(claimed, err)), []string{"m2"})
+		claimed, err = s.ClaimOutbox(ctx, "mail", t0, later(time.Minute), 1)
+		same(t, len(read[[]outbox.Message](t)(claimed, err)), 0)
+		claimed, err = s.ClaimOutbox(ctx, "wake", t0, later(time.Minute), 1)
+		same(t, ids(read[[]outbox.Message](t)(claimed, err)), []string{"m1"})
 	}},
 
 	{"outbox/settle", func(t *testing.T, s store.Store) {
 		enqueue(t, s, aMessage("m1"))
-		claimed, err := s.ClaimOutbox(ctx, t0, later(time.Minute), 1)
+		claimed, err := s.ClaimOutbox(ctx, "mail", t0, later(time.Minute), 1)
 		m := read[[]outbox.Message](t)(claimed, err)[0]
 
 		m.Status, m.Attempts, m.LastError = outbox.Delayed, 1, "connect"
@@ -113,7 +125,7 @@ var outboxTests = []test{
 		write(t, s, func(tx store.Tx) error { return tx.Settle(m) })
 		same(t, read[outbox.Message](t)(s.OutboxMessage(ctx, "m1")), m)
 
-		claimed, err = s.ClaimOutbox(ctx, later(5*time.Second), later(time.Minute), 1)
+		claimed, err = s.ClaimOutbox(ctx, "mail", later(5*time.Second), later(time.Minute), 1)
 		second := read[[]outbox.Message](t)(claimed, err)[0]
 		same(t, second.Fence, int64(2))
 		second.Status, second.Payload, second.LeasedUntil = outbox.Sent, nil, time.Time{}
@@ -123,9 +135,9 @@ var outboxTests = []test{
 
 	{"outbox/REL_R06_OldFence", func(t *testing.T, s store.Store) {
 		enqueue(t, s, aMessage("m1"))
-		claimed, err := s.ClaimOutbox(ctx, t0, later(time.Minute), 1)
+		claimed, err := s.ClaimOutbox(ctx, "mail", t0, later(time.Minute), 1)
 		slow := read[[]outbox.Message](t)(claimed, err)[0]
-		claimed, err = s.ClaimOutbox(ctx, later(time.Minute), later(2*time.Minute), 1)
+		claimed, err = s.ClaimOutbox(ctx, "mail", later(time.Minute), later(2*time.Minute), 1)
 		owner := read[[]outbox.Message](t)(claimed, err)[0]
 
 		slow.Status = outbox.Sent

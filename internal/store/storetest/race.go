@@ -236,7 +236,7 @@ var raceTests = []test{
 		for range 8 {
 			group.Go(func() {
 				for {
-					claimed, err := s.ClaimOutbox(ctx, t0, later(time.Minute), 7)
+					claimed, err := s.ClaimOutbox(ctx, "mail", t0, later(time.Minute), 7)
 					if err != nil {
 						t.Error(err)
 					}

@@ -34,7 +34,7 @@ func RunReopen(t *testing.T, open Reopener) {
 		}
 		return nil
 	})
-	claimed, err := s.ClaimOutbox(ctx, t0, later(time.Minute), 1)
+	claimed, err := s.ClaimOutbox(ctx, "mail", t0, later(time.Minute), 1)
 	message := read[[]outbox.Message](t)(claimed, err)[0]
 
 	for range 3 {
