@@ -65,6 +65,13 @@ func (e *Engine) Phone(tb testing.TB, link string) *Phone {
 	return p
 }
 
+// At is the same phone with an engine that goes on where its own was stopped (Dir).
+func (p *Phone) At(e *Engine) *Phone {
+	there := *p
+	there.e = e
+	return &there
+}
+
 // Enroll opens a link, and returns the engine's answer.
 func (p *Phone) Enroll(tb testing.TB, link, name string) (status int, body []byte) {
 	tb.Helper()

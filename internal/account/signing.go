@@ -39,6 +39,30 @@ func (a *Accounts) Signer(ctx context.Context, userID, id, key string) (Signer, 
 	return Signer{UserID: userID, ID: id, Email: account.Email, Credential: c}, err
 }
 
+// Signers lists the devices of a person, in the order in which they were added; none of
+// an account that is not there, or not in use.
+func (a *Accounts) Signers(ctx context.Context, userID, key string) ([]Signer, error) {
+	account, err := a.Store.Account(ctx, userID)
+	if problem.KindOf(err) == problem.NotFound || err == nil && account.Status != directory.Active {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("account: of devices: %w", err)
+	}
+	var out []Signer
+	for _, en := range account.Enrollments {
+		if en.Authenticator != key {
+			continue
+		}
+		c, err := a.Secrets.OpenCredential(en)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Signer{UserID: userID, ID: en.ID, Email: account.Email, Credential: c})
+	}
+	return out, nil
+}
+
 func enrollment(account *directory.Account, id, key string) (directory.Enrollment, bool) {
 	for _, en := range account.Enrollments {
 		if en.ID == id && en.Authenticator == key {

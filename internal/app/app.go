@@ -210,7 +210,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		}
 	}
 	a.outbox = outbox.New(outbox.Config{
-		Store: outboxStore{db}, Keyring: keys, Deliver: deliver,
+		Store: outboxStore{db}, Keyring: keys, Deliver: deliver, Crews: map[string]int{webpush.Kind: webpush.Crew},
 		Observe: func(kind string, s outbox.Status) { a.metrics.Tried(kind, string(s)) },
 		NewID:   func(at time.Time) string { return directory.NewIDAt("msg", at) },
 		Now:     c.Now, Logger: c.Logger,

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/stile-id/stile/internal/account"
 	"github.com/stile-id/stile/internal/authenticator"
@@ -68,12 +69,16 @@ func (w woken) Waits(ctx context.Context, userID, request string) (bool, error) 
 	return w.engine.PushWaits(ctx, userID, request)
 }
 
-func (w woken) Subscription(ctx context.Context, userID, device string) ([]byte, error) {
-	d, err := w.accounts.Signer(ctx, userID, device, push.Key)
-	if problem.KindOf(err) == problem.NotFound {
-		return nil, nil
+// Places are the newest first.
+func (w woken) Places(ctx context.Context, userID string) ([]webpush.Place, error) {
+	all, err := w.accounts.Signers(ctx, userID, push.Key)
+	var out []webpush.Place
+	for _, d := range slices.Backward(all) {
+		if kept := push.WokenBy(d.Credential); kept != nil {
+			out = append(out, webpush.Place{Device: d.ID, Subscription: kept})
+		}
 	}
-	return push.WokenBy(d.Credential), err
+	return out, err
 }
 
 func (w woken) Forget(ctx context.Context, userID, device string, subscription []byte) error {
@@ -92,10 +97,10 @@ func (w woken) Forget(ctx context.Context, userID, device string, subscription [
 	return err
 }
 
-// prepareWake makes a message of the outbox of what wakes a device.
+// prepareWake makes a message of the outbox of what wakes a person's devices.
 func (m mailer) prepareWake(o flow.Outgoing) (outbox.Message, error) {
 	return m.Outbox.Prepare(webpush.Kind, webpush.Message{
-		UserID: o.Wake.UserID, Device: o.Wake.Device, Request: o.Wake.Request, App: o.Client.Name, Void: o.Void,
+		UserID: o.Wake.UserID, Request: o.Wake.Request, App: o.Client.Name,
 	}, o.At, o.Wake.ExpiresAt)
 }
 
@@ -103,4 +108,4 @@ func (d devices) Wake(c authenticator.Credential, subscription json.RawMessage) 
 	return push.Wake(c, subscription)
 }
 
-func (d devices) Wakes(c authenticator.Credential) bool { return push.WokenBy(c) != nil }
+func (d devices) WokenBy(c authenticator.Credential) []byte { return push.WokenBy(c) }

@@ -190,9 +190,7 @@ type Text struct {
 type Push struct {
 	Data      []byte // the authenticator's own JSON, sealed by the engine; its devices' API reads it
 	ExpiresAt time.Time
-	// Wakes says that devices can be woken; Wake has the enrollments of those that are.
-	Wakes bool
-	Wake  []string
+	Wakes     bool // those devices that can be woken are
 }
 
 // Mail is a message to one address. The engine adds app, origin, language and

@@ -129,7 +129,7 @@ func (s *Server) requests(ctx context.Context, text string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := listed{Name: d.Credential.Name, Account: d.Email, Wake: s.Waker != nil && s.Authenticator.Wakes(d.Credential), Requests: []request{}}
+	out := listed{Name: d.Credential.Name, Account: d.Email, Wake: s.Waker != nil && s.Waker.Wakes(s.Authenticator.WokenBy(d.Credential)), Requests: []request{}}
 	for _, p := range pushes {
 		var asked struct {
 			Numbers []string `json:"numbers"`

@@ -62,7 +62,8 @@ type Authenticator interface {
 	Rename(c authenticator.Credential, name string) (_ authenticator.Credential, ok bool)
 	// Wake keeps where a device can be woken; nil: nowhere.
 	Wake(c authenticator.Credential, subscription json.RawMessage) (authenticator.Credential, error)
-	Wakes(authenticator.Credential) bool
+	// WokenBy is what Wake keeps; nil: nothing.
+	WokenBy(authenticator.Credential) []byte
 }
 
 // A Waker wakes devices by what their browsers subscribe with.
@@ -70,6 +71,8 @@ type Waker interface {
 	Key() string
 	// Read checks a subscription, and returns it as it is kept.
 	Read(subscription []byte) ([]byte, error)
+	// Wakes reports whether what Read returned once is of use now.
+	Wakes(kept []byte) bool
 }
 
 // Config is what a Server is made of.

@@ -122,6 +122,38 @@ func TestSubscriptionsEnd(t *testing.T) {
 	}
 }
 
+// After a change of web_push_key the engine says that nothing wakes the device, asks no
+// service that would refuse it, and takes a subscription for the new key.
+func TestANewKeyIsSubscribedForAnew(t *testing.T) {
+	service, dir := webpushtest.New(t), t.TempDir()
+	var p *stiletest.Phone
+	t.Run("before", func(t *testing.T) {
+		e := stiletest.Start(t, stiletest.Dir(dir), stiletest.WebPush(wakeKey, service.Client()))
+		p = signedUp(t, e, "ada@example.com")
+		subscription, _ := service.Subscribe(t)
+		wake(t, p, subscription, 200, `{"wake":true}`)
+	})
+	const other = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA"
+	e := stiletest.Start(t, stiletest.Dir(dir), stiletest.WebPush(other, service.Client()))
+	p = p.At(e)
+	e.Clock.Advance(2 * time.Hour)
+	if wakes(t, p) {
+		t.Error("a subscription for the old key is said to wake")
+	}
+	asks(t, e, "ada@example.com")
+	e.MailTried(t)
+	if service.Asked() != 0 {
+		t.Error("a service is asked with a key that it refuses")
+	}
+	subscription, path := service.Subscribe(t)
+	wake(t, p, subscription, 200, `{"wake":true}`)
+	e.Clock.Advance(time.Hour)
+	asks(t, e, "ada@example.com")
+	if got := <-service.Pushes; got.Path != path || !wakes(t, p) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // A service that is busy is asked again, with what is left of the request's time.
 func TestAWakeIsTriedAgain(t *testing.T) {
 	e, service := waking(t)

@@ -117,9 +117,6 @@ func (g gadget) BeginVerify(_ context.Context, s authenticator.Subject) (authent
 	ends := g.now().Add(5 * time.Minute)
 	p := authenticator.Prompt{Elsewhere: true, ExpiresAt: ends, Method: "push"}
 	wakes := &authenticator.Push{Data: json.RawMessage(`{"n":42}`), ExpiresAt: ends, Wakes: true}
-	for _, c := range s.Enrolled {
-		wakes.Wake = append(wakes.Wake, c.ID)
-	}
 	p.Effects = []authenticator.Effect{{Push: wakes}}
 	return p, nil
 }

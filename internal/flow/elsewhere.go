@@ -75,23 +75,18 @@ func (t *Turn) push(ctx context.Context, o *Open, p authenticator.Push) error {
 	return nil
 }
 
-// wake has the devices woken that can be. Where there is none, one that reaches nobody
-// stands for it, so that the work tells nothing (SEC S-42).
+// wake has the person's devices woken, by one message however many they are, which are
+// looked up when it is delivered. Where there is no person it has an id that is
+// nobody's: the work tells nothing (SEC S-42).
 func (t *Turn) wake(request string, p authenticator.Push) {
 	if !p.Wakes {
 		return
 	}
-	out := Outgoing{Wake: &Wake{Request: request, ExpiresAt: p.ExpiresAt}, Client: t.client, Request: t.tx.Request, At: t.now}
-	if t.account == nil || len(p.Wake) == 0 {
-		out.Void = true
-		t.mails = append(t.mails, out)
-		return
+	w := &Wake{UserID: directory.NewID("00u"), Request: request, ExpiresAt: p.ExpiresAt}
+	if t.account != nil {
+		w.UserID = t.account.ID
 	}
-	for _, device := range p.Wake {
-		w := Wake{UserID: t.account.ID, Device: device, Request: request, ExpiresAt: p.ExpiresAt}
-		out.Wake = &w
-		t.mails = append(t.mails, out)
-	}
+	t.mails = append(t.mails, Outgoing{Wake: w, Client: t.client, Request: t.tx.Request, At: t.now})
 }
 
 // PushWaits reports whether a request to a person's devices is open still.

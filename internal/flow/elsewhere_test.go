@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -225,12 +226,26 @@ func TestIDX_A37_ADiscoverableKeySignsIn(t *testing.T) {
 	}
 }
 
-// Asking nobody's devices writes what asking somebody's does: as many rows, as long.
+// Asking nobody's devices writes what asking somebody's does, however many they have: as
+// many rows, as long.
 func TestSEC_S42_AskingNobodyIsAsMuchWork(t *testing.T) {
 	r := newRig(t, with(emailOnly(), gadgetKey))
+	const eve = "eve@example.com"
 	r.withGadget(ada, "k1")
+	r.withGadget(eve, "e1")
 	r.proven("bob@example.com").answer("skip")
-	type work struct{ rows, bytes, messages, void int }
+	several := r.store.users[r.account(eve).ID]
+	for _, id := range []string{"gadget2", "gadget3"} {
+		en := several.Enrollments[len(several.Enrollments)-1]
+		c, err := r.OpenCredential(en)
+		if err != nil {
+			t.Fatal(err)
+		}
+		en.ID, en.Credential = id, r.SealCredential(id, c)
+		several.Enrollments = append(several.Enrollments, en)
+	}
+	r.store.users[several.ID] = several
+	type work struct{ rows, bytes, messages, wake int }
 	asking := func(address string) work {
 		v := r.begin()
 		v.answer("identify", "identifier", address)
@@ -253,21 +268,23 @@ func TestSEC_S42_AskingNobodyIsAsMuchWork(t *testing.T) {
 		after, sized := rows()
 		w := work{rows: after - n, bytes: sized - size, messages: len(r.store.messages) - sent}
 		for _, o := range r.post.woken[len(r.post.woken)-w.messages:] {
-			if o.Void {
-				w.void++
+			data, err := json.Marshal(o.Wake)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if o.Void != (address != ada) || !o.Void && (o.Wake.UserID != r.account(ada).ID || o.Wake.Device == "" || o.Wake.Request == "") {
+			w.wake += len(data)
+			account, err := r.store.AccountByAddress(t.Context(), address)
+			if known := err == nil; o.Void || o.Wake.Request == "" || o.Wake.UserID == "" || known != (o.Wake.UserID == account.ID) {
 				t.Errorf("%s: %+v", address, o.Wake)
 			}
 		}
 		return w
 	}
 	want := asking(ada)
-	if want.rows != 1 || want.messages != 1 || want.void != 0 {
+	if want.rows != 1 || want.messages != 1 || want.wake == 0 {
 		t.Errorf("asking somebody: %+v", want)
 	}
-	want.void = 1
-	for _, address := range []string{"bob@example.com", "nobody@example.com"} {
+	for _, address := range []string{eve, "bob@example.com", "nobody@example.com"} {
 		if got := asking(address); got != want {
 			t.Errorf("%s: %+v, not %+v", address, got, want)
 		}

@@ -88,18 +88,18 @@ type Clients interface {
 	FlowClient(ctx context.Context, id string) (c Client, ok bool, err error)
 }
 
-// A Wake tells a device that a request waits for it.
+// A Wake tells the devices of a person that a request waits for them.
 type Wake struct {
-	UserID, Device string // the second is the enrollment's id
-	Request        string // id of the Push
-	ExpiresAt      time.Time
+	UserID    string // or an id that is nobody's
+	Request   string // id of the Push
+	ExpiresAt time.Time
 }
 
 // Outgoing is a mail or a text to a phone, with what the engine knows of its circumstances.
 type Outgoing struct {
 	Mail    authenticator.Mail
 	Text    *authenticator.Text // it is a text
-	Wake    *Wake               // it wakes a device
+	Wake    *Wake               // it wakes devices
 	User    directory.User      // whom a text is for
 	Client  Client
 	Request Request

@@ -43,6 +43,7 @@ func (e *Permanent) Unwrap() error { return e.Err }
 type Temporary struct {
 	Class       string
 	Unavailable bool
+	After       time.Duration // the other side asks for as long a wait, if that is longer
 	Err         error
 }
 

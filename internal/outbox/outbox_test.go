@@ -216,6 +216,29 @@ func TestUnknownKindWaits(t *testing.T) {
 	})
 }
 
+func TestTheOtherSideSaysWhen(t *testing.T) {
+	s := &memory{}
+	d := &sink{do: func(_ context.Context, n int) error {
+		if n > 1 {
+			return nil
+		}
+		return &Temporary{Class: "429", After: 2 * time.Minute}
+	}}
+	run(t, s, d, func(o *Outbox) {
+		m := prepare(t, o, 10*time.Minute)
+		s.insert(m)
+		o.Handoff(m)
+		pass(2*time.Minute - time.Second)
+		if d.count() != 1 {
+			t.Errorf("tried %d times before that", d.count())
+		}
+		pass(claimEvery + time.Second)
+		if got := s.get(m.ID); got.Status != Sent {
+			t.Errorf("row is %+v", got)
+		}
+	})
+}
+
 func TestSettleIsRetried(t *testing.T) {
 	s, d := &memory{}, &sink{}
 	run(t, s, d, func(o *Outbox) {

@@ -106,13 +106,15 @@ func (o *Outbox) outcome(l *lane, m Message, err error) Message {
 		log.Warn("outbox: refused")
 		return m.done(Refused, class)
 	}
-	if unavailable {
-		var t *Temporary
-		if errors.As(err, &t) && t.Err != nil {
+	wait := backoff(m.Attempts, rand.Float64())
+	var t *Temporary
+	if errors.As(err, &t) {
+		wait = max(wait, t.After)
+		if unavailable && t.Err != nil {
 			log = log.With("error", t.Err)
 		}
 	}
-	next := o.putOff(m, class, now.Add(backoff(m.Attempts, rand.Float64())))
+	next := o.putOff(m, class, now.Add(wait))
 	log.Warn("outbox: not delivered", "status", next.Status)
 	return next
 }

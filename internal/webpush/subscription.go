@@ -1,6 +1,7 @@
 package webpush
 
 import (
+	"cmp"
 	"crypto/ecdh"
 	"encoding/base64"
 	"encoding/json"
@@ -18,6 +19,9 @@ type Subscription struct {
 		P256DH string `json:"p256dh"`
 		Auth   string `json:"auth"`
 	} `json:"keys"`
+	// Key is the one that the browser has subscribed for: its service takes messages of
+	// no other.
+	Key string `json:"applicationServerKey,omitempty"`
 }
 
 const (
@@ -36,6 +40,9 @@ func (s *Sender) Read(data []byte) ([]byte, error) {
 	if json.Unmarshal(data, &sub) != nil || !s.allowed(sub.Endpoint) {
 		return nil, ErrSubscription
 	}
+	if sub.Key = cmp.Or(sub.Key, s.Key()); sub.Key != s.Key() { // by a page of before
+		return nil, ErrSubscription
+	}
 	key, err := decode(sub.Keys.P256DH)
 	if err != nil {
 		return nil, ErrSubscription
@@ -47,6 +54,19 @@ func (s *Sender) Read(data []byte) ([]byte, error) {
 		return nil, ErrSubscription
 	}
 	return json.Marshal(sub)
+}
+
+// Wakes reports whether a subscription that was kept is of use still: the key or the list
+// of hosts may be another by now.
+func (s *Sender) Wakes(kept []byte) bool {
+	_, ok := s.usable(kept)
+	return ok
+}
+
+func (s *Sender) usable(kept []byte) (Subscription, bool) {
+	var sub Subscription
+	ok := json.Unmarshal(kept, &sub) == nil && sub.Key == s.Key() && s.allowed(sub.Endpoint)
+	return sub, ok
 }
 
 func decode(text string) ([]byte, error) {

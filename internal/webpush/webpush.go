@@ -5,42 +5,45 @@ package webpush
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	lib "github.com/SherClockHolmes/webpush-go"
 
 	"github.com/stile-id/stile/internal/outbound"
-	"github.com/stile-id/stile/internal/outbox"
 )
 
 // Kind is the kind of outbox messages whose payload is a Message.
 const Kind = "wake"
 
-// A Message wakes one device. It says nothing of where: that is looked up when it is
-// sent, so that a device which was removed meanwhile is left alone.
+// A Message wakes a person's devices. It says nothing of which and where: that is looked
+// up when it is sent, so that one which was removed meanwhile is left alone, and that a
+// message is the same for nobody, for one device and for many (SEC S-42).
 type Message struct {
-	UserID  string `json:"user,omitempty"`
-	Device  string `json:"device,omitempty"`  // id of the enrollment
-	Request string `json:"request,omitempty"` // that it is woken for
-	App     string `json:"app,omitempty"`     // that the person is on their way to
-	// Void is a message that reaches nobody: it goes as far as one that is sent (SEC S-42).
-	Void bool `json:"void,omitempty"`
+	UserID  string `json:"user"`    // or an id that is nobody's
+	Request string `json:"request"` // that they are woken for
+	App     string `json:"app"`     // that the person is on their way to
 }
 
 // LogValue keeps who is woken out of logs.
-func (Message) LogValue() slog.Value { return slog.StringValue("a device is woken") }
+func (Message) LogValue() slog.Value { return slog.StringValue("devices are woken") }
+
+// A Place is where a device is woken.
+type Place struct {
+	Device       string // id of the enrollment
+	Subscription []byte // that Read returned
+}
 
 // Devices is where devices are kept.
 type Devices interface {
-	// Subscription is what a device has handed over; nil: nothing, or it was removed.
-	Subscription(ctx context.Context, userID, device string) ([]byte, error)
+	// Places are those of a person's devices that have handed one over, the newest first.
+	Places(ctx context.Context, userID string) ([]Place, error)
 	// Waits reports whether a request is open still.
 	Waits(ctx context.Context, userID, request string) (bool, error)
 	// Forget takes a subscription from its device, unless that has another by now.
@@ -69,16 +72,18 @@ type Sender struct {
 	devices  Devices
 	now      func() time.Time
 	log      *slog.Logger
-	slots    chan struct{}
+
+	mu    sync.Mutex
+	busy  map[string]bool   // persons whose devices are being woken
+	tries map[string]*tries // of messages that are tried again, by id
 }
 
-// atOnce is how many messages are on their way at a time. The outbox has few workers,
-// which mail needs too, and an address that a device chose may be one that hangs.
-const atOnce = 2
+// Crew is how many workers of the outbox wake devices. Each waits for others most of its
+// time, and an address that a device chose may be one that hangs.
+const Crew = 16
 
-// slotWait is how long one more waits to be on its way, which is about what a service
-// takes that answers; then it is put off.
-const slotWait = 250 * time.Millisecond
+// maxPlaces is how many devices one request wakes.
+const maxPlaces = 8
 
 // patience is how long one message may take; maxAnswer what is read of the answer.
 const (
@@ -94,7 +99,7 @@ const maxApp = 200
 func New(c Config) (*Sender, error) {
 	s := &Sender{
 		key: c.Key, subject: c.Subject, hosts: c.Hosts, anywhere: c.Client != nil, client: c.Client,
-		now: c.Now, log: c.Logger, slots: make(chan struct{}, atOnce),
+		now: c.Now, log: c.Logger, busy: map[string]bool{}, tries: map[string]*tries{},
 	}
 	if err := CheckSubject(c.Subject); err != nil {
 		return nil, err
@@ -119,82 +124,19 @@ func (s *Sender) Devices(d Devices) { s.devices = d }
 // Key is what browsers subscribe with.
 func (s *Sender) Key() string { return s.key.Public() }
 
-// Deliver wakes a device. What a push service answers is told by its status alone (SEC
-// S-121), and never opens the outbox's breaker: of one device's service, nothing
-// follows for those of others.
-func (s *Sender) Deliver(ctx context.Context, d outbox.Delivery) error {
-	var m Message
-	if err := json.Unmarshal(d.Payload, &m); err != nil {
-		return &outbox.Permanent{Class: "invalid", Err: err}
-	}
-	if m.Void {
-		return nil
-	}
-	if waits, err := s.devices.Waits(ctx, m.UserID, m.Request); err != nil || !waits {
-		return later("store", err)
-	}
-	kept, err := s.devices.Subscription(ctx, m.UserID, m.Device)
-	if err != nil || kept == nil {
-		return later("store", err)
-	}
-	var to Subscription
-	if json.Unmarshal(kept, &to) != nil || !s.allowed(to.Endpoint) {
-		return &outbox.Permanent{Class: "host"}
-	}
-	wait, cancel := context.WithTimeout(ctx, slotWait)
-	defer cancel()
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	case <-wait.Done():
-		return &outbox.Temporary{Class: "busy"}
-	}
-	status, err := s.send(ctx, to, m, d.ExpiresAt)
-	switch {
-	case errors.Is(err, outbound.ErrNotPublic):
-		return &outbox.Permanent{Class: "address"}
-	case errors.Is(err, context.DeadlineExceeded):
-		return &outbox.Temporary{Class: "timeout"}
-	case err != nil:
-		return &outbox.Temporary{Class: "connect"}
-	}
-	class := strconv.Itoa(status)
-	switch {
-	case status >= 200 && status < 300:
-		return nil
-	case status == http.StatusNotFound, status == http.StatusGone: // RFC 8030 §7.3: it will not come back
-		if err := s.devices.Forget(ctx, m.UserID, m.Device, kept); err != nil {
-			return later("store", err)
-		}
-	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout, status >= 500:
-		return &outbox.Temporary{Class: class}
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		s.log.WarnContext(ctx, "a push service does not take web_push_key, or this machine's time", "host", hostOf(to.Endpoint), "status", status)
-	}
-	return &outbox.Permanent{Class: class}
-}
-
-// later tells of a fault of our own; nil: there is nothing to do.
-func later(class string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &outbox.Temporary{Class: class, Err: err}
-}
-
 // A note is what the page's worker is told: that there is a question, and at which
 // app. Nothing of it answers.
 type note struct {
 	App string `json:"app,omitempty"`
 }
 
-func (s *Sender) send(ctx context.Context, to Subscription, m Message, ends time.Time) (status int, err error) {
+func (s *Sender) send(ctx context.Context, to Subscription, m Message, ends time.Time) (status int, after time.Duration, err error) {
 	if len(m.App) > maxApp {
 		m.App = ""
 	}
 	text, err := json.Marshal(note{m.App})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -205,9 +147,20 @@ func (s *Sender) send(ctx context.Context, to Subscription, m Message, ends time
 		VAPIDPublicKey: s.key.Public(), VAPIDPrivateKey: s.key.Private(),
 	})
 	if err != nil {
-		return 0, fmt.Errorf("webpush: %w", err)
+		return 0, 0, fmt.Errorf("webpush: %w", err)
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)) // so that the connection can be used again
-	return res.StatusCode, nil
+	return res.StatusCode, retryAfter(res.Header.Get("Retry-After"), s.now()), nil
+}
+
+// retryAfter reads the header (RFC 9110 §10.2.3); 0: it says nothing.
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
 }

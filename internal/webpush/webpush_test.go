@@ -5,9 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,21 +20,47 @@ import (
 
 var at = time.Date(2026, 11, 27, 9, 0, 0, 0, time.UTC)
 
-// device is one device and the request that it may be asked.
-type device struct {
-	subscription []byte
-	waits        bool
+// devices are those of one person, and the request that they may be asked.
+type devices struct {
+	mu     sync.Mutex
+	places []Place
+	waits  bool
 }
 
-func (d *device) Waits(context.Context, string, string) (bool, error) { return d.waits, nil }
-func (d *device) Subscription(context.Context, string, string) ([]byte, error) {
-	return d.subscription, nil
+func (d *devices) Waits(context.Context, string, string) (bool, error) { return d.waits, nil }
+func (d *devices) Places(context.Context, string) ([]Place, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.places), nil
 }
-func (d *device) Forget(_ context.Context, _, _ string, s []byte) error {
-	if bytes.Equal(s, d.subscription) {
-		d.subscription = nil
-	}
+func (d *devices) Forget(_ context.Context, _, device string, s []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.places = slices.DeleteFunc(d.places, func(p Place) bool { return p.Device == device && bytes.Equal(p.Subscription, s) })
 	return nil
+}
+
+// with is a person whose devices have subscriptions.
+func with(subscriptions ...[]byte) *devices {
+	d := &devices{waits: true}
+	for i, s := range subscriptions {
+		d.places = append(d.places, Place{fmt.Sprint("pfd", i+1), s})
+	}
+	return d
+}
+
+// subscribed is a subscription at a service, as it is kept.
+func subscribed(t *testing.T, s *Sender, service *webpushtest.Service) (kept []byte, path string) {
+	t.Helper()
+	given, path := service.Subscribe(t)
+	data, err := json.Marshal(given)
+	if err == nil {
+		kept, err = s.Read(data)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kept, path
 }
 
 func sender(t *testing.T, change func(*Config)) *Sender {
@@ -51,11 +80,16 @@ func sender(t *testing.T, change func(*Config)) *Sender {
 
 func deliver(t *testing.T, s *Sender, m Message) error {
 	t.Helper()
+	return attempt(t, s, m, 1)
+}
+
+func attempt(t *testing.T, s *Sender, m Message, n int) error {
+	t.Helper()
 	payload, err := json.Marshal(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Deliver(t.Context(), outbox.Delivery{ID: "msg1", Payload: payload, CreatedAt: at, ExpiresAt: at.Add(5 * time.Minute)})
+	return s.Deliver(t.Context(), outbox.Delivery{ID: "msg of " + m.UserID, Payload: payload, Attempt: n, CreatedAt: at, ExpiresAt: at.Add(5 * time.Minute)})
 }
 
 // outcome sorts an error: refused for good, or to be tried again, and by what class.
@@ -78,19 +112,11 @@ func outcome(err error) string {
 func TestMessageAsAPushServiceGetsIt(t *testing.T) {
 	service := webpushtest.New(t)
 	s := sender(t, func(c *Config) { c.Client = service.Client() })
-	given, path := service.Subscribe(t)
-	data, err := json.Marshal(given)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &device{waits: true}
-	if d.subscription, err = s.Read(data); err != nil {
-		t.Fatal(err)
-	}
-	s.Devices(d)
+	kept, path := subscribed(t, s, service)
+	s.Devices(with(kept))
 	lengths := map[int]bool{}
 	for app, want := range map[string]string{"Acme": `{"app":"Acme"}`, "": `{}`, strings.Repeat("long ", 100): `{}`} {
-		if err := deliver(t, s, Message{UserID: "00u1", Device: "pfd1", Request: "psh1", App: app}); err != nil {
+		if err := deliver(t, s, Message{UserID: "00u1", Request: "psh1", App: app}); err != nil {
 			t.Fatal(err)
 		}
 		p := <-service.Pushes
@@ -102,15 +128,11 @@ func TestMessageAsAPushServiceGetsIt(t *testing.T) {
 	if len(lengths) != 1 {
 		t.Errorf("messages have the lengths %v", lengths)
 	}
-	for name, change := range map[string]func(*Message, *device){
-		"one for nobody":      func(m *Message, _ *device) { m.Void = true },
-		"one that is over":    func(_ *Message, d *device) { d.waits = false },
-		"one without a place": func(_ *Message, d *device) { d.subscription = nil },
+	for name, d := range map[string]*devices{
+		"one that is over": {places: []Place{{"pfd1", kept}}}, "one without a place": {waits: true},
 	} {
-		m, other := Message{UserID: "00u1"}, *d
-		change(&m, &other)
-		s.Devices(&other)
-		if err := deliver(t, s, m); err != nil || len(service.Pushes) != 0 {
+		s.Devices(d)
+		if err := deliver(t, s, Message{UserID: "00u1"}); err != nil || len(service.Pushes) != 0 {
 			t.Errorf("%s: %v, %d were sent", name, err, len(service.Pushes))
 		}
 	}
@@ -119,39 +141,26 @@ func TestMessageAsAPushServiceGetsIt(t *testing.T) {
 func TestWhatBecomesOfAMessage(t *testing.T) {
 	service := webpushtest.New(t)
 	s := sender(t, func(c *Config) { c.Client = service.Client() })
-	given, _ := service.Subscribe(t)
-	data, err := json.Marshal(given)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data, _ := subscribed(t, s, service)
 	for status, want := range map[int]string{
 		201: "", 202: "", 400: "refused 400", 403: "refused 403", 404: "refused 404", 410: "refused 410", 413: "refused 413",
 		429: "again 429", 500: "again 500", 503: "again 503", 302: "refused 302",
 	} {
-		d := &device{subscription: data, waits: true}
+		d := with(data)
 		s.Devices(d)
 		service.Answer(status)
 		before := service.Asked()
 		if got := outcome(deliver(t, s, Message{UserID: "00u1"})); got != want || service.Asked() != before+1 {
 			t.Errorf("%d: %q, not %q, asked %d times", status, got, want, service.Asked()-before)
 		}
-		if kept := d.subscription != nil; kept == (status == 404 || status == 410) {
+		if kept := len(d.places) == 1; kept == (status == 404 || status == 410) {
 			t.Errorf("%d: the subscription is kept: %v", status, kept)
 		}
 		for len(service.Pushes) > 0 {
 			<-service.Pushes
 		}
 	}
-	s.Devices(&device{subscription: data, waits: true})
-	for range atOnce { // of addresses that hang
-		s.slots <- struct{}{}
-	}
-	if got := outcome(deliver(t, s, Message{UserID: "00u1"})); got != "again busy" {
-		t.Errorf("one too many: %q", got)
-	}
-	for range atOnce {
-		<-s.slots
-	}
+	s.Devices(with(data))
 	service.Close()
 	if got := outcome(deliver(t, s, Message{UserID: "00u1"})); got != "again connect" {
 		t.Errorf("nobody there: %q", got)
@@ -212,22 +221,22 @@ func TestSEC_S120_S125_AddressesThatADeviceChose(t *testing.T) {
 
 	// What was kept before the list, or leads elsewhere by now.
 	sub := maps.Clone(good)
-	sub["endpoint"] = "https://localhost.localdomain/x"
+	sub["endpoint"], sub["applicationServerKey"] = "https://localhost.localdomain/x", listed.Key()
 	data, err := json.Marshal(sub)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &device{subscription: data, waits: true}
-	listed.Devices(d)
-	if got := outcome(deliver(t, listed, Message{UserID: "00u1"})); got != "refused host" {
+	listed.Devices(with(data))
+	if got := outcome(deliver(t, listed, Message{UserID: "00u1"})); got != "refused subscription" {
 		t.Errorf("a host off the list: %q", got)
 	}
+	good["applicationServerKey"] = s.Key()
 	inside, err := json.Marshal(good) // at a name that leads here by now
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.anywhere = true
-	s.Devices(&device{subscription: bytes.Replace(inside, []byte("127.0.0.1"), []byte("localhost"), 1), waits: true})
+	s.Devices(with(bytes.Replace(inside, []byte("127.0.0.1"), []byte("localhost"), 1)))
 	if got := outcome(deliver(t, s, Message{UserID: "00u1"})); got != "refused address" {
 		t.Errorf("a name that leads to this machine: %q", got)
 	}

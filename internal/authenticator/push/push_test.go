@@ -227,41 +227,24 @@ func TestAUTH_A28_ThreeNumbers(t *testing.T) {
 	}
 }
 
-// A request wakes the newest of the devices that can be, where anything wakes them.
-func TestWhichDevicesAreWoken(t *testing.T) {
+func TestWhatWakesADevice(t *testing.T) {
 	a, _ := newPush(t, false)
-	s := subject("methodType", "push")
-	key := `{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
-	for i := range 12 {
-		c := authenticator.Credential{ID: string(rune('a' + i)), Data: encode(device{Key: []byte(key), Secret: oath.Secret("12345678901234567890")})}
-		if i%4 != 3 {
-			var err error
-			if c, err = Wake(c, []byte(`{"endpoint":"https://push.example.com/x"}`)); err != nil {
-				t.Fatal(err)
+	for _, wakes := range []bool{false, true} {
+		a.wakes = wakes
+		for _, s := range []authenticator.Subject{subject("methodType", "push"), {Details: map[string]string{"methodType": "push"}}} {
+			p, err := a.BeginVerify(context.Background(), s)
+			if err != nil || p.Effects[0].Push.Wakes != wakes {
+				t.Errorf("%+v, %v", p.Effects, err)
 			}
 		}
-		s.Enrolled = append(s.Enrolled, c)
 	}
-	woken := func() *authenticator.Push {
-		p, err := a.BeginVerify(context.Background(), s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p.Effects[0].Push
+	key := `{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}`
+	c := authenticator.Credential{Data: encode(device{Key: []byte(key), Secret: oath.Secret("12345678901234567890")})}
+	given, err := Wake(c, []byte(`{"endpoint":"https://push.example.com/x"}`))
+	if err != nil || WokenBy(c) != nil || string(WokenBy(given)) != `{"endpoint":"https://push.example.com/x"}` {
+		t.Errorf("handed over: %s, %v", WokenBy(given), err)
 	}
-	if p := woken(); p.Wakes || len(p.Wake) != 0 {
-		t.Errorf("nothing wakes: %+v", p)
-	}
-	a.wakes = true
-	if p := woken(); !p.Wakes || strings.Join(p.Wake, "") != "kjigfecb" {
-		t.Errorf("%v", p.Wake)
-	}
-	none, err := Wake(s.Enrolled[0], nil)
-	if err != nil || WokenBy(none) != nil || WokenBy(s.Enrolled[0]) == nil {
+	if none, err := Wake(given, nil); err != nil || WokenBy(none) != nil {
 		t.Errorf("taken back: %s, %v", WokenBy(none), err)
-	}
-	s.Enrolled = nil
-	if p := woken(); !p.Wakes || len(p.Wake) != 0 {
-		t.Errorf("nobody's: %+v", p)
 	}
 }

@@ -77,22 +77,8 @@ func (a *Authenticator) ask(s authenticator.Subject) (authenticator.Prompt, erro
 	return authenticator.Prompt{
 		Method: Approve, Sealed: sealed, Elsewhere: true, ExpiresAt: expires,
 		Public:  map[string]any{"correctAnswer": right},
-		Effects: []authenticator.Effect{{Push: &authenticator.Push{Data: asked, ExpiresAt: expires, Wakes: a.wakes, Wake: a.woken(s)}}},
+		Effects: []authenticator.Effect{{Push: &authenticator.Push{Data: asked, ExpiresAt: expires, Wakes: a.wakes}}},
 	}, nil
-}
-
-// maxWoken is how many devices one request wakes.
-const maxWoken = 8
-
-// woken are those of the subject's devices that can be woken, the newest ones.
-func (a *Authenticator) woken(s authenticator.Subject) []string {
-	var out []string
-	for _, c := range slices.Backward(s.Enrolled) {
-		if a.wakes && len(out) < maxWoken && WokenBy(c) != nil {
-			out = append(out, c.ID)
-		}
-	}
-	return out
 }
 
 // FinishVerify takes the code "totp", or the statement "answer" of one of the

@@ -285,13 +285,14 @@ const subscribe = async () => {
     await at.unsubscribe();
     at = null;
   }
-  return at ?? pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: wakeKey });
+  at ??= await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: wakeKey });
+  return { ...at.toJSON(), applicationServerKey: wakeKey };
 };
 // keepWaking hands over again what the engine does not have: of an account that was
-// added since, or after a change of keys.
+// added since, or after a change of its key, with which it says that none is woken.
 const keepWaking = async () => {
   if (!wakeKey || Notification.permission !== "granted" || !await subscribed() || held().every((d) => d.woken)) return;
-  await handOver((await subscribe()).toJSON());
+  await handOver(await subscribe());
   await wakeState();
 };
 const wakeState = async () => {
@@ -320,7 +321,7 @@ const pressed = (id, what) => $(id).addEventListener("click", async () => {
   await wakeState();
 });
 pressed("wake-on", async () => {
-  if (await Notification.requestPermission() === "granted") await handOver((await subscribe()).toJSON());
+  if (await Notification.requestPermission() === "granted") await handOver(await subscribe());
 });
 pressed("wake-off", async () => {
   await handOver(null);
