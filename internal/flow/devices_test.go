@@ -103,7 +103,11 @@ func (g gadget) BeginEnroll(_ context.Context, s authenticator.Subject) (authent
 	if s.Details["channel"] == "email" && s.Details["email"] == "" {
 		return authenticator.Prompt{}, &authenticator.Wanted{Channel: true, Fields: []authenticator.Field{{Name: "email"}}}
 	}
-	return authenticator.Prompt{Elsewhere: true, Public: map[string]any{"selectedChannel": s.Details["channel"]}, ExpiresAt: g.now().Add(15 * time.Minute)}, nil
+	p := authenticator.Prompt{Elsewhere: true, Public: map[string]any{"selectedChannel": s.Details["channel"]}, ExpiresAt: g.now().Add(15 * time.Minute)}
+	if to := s.Details["email"]; to != "" {
+		p.Effects = []authenticator.Effect{{Mail: &authenticator.Mail{Template: "device-link", To: to, Link: "https://id.example.com/link", ExpiresAt: p.ExpiresAt}}}
+	}
+	return p, nil
 }
 
 func (gadget) FinishEnroll(_ context.Context, _ authenticator.Subject, _ authenticator.Prompt, in authenticator.Input) (authenticator.Credential, error) {

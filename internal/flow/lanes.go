@@ -336,6 +336,9 @@ func (t *Turn) countSend(ctx context.Context, ef authenticator.Effect) error {
 		return err
 	}
 	to := t.sentTo(&Open{Prompt: authenticator.Prompt{Effects: []authenticator.Effect{ef}}})
+	if to != t.tx.Subject.Canonical { // this browser is known to the sender, and not to whoever is there
+		lane = limit.Unknown
+	}
 	folded := t.e.keys.MAC("flow/mailed", limit.FoldAddress(to))
 	t.spend(limit.Key("mail", macEncoding.EncodeToString(folded[:16]), string(lane)), rules.AddressMails, t.now, overLimit{})
 	return nil

@@ -200,6 +200,53 @@ func TestSEC_S11_MailsToOneAddress(t *testing.T) {
 	}
 }
 
+// SEC S-108: who has links to a device sent to somebody else's address, from a browser
+// that is known to themselves, does not stop that person in a browser of their own.
+func TestSEC_S11_S108_LinksToAStrangersAddress(t *testing.T) {
+	org := with(emailOnly(), gadgetKey)
+	r := newRig(t, org)
+	const eve = "eve@example.com"
+	start := func(address string) Start {
+		return Start{Request: Request{ClientID: "0oa1"}, DeviceToken: "a secret of the browser of " + address}
+	}
+	for _, address := range []string{ada, eve} {
+		v := r.beginWith(start(address))
+		v.signUp(address)
+		v.answer("enroll-authenticator", "credentials.passcode", r.code(address))
+		if got := v.answer("skip"); got.Stage != Success {
+			t.Fatalf("%s: %s", address, got.Stage)
+		}
+	}
+	r.pass(time.Hour)
+	org.Enrollment[0].Authenticators[1].Need = policy.Required
+	for range 5 {
+		v := r.beginWith(start(eve))
+		v.answer("identify", "identifier", eve)
+		v.choose(emailKey)
+		if got := v.prove(r.code(eve)); got.Stage != ChooseEnroll {
+			t.Fatalf("the code leads to %s %s", got.Stage, names(got))
+		}
+		v.add(gadgetKey)
+		v.answer("select-enrollment-channel", "authenticator.id", "aut"+gadgetKey, "authenticator.channel", "email")
+		if got := v.answer("enrollment-channel-data", "email", ada); got.Kind != problem.None {
+			t.Fatalf("the link is refused: %v", got.Messages)
+		}
+	}
+	if n := len(r.post.sent(ada)); n != 6 {
+		t.Fatalf("%d mails went to the address", n)
+	}
+	ask := func(v *visit) *View {
+		v.answer("identify", "identifier", ada)
+		return v.choose(emailKey)
+	}
+	if got := ask(r.begin()); got.Kind != problem.Throttled {
+		t.Errorf("from an unknown browser one more goes there: %v", got.Kind)
+	}
+	if got := ask(r.beginWith(start(ada))); got.Kind != problem.None {
+		t.Errorf("from a known browser none does: %v %v", got.Kind, got.Messages)
+	}
+}
+
 // SEC S-03: guesses in parallel, over many transactions, are each counted before
 // anybody hears of them.
 func TestSEC_S03_T02_ParallelTransactions(t *testing.T) {
