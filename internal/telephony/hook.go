@@ -10,6 +10,9 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/stile-id/stile/internal/outbox"
 )
@@ -33,8 +36,8 @@ func NewHook(address, secret string, now func() time.Time) (*Hook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("telephony: hook: %w", err)
 	}
-	if secret == "" || strings.ContainsAny(secret, "\r\n") {
-		return nil, errors.New("telephony: hook: a secret of one line is needed, which the hook knows the engine by")
+	if secret == "" || strings.ContainsFunc(secret, unicode.IsControl) || !httpguts.ValidHeaderFieldValue(secret) {
+		return nil, errors.New("telephony: hook: a secret of one line, and fit for a header, is needed, which the hook knows the engine by")
 	}
 	client := newClient()
 	client.Timeout = hookPatience

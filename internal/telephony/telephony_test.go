@@ -418,9 +418,9 @@ func TestSettingsAreRefused(t *testing.T) {
 	if _, err := telephony.NewGateway([]byte("sms: {url: 'https://a.example', bearer: true}"), "hu\nsh"); err == nil || strings.Contains(err.Error(), "sh\"") {
 		t.Errorf("a secret of two lines: %v", err)
 	}
-	for _, x := range [][2]string{{"http://hook.example", "s"}, {"https://hook.example", ""}, {"hook.example", "s"}, {"https://hook.example", "a\r\nb: c"}} {
-		if _, err := telephony.NewHook(x[0], x[1], now); err == nil {
-			t.Errorf("hook %q with %q", x[0], x[1])
+	for _, x := range [][2]string{{"http://hook.example", "s"}, {"https://hook.example", ""}, {"hook.example", "s"}, {"https://hook.example", "a\r\nb: c"}, {"https://hook.example", "a\x00b"}, {"https://hook.example", "a\x7fb"}, {"https://hook.example", "a\tb"}, {"https://hook.example", "a\u0085b"}} {
+		if _, err := telephony.NewHook(x[0], x[1], now); err == nil || len(x[1]) > 1 && strings.Contains(err.Error(), x[1]) {
+			t.Errorf("hook %q with %q: %v", x[0], x[1], err)
 		}
 	}
 }
