@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
+	"github.com/stile-id/stile/internal/webpush"
 	"github.com/stile-id/stile/internal/webpush/webpushtest"
 	"github.com/stile-id/stile/stiletest"
 )
@@ -206,6 +207,31 @@ func TestAPhoneIsWoken(t *testing.T) {
 	phone.at("phone").wait(`!document.getElementById("blocked").hidden`)
 	phone.says("Notifications of this page are blocked")
 	phone.looks("blocked")
+}
+
+// A browser that is subscribed for a key of before subscribes anew when the page is
+// opened, and hands that over: nobody has to press anything.
+func TestAPhoneSubscribesForANewKey(t *testing.T) {
+	service := webpushtest.New(t)
+	s := stage(t, stiletest.WebPush(wakeKey, service.Client()))
+	p, phone, address := newPerson(t, s, desk), newPerson(t, s, look{width: 320}), newAddress()
+	subscription, _ := service.Subscribe(t)
+	phone.subscribes(subscription)
+	phone.notifies("granted")
+	p.enter(p.begin(address).Code).at("select-authenticator").press(action("submit")).at("verify-set-up")
+	phone.adds(eval[string](p, `document.getElementById("here").href`))
+	phone.wait(`!document.getElementById("wake-on").hidden`)
+	phone.wait(`navigator.serviceWorker.register("/phone/worker.js", { scope: "/phone" }).then((r) => !!r)`)
+	before, err := webpush.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone.wait(fmt.Sprintf(`(localStorage.setItem("test subscribed", %q), true)`, before.Public()))
+	phone.reload()
+	phone.at("phone").wait(`!document.getElementById("woken").hidden`)
+	if !eval[bool](phone, `localStorage.getItem("test subscribed") === document.documentElement.dataset.wake`) {
+		t.Error("the browser is subscribed for the key of before still")
+	}
 }
 
 // Without a key of the operator, or in a browser that has no push messages, as Safari
