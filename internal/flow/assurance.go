@@ -47,9 +47,12 @@ func (t *Turn) enumeration() policy.Enumeration {
 
 func (t *Turn) enrollment() policy.Enrollment { return t.org.EnrollmentFor(t.groups()) }
 
+// own is what the app asks of this person by its policy, whatever its client asks for.
+func (t *Turn) own() policy.AccessRule { return t.org.AccessFor(t.client.Access, t.groups()) }
+
 // rule is what the app asks of this person, raised to what the client asks for.
 func (t *Turn) rule() policy.AccessRule {
-	r := t.org.AccessFor(t.client.Access, t.groups()).With(t.tx.Request.ACR)
+	r := t.own().With(t.tx.Request.ACR)
 	if t.tx.Request.Enroll != "" && !t.tx.Added { // whoever has one factor must not add the second
 		r = r.With(policy.ACRTwoFactorsIfPossible)
 	}
@@ -87,10 +90,14 @@ func (t *Turn) asProofs(key string) []policy.Proof {
 	return out
 }
 
-// helps reports whether one of an authenticator that the person has comes nearer to
-// what the app asks for.
-func (t *Turn) helps(key string) bool {
-	rule, shown := t.rule(), t.shown()
+// helps reports whether one of an authenticator that the person has, and has not shown
+// among proofs, comes nearer to what rule asks for. What is a device alone, which did
+// not know its owner and could, is shown once more.
+func (t *Turn) helps(key string, rule policy.AccessRule, proofs []Proof) bool {
+	if among(proofs, key) && !t.e.authenticators[key].Info().VerifiesUser {
+		return false
+	}
+	shown := t.seen(proofs)
 	return slices.ContainsFunc(t.asProofs(key), func(p policy.Proof) bool { return rule.Helps(p, shown) })
 }
 
@@ -101,35 +108,43 @@ func (t *Turn) helps(key string) bool {
 func (t *Turn) demands(o *Open) (verifyUser, hardware bool) {
 	var answers []policy.Proof
 	if best := t.asNew(o.Authenticator); o.Enrolling || !t.tx.proven() {
-		soft := best
-		soft.Hardware = false
-		answers = []policy.Proof{best, soft}
+		answers = []policy.Proof{best}
 	} else {
 		answers = t.asProofs(o.Authenticator)
 	}
 	rule, shown := t.rule(), t.shown()
+	first := o.Enrolling || !t.tx.proven() || t.helps(o.Authenticator, rule, t.tx.Proofs)
+	if !first {
+		rule, shown = t.before(o.Authenticator), t.seen(t.fresh())
+	}
 	verifyUser, hardware = true, true
 	some := false
-	for _, p := range answers {
-		for _, known := range []bool{false, p.UserVerified} {
-			if p.UserVerified = known; rule.Helps(p, shown) {
-				some, verifyUser, hardware = true, verifyUser && p.UserVerified, hardware && p.Hardware
+	for _, best := range answers {
+		for _, known := range []bool{false, best.UserVerified} {
+			for _, hard := range []bool{false, best.Hardware} {
+				p := best
+				if p.UserVerified, p.Hardware = known, hard; rule.Helps(p, shown) {
+					some, verifyUser, hardware = true, verifyUser && known, hardware && hard
+				}
 			}
 		}
 	}
 	switch {
 	case !t.tx.proven():
 		return !o.Enrolling && t.e.authenticators[o.Authenticator].Info().VerifiesUser, !o.Enrolling && some && hardware
-	case !some || t.recovering() || !t.short():
+	case !some || t.recovering() || first && !t.short():
 		return false, false
 	}
 	return verifyUser, hardware
 }
 
 // shown are the proofs of this transaction as policies see them.
-func (t *Turn) shown() []policy.Proof {
-	out := make([]policy.Proof, 0, len(t.tx.Proofs))
-	for _, p := range t.tx.Proofs {
+func (t *Turn) shown() []policy.Proof { return t.seen(t.tx.Proofs) }
+
+// seen are proofs as policies see them.
+func (t *Turn) seen(proofs []Proof) []policy.Proof {
+	out := make([]policy.Proof, 0, len(proofs))
+	for _, p := range proofs {
 		if t.e.authenticators[p.Authenticator] == nil {
 			continue
 		}
@@ -170,27 +185,93 @@ func (t *Turn) factors() []string {
 		if t.e.authenticators[key].Info().AfterProof || t.enumeration() == policy.Disclose && t.account != nil && !t.enrolled(key) {
 			continue
 		}
-		if t.rule().Helps(t.asNew(key), nil) {
+		// Who has not what the client asks for comes in by something else, and sets it up.
+		if best := t.asNew(key); t.rule().Helps(best, nil) || t.own().Helps(best, nil) {
 			out = append(out, key)
 		}
 	}
 	return out
 }
 
-// helpful lists what the person has, may use, and would bring them nearer to what
-// the app asks for: of what they have shown that is a device alone which did not know
-// its owner, and could.
-func (t *Turn) helpful() []string {
+// direct is the one of factors that gives what the client asks for beyond the policy;
+// "" if none does, or several.
+func (t *Turn) direct(factors []string) string {
 	var out []string
-	for _, key := range t.enrollment().Keys("") {
-		if t.enrolled(key) && (!t.shows(key) || t.e.authenticators[key].Info().VerifiesUser) && t.helps(key) {
+	for _, key := range factors {
+		if t.rule().Helps(t.asNew(key), nil) {
 			out = append(out, key)
 		}
 	}
-	if len(out) == 0 && (t.rule().IfPossible() || t.enrolling()) {
-		return t.ownLeft()
+	if len(out) != 1 || len(out) == len(factors) {
+		return ""
+	}
+	return out[0]
+}
+
+// helpful lists what the person has, may use, and would bring them nearer to what
+// the app asks for; then what they must show still before anything is enrolled.
+func (t *Turn) helpful() []string {
+	out := t.nearer(t.rule(), t.tx.Proofs)
+	switch {
+	case len(out) > 0:
+		return out
+	case t.enrolling():
+		return t.first()
+	case t.rule().IfPossible():
+		return t.ownLeft(t.tx.Proofs)
+	}
+	return nil
+}
+
+// nearer lists what the person has and may use that comes nearer than proofs to what rule asks for.
+func (t *Turn) nearer(rule policy.AccessRule, proofs []Proof) []string {
+	var out []string
+	for _, key := range t.enrollment().Keys("") {
+		if t.enrolled(key) && t.helps(key, rule, proofs) {
+			out = append(out, key)
+		}
 	}
 	return out
+}
+
+// first lists what the person must show still before anything is enrolled on an account
+// that was there before: what the app's policy would take, whatever its client asks for,
+// and a second class of evidence, as far as they have it. Otherwise a client that asks
+// for what only a new key can give would spare a thief the second factor (SEC S-56).
+func (t *Turn) first() []string {
+	if t.tx.Subject.Created {
+		return nil
+	}
+	fresh := t.fresh()
+	for _, rule := range t.standards() {
+		if out := t.nearer(rule, fresh); len(out) > 0 {
+			return out
+		}
+	}
+	return t.ownLeft(fresh)
+}
+
+// standards are the rules that first goes by, in their order.
+func (t *Turn) standards() []policy.AccessRule {
+	return []policy.AccessRule{t.own().With(policy.ACRTwoFactorsIfPossible), policy.AccessRule{}.With(policy.ACRTwoFactors)}
+}
+
+// before is the one of them that key is asked for by.
+func (t *Turn) before(key string) policy.AccessRule {
+	all, fresh := t.standards(), t.fresh()
+	for _, rule := range all {
+		if t.helps(key, rule, fresh) {
+			return rule
+		}
+	}
+	return all[0]
+}
+
+// fresh are the proofs that count where something is enrolled: not those of a session
+// that were old when the transaction began (SEC S-56).
+func (t *Turn) fresh() []Proof {
+	oldest := t.tx.CreatedAt.Add(-addAge)
+	return slices.DeleteFunc(slices.Clone(t.tx.Proofs), func(p Proof) bool { return !p.At.After(oldest) })
 }
 
 // enrolling: a way to sign in would be set up next, on an account that was there before.
@@ -201,8 +282,8 @@ func (t *Turn) enrolling() bool {
 // ownLeft lists what the person has beside the mailbox, until they have shown one of
 // it, of whatever class: whoever reads the mail of somebody with an app must not add
 // a password to the account, or remove the app (SEC S-56, S-59).
-func (t *Turn) ownLeft() []string {
-	if t.tx.Subject.Created || slices.ContainsFunc(t.tx.Proofs, func(p Proof) bool { return p.Authenticator != emailKey }) {
+func (t *Turn) ownLeft(proofs []Proof) []string {
+	if t.tx.Subject.Created || slices.ContainsFunc(proofs, func(p Proof) bool { return p.Authenticator != emailKey }) {
 		return nil
 	}
 	var out []string
@@ -242,8 +323,10 @@ func (t *Turn) adding() bool {
 	return !info.Assigned && (!t.enrolled(key) || info.Several)
 }
 
-func (t *Turn) shows(key string) bool {
-	return slices.ContainsFunc(t.tx.Proofs, func(p Proof) bool { return p.Authenticator == key })
+func (t *Turn) shows(key string) bool { return among(t.tx.Proofs, key) }
+
+func among(proofs []Proof, key string) bool {
+	return slices.ContainsFunc(proofs, func(p Proof) bool { return p.Authenticator == key })
 }
 
 // recovering: the person has shown who they are, and has not dealt with the

@@ -81,6 +81,7 @@ func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) (
 	}
 	for _, p := range row.Proofs {
 		if now.Sub(p.At) < age {
+			p.Hardware = false // of which models that is true may have changed: the key is asked for anew
 			tx.Proofs = append(tx.Proofs, Proof(p))
 		}
 	}

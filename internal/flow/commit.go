@@ -65,6 +65,9 @@ func (e *Engine) turnOf(ctx context.Context, row Row) (*Turn, error) {
 	if o := tx.Open; o != nil && o.Enrolling && t.enrolled(o.Authenticator) && !t.openAuthenticator().Info().EnrollmentProves && !t.adding() && !t.joining(o.Authenticator) {
 		tx.Open = nil // set up in another tab meanwhile: what is given here is not it
 	}
+	if o := tx.Open; o != nil && o.Enrolling && (FactorLeft.Test(t) || OwnLeft.Test(t)) {
+		tx.Open = nil // the person has something meanwhile that must be shown first
+	}
 	return t, nil
 }
 

@@ -40,7 +40,7 @@ var (
 	FactorLeft = Guard{"factor left", func(t *Turn) bool { return t.short() && len(t.factors()) > 0 }}
 
 	// OwnLeft: something would be enrolled, and the person has not shown what they have.
-	OwnLeft = Guard{"own left", func(t *Turn) bool { return t.tx.proven() && t.enrolling() && len(t.ownLeft()) > 0 }}
+	OwnLeft = Guard{"own left", func(t *Turn) bool { return t.tx.proven() && t.enrolling() && len(t.first()) > 0 }}
 
 	RequiredMissing = Guard{"required missing", func(t *Turn) bool { return len(t.missing(policy.Required)) > 0 }}
 

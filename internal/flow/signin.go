@@ -57,6 +57,9 @@ func (t *Turn) named(ctx context.Context, in Input) (*Subject, error) {
 func (t *Turn) identified(ctx context.Context, s *Subject) error {
 	t.tx.Subject = s
 	factors := t.factors()
+	if key := t.direct(factors); key != "" {
+		return t.begin(ctx, s, &Open{Authenticator: key, Purpose: t.purpose()})
+	}
 	switch {
 	case len(factors) == 0:
 		t.nobody()
@@ -200,6 +203,10 @@ func (t *Turn) verify(ctx context.Context, o *Open, answer authenticator.Input) 
 		return err
 	}
 	shown, err := t.e.authenticators[o.Authenticator].FinishVerify(ctx, about, o.Prompt, answer)
+	// What was asked before proof is by everybody's policy; theirs may leave it out.
+	if err == nil && t.tx.Subject.Kind == KindKnown && !t.org.EnrollmentFor(t.account.Groups).Allows(o.Authenticator) {
+		err = authenticator.ErrWrong
+	}
 	if err := t.judged(ctx, o, answer, err); err != nil {
 		return err
 	}

@@ -240,10 +240,11 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 		return err
 	}
 	// Nor is who has just set something up, and is asked for more because of it.
-	if proves || short || t.short() {
+	known := proves || short || t.short()
+	t.added(o)
+	if known || OwnLeft.Test(t) {
 		t.proved(o, c.VerifiesUser, c.Hardware)
 	}
-	t.added(o)
 	t.tx.Open = nil
 	t.durable = true
 	t.move()
