@@ -129,7 +129,7 @@ func anyBegin(t *rapid.T, r *rig, cookies []string) *visit {
 	if len(cookies) > 0 && rapid.Bool().Draw(t, "session") {
 		s.Browser = Browser{Keeps: true, Cookie: rapid.SampledFrom(cookies).Draw(t, "cookie")}
 	}
-	s.Request.ACR = rapid.SampledFrom([]string{"", "", policy.ACRTwoFactors, policy.ACRPassword}).Draw(t, "acr")
+	s.Request.ACR = rapid.SampledFrom([]string{"", "", policy.ACRTwoFactors, policy.ACRPassword, policy.ACRPhishingResistant}).Draw(t, "acr")
 	switch rapid.IntRange(0, 7).Draw(t, "ticket") {
 	case 0:
 		for _, id := range r.store.ids(directory.Active) {
@@ -297,6 +297,15 @@ func (v *visit) check(t *rapid.T) {
 		}
 		if tx.proven() && len(turn.helpful()) > 0 && turn.short() && tx.Open == nil {
 			t.Fatal("T-27: something may be enrolled before what the person has was asked for")
+		}
+		if tx.proven() && !tx.Subject.Created {
+			kinds := policy.Classes(turn.shown())
+			for _, en := range turn.account.Enrollments {
+				more := turn.asNew(en.Authenticator).Class
+				if len(kinds) < 2 && !slices.Contains(kinds, more) && turn.enrollment().Allows(en.Authenticator) {
+					t.Fatalf("SEC_S56: something may be enrolled by %v, of who has %s", kinds, en.Authenticator)
+				}
+			}
 		}
 	case Reset:
 		if skip && turn.enrollment().Need(passwordKey) == policy.Required {
