@@ -362,6 +362,12 @@ type Discoverer interface {
 	Discover(Input) (userID string, ok bool)
 }
 
+// An Attester can tell of a credential whether hardware is known to keep it, by what is
+// trusted now. Of those of others it is what Credential.Hardware says.
+type Attester interface {
+	Attested(Credential) bool
+}
+
 // An Addresser has an address of its own in each credential, such as a number, of
 // which the profile shows a part. All of it is for its owner alone.
 type Addresser interface {

@@ -85,6 +85,9 @@ func (t *Turn) asProofs(key string) []policy.Proof {
 	var out []policy.Proof
 	for _, c := range have {
 		p := Proof{Authenticator: key, At: t.now, UserVerified: c.VerifiesUser, Hardware: c.Hardware && info.Hardware}
+		if a, ok := t.e.authenticators[key].(authenticator.Attester); ok {
+			p.Hardware = p.Hardware && a.Attested(c)
+		}
 		out = append(out, p.seen(info))
 	}
 	return out

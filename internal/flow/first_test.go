@@ -245,6 +245,50 @@ func TestAUTH_12_1_HardwareIsAskedForAnew(t *testing.T) {
 	}
 }
 
+// Hardware is asked for where the client wants it, and of whom it is trusted; of who has
+// only what is trusted no more it is asked to be set up, and theirs signs in as before.
+func TestAUTH_12_1_HardwareThatIsTrustedNoMore(t *testing.T) {
+	r, _ := guarded(t, 2, passwordKey)
+	trusted, seen := true, new([]authenticator.Subject)
+	r.authenticators[keyKey] = keyset{now: r.clock, next: new(int), seen: seen, trusted: &trusted}
+	v := r.beginWith(Start{Request: Request{ClientID: "0oa1", Server: "default", State: "s", Enroll: keyKey}})
+	v.answer("identify", "identifier", ada)
+	v.choose(passwordKey)
+	v.prove(right)
+	v.choose(emailKey)
+	v.prove(r.code(ada))
+	if v.enrolKey("knows me"); v.last.Stage != Success {
+		t.Fatalf("a key is added at %s", v.last.Stage)
+	}
+	by := func(acr string) *visit {
+		r.pass(3 * time.Hour)
+		v := r.asking(acr)
+		v.answer("identify", "identifier", ada)
+		v.choose(passwordKey)
+		v.prove(right)
+		if !strings.Contains(list(v.last), keyKey) {
+			t.Fatalf("%q: %s of %s", acr, v.last.Stage, list(v.last))
+		}
+		v.choose(keyKey)
+		return v
+	}
+	for _, acr := range []string{"", policy.ACRPhishingResistant, policy.ACRHardware} {
+		v := by(acr)
+		if got := (*seen)[len(*seen)-1].Hardware; got != (acr == policy.ACRHardware) {
+			t.Errorf("%q: hardware is demanded: %t", acr, got)
+		}
+		if v.proveKey("knows me"); v.last.Stage != Success {
+			t.Errorf("%q: the key leads to %s", acr, v.last.Stage)
+		}
+	}
+	trusted = false
+	for acr, want := range map[string]Stage{"": Success, policy.ACRPhishingResistant: Success, policy.ACRHardware: ChooseEnroll} {
+		if v := by(acr); v.proveKey("knows me").Stage != want {
+			t.Errorf("trusted no more, %q: the key leads to %s, %s", acr, v.last.Stage, key(v.last))
+		}
+	}
+}
+
 // What the policy of a person's groups leaves out does not sign them in, though everybody's has it.
 func TestPolicyOfGroupsBeforeProof(t *testing.T) {
 	r, _ := guarded(t, 1, passwordKey)

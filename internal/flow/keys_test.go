@@ -20,12 +20,17 @@ type keyset struct {
 	now  func() time.Time
 	next *int
 	seen *[]authenticator.Subject
+
+	trusted *bool // that those enrolled are hardware; nil: they are not
 }
 
-func (keyset) Info() authenticator.Info {
+func (k keyset) Attested(authenticator.Credential) bool { return k.trusted != nil && *k.trusted }
+
+func (k keyset) Info() authenticator.Info {
 	return authenticator.Info{
 		Key: keyKey, Type: "security_key", ID: "aut" + keyKey, Name: "Key", Methods: []authenticator.Method{"webauthn"},
 		EnrollmentPrefix: "fwf", AMR: "pop", Class: policy.Possession, PhishingResistant: true, Several: true, VerifiesUser: true,
+		Hardware: k.trusted != nil,
 	}
 }
 
@@ -48,7 +53,7 @@ func (k keyset) FinishEnroll(_ context.Context, s authenticator.Subject, p authe
 	if question != string(p.Sealed) || s.VerifyUser && like != "knows me" {
 		return authenticator.Credential{}, &authenticator.Rejected{Messages: []problem.Message{{Key: "no key", Class: problem.ClassError}}}
 	}
-	return authenticator.Credential{Data: []byte(like), VerifiesUser: like == "knows me", Public: map[string]any{"credentialId": "abc"}}, nil
+	return authenticator.Credential{Data: []byte(like), VerifiesUser: like == "knows me", Hardware: k.trusted != nil, Public: map[string]any{"credentialId": "abc"}}, nil
 }
 
 func (k keyset) FinishVerify(_ context.Context, s authenticator.Subject, p authenticator.Prompt, in authenticator.Input) (authenticator.Proof, error) {
@@ -59,7 +64,10 @@ func (k keyset) FinishVerify(_ context.Context, s authenticator.Subject, p authe
 	case question != string(p.Sealed) || len(s.Enrolled) == 0 || s.VerifyUser && like != "knows me":
 		return authenticator.Proof{}, &authenticator.Wrong{Message: problem.Message{Key: "wrong key", Class: problem.ClassError}}
 	}
-	return authenticator.Proof{Credential: s.First(), UserVerified: like == "knows me"}, nil
+	if s.Hardware && !k.Attested(s.First()) {
+		return authenticator.Proof{}, &authenticator.Wrong{Message: problem.Message{Key: "wrong key", Class: problem.ClassError}}
+	}
+	return authenticator.Proof{Credential: s.First(), UserVerified: like == "knows me", Hardware: k.Attested(s.First())}, nil
 }
 
 // withKeys is an organisation whose people may have keys.

@@ -53,11 +53,11 @@ func TestAUTH_12_1_Hardware(t *testing.T) {
 		w.settings, s.Hardware = list, true
 		w.mustEnroll(&s, d)
 		proof, err := w.verify(&s, d, d.Keys[0])
-		if err != nil || !proof.Hardware || !proof.Credential.Hardware || !w.Info().Hardware {
+		if err != nil || !proof.Hardware || !proof.Credential.Hardware || !w.Info().Hardware || !w.Attested(proof.Credential) {
 			t.Fatalf("%+v, %v", proof, err)
 		}
 		w.settings.AAGUIDs = []string{modelOf(make([]byte, 16))}
-		if _, err := w.verify(&s, d, d.Keys[0]); !wrong(err) {
+		if _, err := w.verify(&s, d, d.Keys[0]); !wrong(err) || w.Attested(proof.Credential) {
 			t.Errorf("its model is trusted no more: %v", err)
 		}
 		s.Hardware = false

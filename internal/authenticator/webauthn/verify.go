@@ -83,6 +83,12 @@ func (a *Authenticator) hardware(have authenticator.Credential, c credential) bo
 	return have.Hardware && settings.Attested() && slices.Contains(settings.AAGUIDs, c.AAGUID)
 }
 
+// Attested implements authenticator.Attester.
+func (a *Authenticator) Attested(have authenticator.Credential) bool {
+	var c credential
+	return json.Unmarshal(have.Data, &c) == nil && a.hardware(have, c)
+}
+
 // given reports whether the answer is of that key's user, if it says whose it is.
 func given(c credential, in authenticator.Input) bool {
 	handle, err := decode(in["userHandle"])

@@ -46,10 +46,11 @@ type Authenticator struct {
 	settings func() policy.WebAuthn
 }
 
-// The optional port that it implements.
+// The optional ports that it implements.
 var (
 	_ authenticator.Authenticator = (*Authenticator)(nil)
 	_ authenticator.Discoverer    = (*Authenticator)(nil)
+	_ authenticator.Attester      = (*Authenticator)(nil)
 )
 
 // New checks the configuration.
