@@ -1,9 +1,12 @@
 package app_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -169,6 +172,99 @@ func TestAUTH_A43_AnAccessCodeOnceInParallel(t *testing.T) {
 			if w := e.operate(t, "POST", "/users/"+address+"/authenticator-enrollments/tac", bad); w.Code != http.StatusBadRequest {
 				t.Errorf("%s: %d %s", bad, w.Code, w.Body)
 			}
+		}
+	})
+}
+
+// shownBy signs somebody in whose browser has no session, by one authenticator, and
+// tells whether their own account takes that for proof: http.StatusOK, or 403.
+func (e *engine) shownBy(t *testing.T, address, id string, passcode func() string) int {
+	t.Helper()
+	started, err := e.form("/oauth2/default/v1/interact", url.Values{
+		"client_id": {e.client}, "scope": {"openid okta.myAccount.profile.manage"}, "redirect_uri": {"http://localhost:8080/cb"},
+		"code_challenge": {challenge}, "code_challenge_method": {"S256"}, "state": {"s"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := e.idx("introspect", fmt.Sprintf(`{"interactionHandle":%q}`, started["interaction_handle"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := string(stateHandle.FindSubmatch(doc)[1])
+	for _, step := range []struct{ action, body string }{
+		{"identify", fmt.Sprintf(`{"stateHandle":%q,"identifier":%q}`, h, address)},
+		{"challenge", fmt.Sprintf(`{"stateHandle":%q,"authenticator":{"id":%q}}`, h, id)},
+		{"challenge/answer", ""},
+	} {
+		if step.body == "" {
+			step.body = fmt.Sprintf(`{"stateHandle":%q,"credentials":{"passcode":%q}}`, h, passcode())
+		}
+		if doc, err = e.idx(step.action, step.body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code := interactionCode.FindSubmatch(doc)
+	if code == nil {
+		t.Fatalf("not through: %s", doc)
+	}
+	tokens, err := e.form("/oauth2/default/v1/token", url.Values{
+		"grant_type": {"interaction_code"}, "interaction_code": {string(code[1])}, "client_id": {e.client}, "code_verifier": {verifier},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", e.url+"/idp/myaccount/data", nil)
+	r.Header.Set("Authorization", fmt.Sprint("Bearer ", tokens["access_token"]))
+	w := httptest.NewRecorder()
+	e.Handler().ServeHTTP(w, r)
+	if amr := claimsOf(t, fmt.Sprint(tokens["access_token"]))["amr"]; fmt.Sprint(amr) != "[otp]" {
+		t.Fatalf("amr %v", amr)
+	}
+	return w.Code
+}
+
+// claimsOf reads a token.
+func claimsOf(t *testing.T, token string) map[string]any {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("no token: %q", token)
+	}
+	data, err := base64.RawURLEncoding.DecodeString(parts[1])
+	var out map[string]any
+	if err == nil {
+		err = json.Unmarshal(data, &out)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// Two tokens say "otp", of somebody who has the mailbox and an access code. The one of
+// who reads the mail passes for no more than that.
+func TestSEC_S56_OneReferenceOfTwoAuthenticators(t *testing.T) {
+	onBoth(t, func(t *testing.T, database string) {
+		const address = "ada@example.com"
+		e := startWith(t, database, "okta_password", "tac")
+		if _, err := e.signUp(t.Context(), address); err != nil {
+			t.Fatal(err)
+		}
+		made := e.must(t, "POST", "/users/"+address+"/authenticator-enrollments/tac", `{"profile":{"multiUse":true}}`)
+		code, _ := made["profile"].(map[string]any)["tac"].(string)
+		mailed := func() string {
+			if err := e.MailSettled(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			all := e.Inbox.Messages(address) // the newest first
+			return all[slices.IndexFunc(all, func(m mail.InboxMessage) bool { return m.Code != "" })].Code
+		}
+		if got := e.shownBy(t, address, "aut1email0000000000", mailed); got != http.StatusForbidden {
+			t.Errorf("by the mailbox alone: %d", got)
+		}
+		if got := e.shownBy(t, address, "aut1tac0000000000000", func() string { return code }); got != http.StatusOK {
+			t.Errorf("by the access code: %d", got)
 		}
 	})
 }
