@@ -35,6 +35,9 @@ type Store interface {
 	Sessions(ctx context.Context, userID string) ([]session.Session, error)
 	Devices(ctx context.Context, userID string) ([]session.Device, error)
 	Grants(ctx context.Context, userID string) ([]Grant, error)
+	// Proofs are what was shown for a grant that began without a session; none if that
+	// is not known, and where it was the mailbox alone.
+	Proofs(ctx context.Context, grant string) ([]session.Proof, error)
 	// Belongings has those too that are over.
 	Belongings(ctx context.Context, userID string) (Belongings, error)
 	// Mails finds those to one of several addresses that are not delivered yet.

@@ -76,37 +76,25 @@ func (c *change) need(ctx context.Context, age time.Duration, more ...string) er
 }
 
 // proofs are what the actor has shown within age. The token tells the time of
-// the newest proof alone; where the browser has a session, that knows each one's,
-// so that an old password does not pass for a new one beside a new code.
+// the newest proof alone; the browser's session, or the grant, knows each one's, so
+// that an old password does not pass for a new one beside a new code.
 func (c *change) proofs(ctx context.Context, age time.Duration) ([]policy.Proof, error) {
-	newest := map[string]session.Proof{}
-	known := false
-	of, err := c.session(ctx)
+	shown, known, err := c.shown(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if of != "" {
-		s, err := c.a.Store.Session(ctx, of)
-		switch {
-		case problem.KindOf(err) == problem.NotFound:
-		case err != nil:
-			return nil, fmt.Errorf("account: session: %w", err)
-		case s.UserID == c.by.UserID:
-			known = true
-			for _, p := range s.Proofs {
-				if p.At.After(newest[p.Authenticator].At) {
-					newest[p.Authenticator] = p
-				}
-			}
+	newest := map[string]session.Proof{}
+	for _, p := range shown {
+		if p.At.After(newest[p.Authenticator].At) {
+			newest[p.Authenticator] = p
 		}
 	}
 	var out []policy.Proof
 	for _, key := range slices.Sorted(maps.Keys(c.a.authenticators)) {
-		info := c.a.authenticators[key].Info()
-		if !slices.ContainsFunc(info.References(), func(r string) bool { return slices.Contains(c.by.AMR, r) }) {
+		if !c.named(key, known) {
 			continue
 		}
-		if _, has := c.account.Enrolled(key); !has && key != emailKey { // theirs no more, or of another with the same reference
+		if _, has := c.account.Enrolled(key); !has && key != emailKey { // theirs no more
 			continue
 		}
 		at, p := c.by.AuthTime, newest[key]
@@ -124,6 +112,53 @@ func (c *change) proofs(ctx context.Context, age time.Duration) ([]policy.Proof,
 		out = append(out, proof)
 	}
 	return out, nil
+}
+
+// shown are the proofs of the actor's sign-in, as far as they are known one by one.
+func (c *change) shown(ctx context.Context) (out []session.Proof, known bool, err error) {
+	of, err := c.session(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	if of != "" {
+		s, err := c.a.Store.Session(ctx, of)
+		switch {
+		case problem.KindOf(err) == problem.NotFound:
+		case err != nil:
+			return nil, false, fmt.Errorf("account: session: %w", err)
+		case s.UserID == c.by.UserID:
+			return s.Proofs, true, nil
+		}
+	}
+	if c.by.Grant == "" {
+		return nil, false, nil
+	}
+	if out, err = c.a.Store.Proofs(ctx, c.by.Grant); err != nil {
+		return nil, false, fmt.Errorf("account: proofs: %w", err)
+	}
+	return out, len(out) > 0, nil
+}
+
+// named reports whether the actor's token may speak of an authenticator. Where nobody
+// knows more than the token, a reference of several stands for the least of them, the
+// mailbox: whoever reads the mail would pass for who has the app otherwise.
+func (c *change) named(key string, known bool) bool {
+	for _, ref := range c.a.authenticators[key].Info().References() {
+		if slices.Contains(c.by.AMR, ref) && (known || key == emailKey || c.alone(key, ref)) {
+			return true
+		}
+	}
+	return false
+}
+
+// alone reports whether a reference is of no other authenticator.
+func (c *change) alone(key, ref string) bool {
+	for other, a := range c.a.authenticators {
+		if other != key && slices.Contains(a.Info().References(), ref) {
+			return false
+		}
+	}
+	return true
 }
 
 // spent reports whether an enrollment is used up.

@@ -66,6 +66,7 @@ type Engine interface {
 	NameOf(authenticator string) string
 	WhichOf(directory.Enrollment) string
 	Allows(groups []string, authenticator string) bool
+	Over(directory.Enrollment) bool
 	Vouch(directory.User) (directory.Enrollment, error)
 	Assign(userID, authenticator string, in authenticator.Input) (directory.Enrollment, authenticator.Issued, error)
 	MintTicket(directory.Ticket) string

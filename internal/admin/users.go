@@ -355,7 +355,9 @@ func (s *Service) EndSessions(ctx context.Context, id string, tokens bool) error
 }
 
 // Assign gives somebody a way to sign in that is handed out, in the place of one of
-// its kind that they had, and tells them (UX M9). What is wrong with it is an *Invalid.
+// its kind that they had, and tells them (UX M9). Whoever came in by that one is signed
+// out (SEC S-104): it may be replaced because somebody else has it. What is wrong with
+// it is an *Invalid.
 // What is issued has its secret, which is told here and never again.
 func (s *Service) Assign(ctx context.Context, id, method string, in map[string]string) (directory.Enrollment, authenticator.Issued, error) {
 	var made directory.Enrollment
@@ -392,12 +394,17 @@ func (s *Service) Assign(ctx context.Context, id, method string, in map[string]s
 			events = append(events, audit.Event{Type: "user.mfa.factor.deactivate", Target: a.ID, Authenticator: method})
 		}
 		a.Version++ // of two at once the second finds the first
+		now := s.Now()
+		if had {
+			a.UpdatedAt = now
+			a.SignOut(now)
+		}
 		return s.change(ctx, letters, events, func(tx Tx) error {
 			if err := tx.UpdateUser(a.User); err != nil {
 				return err
 			}
 			if had {
-				if err := tx.DeleteEnrollment(old.ID); err != nil {
+				if err := errors.Join(tx.DeleteEnrollment(old.ID), tx.SignOut(a.ID, now)); err != nil {
 					return err
 				}
 			}
@@ -412,10 +419,23 @@ func (s *Service) usable(a directory.Account, method string) error {
 	switch {
 	case !s.Engine.Allows(a.Groups, method):
 		return invalid("authenticator", "the enrollment policy of %s does not list %s, so no code would be of use", a.Email, method)
+	case !s.Engine.Allows(nil, method): // which is all that is looked at before somebody has proven who they are (SEC S-43)
+		return invalid("authenticator", "the enrollment policy of everybody, which is that of who has not proven anything yet, "+
+			"does not list %s, so nobody would be asked for the code", method)
 	case a.Status != directory.Active:
 		return errState
 	}
 	return nil
+}
+
+// Methods returns the ways to sign in that somebody has, without what was handed out to
+// them and is used up or too old: that is as if it were not there.
+func (s *Service) Methods(ctx context.Context, id string) ([]directory.Enrollment, error) {
+	a, err := s.User(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(a.Enrollments, s.Engine.Over), nil
 }
 
 // DropMethod takes a way to sign in from somebody: an enrollment, or all of an

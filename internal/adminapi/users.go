@@ -372,12 +372,12 @@ func (s *server) factor(e directory.Enrollment) Factor {
 }
 
 func (s *server) listFactors(_ http.ResponseWriter, r *http.Request) (any, error) {
-	a, err := s.admin.User(r.Context(), r.PathValue("user"))
+	have, err := s.admin.Methods(r.Context(), r.PathValue("user"))
 	if err != nil {
 		return nil, err
 	}
 	out := []Factor{}
-	for _, e := range a.Enrollments {
+	for _, e := range have {
 		out = append(out, s.factor(e))
 	}
 	return out, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 	"github.com/stile-id/stile/internal/store"
 )
 
@@ -32,6 +33,18 @@ func (s accountStore) InTx(ctx context.Context, fn func(account.Tx) error) error
 func (s accountStore) Grants(ctx context.Context, userID string) ([]account.Grant, error) {
 	families, err := s.RefreshFamilies(ctx, userID)
 	return grantsOf(families), err
+}
+
+// Proofs implements [account.Store].
+func (s accountStore) Proofs(ctx context.Context, grant string) ([]session.Proof, error) {
+	c, err := s.Counter(ctx, flow.ProofsKey(grant))
+	if problem.KindOf(err) == problem.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return flow.ReadProofs(c)
 }
 
 // Belongings implements [account.Store].

@@ -206,8 +206,8 @@ func (i interactions) Finished(ctx context.Context, code string) (oauth.Interact
 	}, nil
 }
 
-func (i interactions) Spend(tx oauth.Tx, x oauth.Interaction) error {
-	return i.engine.Spend(flowTx{Tx: tx.(store.Tx)}, x.Row.(flow.Result))
+func (i interactions) Spend(tx oauth.Tx, x oauth.Interaction, grant string) error {
+	return i.engine.Spend(flowTx{Tx: tx.(store.Tx)}, x.Row.(flow.Result), grant)
 }
 
 // mailer makes the flow's outgoing mail into messages of the outbox.

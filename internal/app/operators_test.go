@@ -425,8 +425,8 @@ func TestIDX_A44_MGMT_TokenHandedOut(t *testing.T) {
 	if a, err := e.Store.Account(t.Context(), id); err != nil || len(a.Enrollments) != 2 || a.Enrollments[1].ID != given["id"] {
 		t.Errorf("the second token is beside the first: %v %+v", err, a.Enrollments)
 	}
-	if m, err := e.Inbox.Wait(t.Context(), "ada@example.com", before); err != nil || !strings.Contains(m.Text, "One-Time Code Token") {
-		t.Errorf("the person is not told: %v", err)
+	if m, err := e.Inbox.Wait(t.Context(), "ada@example.com", before); err != nil || !strings.Contains(m.Subject, "A token for one-time codes was added") {
+		t.Errorf("the person is not told: %v %q", err, m.Subject)
 	}
 	if w := e.operate(t, "GET", "/users/"+id+"/factors", ""); strings.Contains(w.Body.String(), secret.String()) {
 		t.Errorf("SEC_S133: %s", w.Body)

@@ -45,8 +45,9 @@ type Info struct {
 	// Wrong is what a wrong answer is told, and a right one while answers are not
 	// looked at (SEC S-109); zero: "Invalid code. Try again." at Prompt.Fields' first.
 	Wrong problem.Message
-	// Unguessable says that no number of tries comes nearer to a right answer: those
-	// of a key of its own. Counting them would only let a stranger stop its owner.
+	// Unguessable says that no number of tries comes nearer to a right answer: that of a
+	// key of its own, a long random code. Counting them for the account would only let a
+	// stranger stop its owner.
 	Unguessable bool
 	// Several says that a person may have more than one: keys, devices.
 	Several bool

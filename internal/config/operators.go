@@ -45,8 +45,8 @@ type Users struct {
 	Enable      User            `cmd:"" help:"Let a disabled person back in."`
 	Delete      UsersDelete     `cmd:"" help:"Delete a disabled person for good."`
 	DropMethod  UsersDropMethod `cmd:"" name:"drop-method" help:"Take a way to sign in from a person, who is signed out everywhere and told by mail."`
-	Token       UsersToken      `cmd:"" help:"Give a person a token that computes one-time codes, in the place of one they had; they are told by mail."`
-	Code        UsersCode       `cmd:"" help:"Give a person a temporary access code, in the place of one they had, and print it once; they are told by mail that there is one."`
+	Token       UsersToken      `cmd:"" help:"Give a person a token that computes one-time codes, in the place of one they had, which signs them out everywhere; they are told by mail."`
+	Code        UsersCode       `cmd:"" help:"Give a person a temporary access code and print it once; they are told by mail that there is one. In the place of one they had, it signs them out everywhere."`
 	EndSessions User            `cmd:"" name:"end-sessions" help:"Sign a person out of every browser and every app."`
 	Export      UsersExport     `cmd:"" help:"Write all that is held about a person as one JSON document, without secrets."`
 	Reset       UsersReset      `cmd:"" help:"Give a person a recovery token to a new password, good for 1 hour and once."`

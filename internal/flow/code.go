@@ -9,6 +9,7 @@ import (
 
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 )
 
 // codeLife is how long an interaction code can be redeemed (SEC S-27).
@@ -32,7 +33,8 @@ type Result struct {
 	Redeemed    bool
 	Session     string // of the browser at the engine; empty without
 
-	row Row // as it will be once spent
+	proofs []session.Proof
+	row    Row // as it will be once spent
 }
 
 var errCode = problem.New(problem.Invalid, "invalid_grant", "The interaction code is invalid or has expired.")
@@ -72,6 +74,7 @@ func (e *Engine) Finished(ctx context.Context, code string) (Result, error) {
 		if !slices.Contains(r.AMR, p.AMR) {
 			r.AMR = append(r.AMR, p.AMR)
 		}
+		r.proofs = append(r.proofs, session.Proof(p))
 		if p.At.After(r.AuthTime) {
 			r.AuthTime = p.At
 		}
@@ -93,11 +96,14 @@ func (e *Engine) Finished(ctx context.Context, code string) (Result, error) {
 	return r, nil
 }
 
-// Spend redeems the result within a database transaction: of several that try,
-// one succeeds, the others get a refusal of kind Stale.
-func (e *Engine) Spend(tx Tx, r Result) error {
+// Spend redeems the result for a grant within a database transaction: of several that
+// try, one succeeds, the others get a refusal of kind Stale.
+func (e *Engine) Spend(tx Tx, r Result, grant string) error {
 	if r.row.ID == "" {
 		return errors.New("flow: spend of a result that was redeemed")
 	}
-	return tx.SaveTransaction(r.row)
+	if err := tx.SaveTransaction(r.row); err != nil {
+		return err
+	}
+	return r.keepProofs(tx, grant)
 }

@@ -450,7 +450,7 @@ func TestInteractionCode(t *testing.T) {
 		if res.Redeemed {
 			return problem.New(problem.Stale, "", "redeemed")
 		}
-		return r.store.InTx(ctx, true, func(tx Tx) error { return r.Spend(tx, res) })
+		return r.store.InTx(ctx, true, func(tx Tx) error { return r.Spend(tx, res, "grant") })
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex

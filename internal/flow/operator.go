@@ -35,6 +35,17 @@ func (e *Engine) Allows(groups []string, key string) bool {
 	return e.policies().EnrollmentFor(groups).Allows(key)
 }
 
+// Over reports whether an enrollment was given by an operator and is used up, or too old.
+func (e *Engine) Over(en directory.Enrollment) bool {
+	a := e.authenticators[en.Authenticator]
+	s, ok := a.(authenticator.Spender)
+	if !ok || !a.Info().Assigned {
+		return false
+	}
+	c, err := e.OpenCredential(en)
+	return err == nil && s.Spent(c)
+}
+
 // Vouch makes the enrollment of a user's address, which an operator says is
 // theirs (SEC S-40). Nothing is written.
 func (e *Engine) Vouch(u directory.User) (directory.Enrollment, error) {

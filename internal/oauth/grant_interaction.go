@@ -79,7 +79,7 @@ func (s *Server) redeemInteractionCode(c *call, p params) (*issue, error) {
 		}
 		row := s.auditRow(ctx, c.granted(i, found.ID)...)
 		err = s.inTx(ctx, func(tx Tx) error {
-			if err := s.interactions.Spend(tx, found); err != nil {
+			if err := s.interactions.Spend(tx, found, grant); err != nil {
 				return err
 			}
 			if family != nil {

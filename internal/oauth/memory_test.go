@@ -331,7 +331,7 @@ func (j *journeys) Finished(_ context.Context, code string) (Interaction, error)
 	})
 }
 
-func (j *journeys) Spend(tx Tx, i Interaction) error {
+func (j *journeys) Spend(tx Tx, i Interaction, _ string) error {
 	if j.spending != nil {
 		j.spending(tx.(memoryTx))
 	}

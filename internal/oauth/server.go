@@ -57,8 +57,8 @@ type Interactions interface {
 	// was redeemed before; invalid_grant for an unknown, cut or expired code.
 	// Reading consumes nothing.
 	Finished(ctx context.Context, code string) (Interaction, error)
-	// Spend marks it redeemed within tx, or fails with kind problem.Stale.
-	Spend(tx Tx, i Interaction) error
+	// Spend marks it redeemed for a grant within tx, or fails with kind problem.Stale.
+	Spend(tx Tx, i Interaction, grant string) error
 }
 
 // Sessions knows the sessions of browsers at the engine.

@@ -47,7 +47,7 @@ func (f finished) Finished(ctx context.Context, code string) (oauth.Interaction,
 	}, nil
 }
 
-func (finished) Spend(tx oauth.Tx, i oauth.Interaction) error {
+func (finished) Spend(tx oauth.Tx, i oauth.Interaction, _ string) error {
 	row := i.Row.(flow.Row)
 	row.Version++
 	return tx.(interface{ SaveTransaction(flow.Row) error }).SaveTransaction(row)

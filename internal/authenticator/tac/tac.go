@@ -65,6 +65,7 @@ func (a *Authenticator) Info() authenticator.Info {
 	return authenticator.Info{
 		Key: Key, Type: "tac", ID: "aut1tac0000000000000", Name: "Temporary Access Code", Methods: []authenticator.Method{method},
 		EnrollmentPrefix: "tac", AMR: "otp", Class: policy.Possession, Assigned: true,
+		Unguessable: true,
 	}
 }
 
