@@ -169,23 +169,28 @@ func (a *Accounts) AddPhone(ctx context.Context, by Actor, typed, method string,
 	return out, err
 }
 
-// sendsBefore counts what went to the same number that waits already: to add it once
-// more is no way around the wait for another code.
+// sendsBefore counts what went to the same number within the life of a change, also by
+// one that was given up or replaced: to add it once more is no way around the wait for
+// another code.
 func (c *change) sendsBefore(ctx context.Context, p *pendingPhone) error {
 	tickets, err := c.a.Store.Tickets(ctx, c.account.ID, directory.PhoneChange)
 	if err != nil {
 		return fmt.Errorf("account: tickets: %w", err)
 	}
 	for _, t := range tickets {
-		if !t.SpentAt.IsZero() || !c.now.Before(t.ExpiresAt) {
+		if !c.now.Before(t.ExpiresAt) {
 			continue
 		}
 		var before pendingPhone
 		if err := c.a.unseal(t, &before); err != nil {
 			return err
 		}
-		if before.Number == p.Number && before.Sends > p.Sends {
-			p.Sends, p.SentAt = before.Sends, before.SentAt
+		if before.Number != p.Number {
+			continue
+		}
+		p.Sends = max(p.Sends, before.Sends)
+		if before.SentAt.After(p.SentAt) {
+			p.SentAt = before.SentAt
 		}
 	}
 	return nil

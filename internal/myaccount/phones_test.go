@@ -189,6 +189,25 @@ func TestAUTH_A14_AddedAgainTooSoon(t *testing.T) {
 	}
 }
 
+// Nor is to give it up in between, or to add another one.
+func TestAUTH_A14_AddedAgainAfterGivenUp(t *testing.T) {
+	e := stiletest.Start(t, stiletest.Org(withPhone), stiletest.ProductionLimits())
+	p := signUp(t, e, old, managePhones)
+	first := p.wants(p.addPhone(number, "SMS"), 201)
+	p.wants(p.do("DELETE", "/idp/myaccount/phones/"+first.doc["id"].(string), ""), 204)
+	p.wants(p.addPhone(number, "SMS"), 429)
+	p.wants(p.addPhone(second, "SMS"), 201)
+	p.wants(p.addPhone(number, "CALL"), 429)
+	e.Clock.Advance(31 * time.Second)
+	p.wants(p.addPhone(number, "SMS"), 201)
+	p.wants(p.addPhone(second, "SMS"), 201)
+	e.Clock.Advance(31 * time.Second)
+	p.wants(p.addPhone(number, "SMS"), 429) // the second wait is longer
+	if n := len(e.Mails(t, number)); n != 2 {
+		t.Errorf("%d texts", n)
+	}
+}
+
 // A new number takes the old one's place, and what that let in elsewhere ends.
 func TestSEC_S56_ReplacedNumber(t *testing.T) {
 	e := stiletest.Start(t, stiletest.Org(withPhone))
