@@ -33,19 +33,23 @@ type mapping struct{ from, size uintptr }
 
 // programMappings finds the mappings of a file that nothing was ever written to, in
 // proc_pid_smaps(5)'s text. One with a page of its own, as of relocations or a
-// debugger's breakpoints, would lose it.
+// debugger's breakpoints, would lose it: in memory it counts as anonymous, moved out
+// as swap. Where the system does not tell both, nothing is given up.
 func programMappings(smaps, file string) []mapping {
 	var out []mapping
 	var at mapping
+	var clean bool
 	for line := range strings.Lines(smaps) {
 		fields := strings.Fields(line)
 		switch {
 		case len(fields) >= 5 && strings.Contains(fields[0], "-"):
-			at = mapping{}
+			at, clean = mapping{}, false
 			if len(fields) == 6 && fields[5] == file && strings.HasPrefix(fields[1], "r-") && strings.HasSuffix(fields[1], "p") {
 				at = addresses(fields[0])
 			}
-		case len(fields) == 3 && fields[0] == "Anonymous:" && fields[1] == "0" && at.size > 0:
+		case len(fields) == 3 && fields[0] == "Anonymous:": // comes before Swap
+			clean = fields[1] == "0"
+		case len(fields) == 3 && fields[0] == "Swap:" && fields[1] == "0" && clean && at.size > 0:
 			out = append(out, at)
 		}
 	}
