@@ -26,6 +26,7 @@ type real struct {
 	eng    *stiletest.Engine
 	client *idx.Client
 	agents []string // device tokens that interact was called with
+	busy   bool     // the engine asks to wait, whatever it is asked
 }
 
 // live starts one with an organisation's policies, in YAML; "" is the default's.
@@ -76,6 +77,12 @@ func liveWith(t testing.TB, yaml string, asks []signin.Ask, options ...stiletest
 
 // RoundTrip notes which device a transaction was begun for.
 func (l *real) RoundTrip(r *http.Request) (*http.Response, error) {
+	if l.isBusy(nil) {
+		return &http.Response{
+			StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"240"}, "Content-Type": {"application/json"}}, Request: r,
+			Body: io.NopCloser(strings.NewReader(`{"errorCode":"E0000047","errorSummary":"API call exceeded rate limit due to too many requests."}`)),
+		}, nil
+	}
 	if strings.HasSuffix(r.URL.Path, "/interact") {
 		l.mu.Lock()
 		l.agents = append(l.agents, r.Header.Get("X-Device-Token"))
@@ -87,6 +94,15 @@ func (l *real) RoundTrip(r *http.Request) (*http.Response, error) {
 		l.t.Errorf("%s: %s %s", r.URL, res.Status, text)
 	}
 	return res, err
+}
+
+func (l *real) isBusy(set *bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if set != nil {
+		l.busy = *set
+	}
+	return l.busy
 }
 
 // account makes one through the SDK, with a password unless that is "".

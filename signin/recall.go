@@ -34,14 +34,25 @@ func newRecall(now func() time.Time) *recall {
 	return &recall{now: now, seen: map[string]sight{}}
 }
 
-// keep notes where a transaction stands that goes on.
+// keep notes where a transaction stands that goes on. What shows a secret is not kept:
+// memory would hold it for longer than the page that it was made for.
 func (r *recall) keep(tx *idx.Transaction) {
-	if tx == nil || tx.Status != idx.StatusPending || tx.NextStep == nil {
+	if tx == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seen[tx.State()] = sight{tx, r.now()}
+	now := r.now()
+	for state, s := range r.seen {
+		if now.Sub(s.at) > recallFor {
+			delete(r.seen, state)
+		}
+	}
+	delete(r.seen, tx.State())
+	if tx.Status != idx.StatusPending || tx.NextStep == nil || showsSecret(tx.NextStep) {
+		return
+	}
+	r.seen[tx.State()] = sight{tx, now}
 	if len(r.seen) <= maxRecall {
 		return
 	}
@@ -54,8 +65,29 @@ func (r *recall) keep(tx *idx.Transaction) {
 	delete(r.seen, oldest)
 }
 
-// last gives the step that f was seen at, nil if that is too long ago or was seen by
-// another process.
+// showsSecret reports whether a step shows what only the person is to have: the secret
+// of an app, in letters or as a picture, or recovery codes.
+func showsSecret(step *idx.NextStep) bool {
+	if step.Authenticator == nil {
+		return false
+	}
+	for _, name := range []string{"sharedSecret", "qrcode", "codes"} {
+		if step.Authenticator.Context[name] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// drop forgets a flow that is over.
+func (r *recall) drop(f *flow) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.seen, f.State)
+}
+
+// last gives the step that f was seen at, nil if that is too long ago, was seen by
+// another process or shows a secret.
 func (r *recall) last(f *flow) *idx.Transaction {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,8 +101,11 @@ func (r *recall) last(f *flow) *idx.Transaction {
 // resume asks where f stands.
 func (p *Pages) resume(v *visit, f *flow) (*idx.Transaction, error) {
 	tx, err := p.client.Resume(v.ctx, f.Tx)
-	if err == nil {
+	switch {
+	case err == nil:
 		p.steps.keep(tx)
+	case gone(err):
+		p.steps.drop(f)
 	}
 	return tx, err
 }

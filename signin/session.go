@@ -250,6 +250,7 @@ func (p *Pages) profileLanguage(v *visit) string {
 
 // finish signs the person in and sends them to what they asked for.
 func (p *Pages) finish(v *visit, f *flow, t *idx.Tokens) *answer {
+	p.steps.drop(f)
 	before := new(session)
 	replaced := v.get(sessionCookie, before) == nil
 	s, err := newSession(t, v.now)

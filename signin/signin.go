@@ -106,6 +106,7 @@ func (p *Pages) goOn(v *visit, f *flow, typed map[string]string) *answer {
 // end cancels what f began at the engine. It gives an answer only where that failed.
 func (p *Pages) end(v *visit, f *flow) *answer {
 	if !f.live(v.now) {
+		p.steps.drop(f)
 		f.abandon()
 		return nil
 	}
@@ -117,6 +118,7 @@ func (p *Pages) end(v *visit, f *flow) *answer {
 	if err != nil && !gone(err) && !errors.Is(err, idx.ErrNotOffered) {
 		return p.failure(v, f, err)
 	}
+	p.steps.drop(f)
 	f.abandon()
 	return nil
 }

@@ -329,6 +329,7 @@ func (p *Pages) tooEarly(v *visit, f *flow, step *idx.NextStep) *answer {
 // restart begins again with what was typed, so that a new code takes one press
 // (UX P4.6).
 func (p *Pages) restart(v *visit, f *flow) *answer {
+	p.steps.drop(f)
 	f.abandon()
 	switch {
 	case f.address() == "":
