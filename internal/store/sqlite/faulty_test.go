@@ -27,7 +27,8 @@ var faulty struct {
 	calls atomic.Int64
 	at    atomic.Int64 // the call that fails; 0: none
 	fault atomic.Int32
-	full  atomic.Bool // no write has room
+	full  atomic.Bool            // no write has room
+	temp  atomic.Pointer[func()] // told of each temporary file, once it is open
 
 	once     sync.Once
 	vfs      uintptr
@@ -48,6 +49,7 @@ func arm(f fault, n int64) {
 func disarm() {
 	faulty.at.Store(0)
 	faulty.full.Store(false)
+	faulty.temp.Store(nil)
 }
 
 // fired reports whether the call that was to fail has been made.
@@ -144,6 +146,9 @@ func faultyOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, out uintptr
 	rc := method[openFunc](faulty.original+vfsOpen)(tls, vfs, name, file, flags, out)
 	if rc == 0 && *word(file) != 0 {
 		*word(file) = faultyMethods(tls, *word(file))
+	}
+	if tell := faulty.temp.Load(); rc == 0 && name == 0 && tell != nil {
+		(*tell)()
 	}
 	return rc
 }

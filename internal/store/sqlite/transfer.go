@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/stile-id/stile/internal/store/transfer"
 )
@@ -146,13 +147,27 @@ func intact(ctx context.Context, conn *sql.Conn) error {
 	return nil
 }
 
-// fillPragmas are for a file that nobody reads before it is whole and on disk. Whom
-// rows belong to is looked at when all are there.
-var fillPragmas = url.Values{
-	"_foreign_keys": {"0"},
-	"_journal_mode": {"memory"},
-	"_synchronous":  {"off"},
-	"_pragma":       {"cache_size(-65536)", "temp_store(memory)"},
+// fillCache is how much of a file is held in memory while it is filled, in KiB. Sorting
+// takes as much at a time.
+var fillCache = 64 << 10
+
+// fillPragmas are for a file in dir that nobody reads before it is whole and on disk.
+// Whom rows belong to is looked at when all are there. An index of many rows does not
+// fit into memory while it is sorted: it goes to files in dir, where there is room for
+// the database and may be none elsewhere. They have no name once they are open, so that
+// an end by force leaves nothing. SQLite keeps the folder for the whole process, and
+// goes by what the system names where it is not there any more; everybody else's
+// temporary data is in memory.
+func fillPragmas(dir string) url.Values {
+	return url.Values{
+		"_foreign_keys": {"0"},
+		"_journal_mode": {"memory"},
+		"_synchronous":  {"off"},
+		"_pragma": {
+			fmt.Sprintf("cache_size(-%d)", fillCache),
+			"temp_store(file)", "temp_store_directory('" + strings.ReplaceAll(dir, "'", "''") + "')",
+		},
+	}
 }
 
 // Create makes a database at a path where none is. Until it is committed it has
@@ -194,7 +209,7 @@ func create(ctx context.Context, path string, held *os.File) (*transfer.Target, 
 	if err := secure(part); err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", dsn(part, fillPragmas))
+	db, err := sql.Open("sqlite", dsn(part, fillPragmas(filepath.Dir(path))))
 	if err != nil {
 		panic(err) // the driver is linked in and opens nothing yet
 	}
