@@ -64,7 +64,8 @@ const (
 	// all others wait for.
 	partitioning = 5
 	// mostMoved is how many it moves: half a second's worth on two busy cores, a
-	// quarter of what may be waited for (REL R-24).
+	// quarter of what may be waited for (REL R-24). The migration looks once more when it
+	// has the table for itself.
 	mostMoved = 25_000
 )
 

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -122,6 +123,48 @@ func TestREL_R24_BackWaitsForOpenFlows(t *testing.T) {
 	}
 	node := open(t, u)
 	if _, err := node.Purge(bg, end.Add(time.Second), 100_000); err != nil {
+		t.Fatal(err)
+	}
+	says(t, s.Apply(bg, have-1, func(versions.Step) {}), "")
+}
+
+// Flows that begin after the step back was found to be short count as well.
+func TestREL_R24_BackCountsLateFlows(t *testing.T) {
+	s, err := postgres.OpenSchema(bg, pgtest.Database(t), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	have, err := s.Version(bg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := func(from, to int) {
+		t.Helper()
+		fill := fmt.Sprintf(`INSERT INTO transactions SELECT 'tB' || lpad(i::text, 22, '0'), 'web', 1, %d, '\x00' FROM generate_series(%d, %d) i`,
+			noon.Add(time.Hour).UnixMicro(), from, to)
+		if _, err := s.DB.Exec(fill); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin(1, 25000)
+	asked, ask := 0, s.Back
+	s.Back = func(ctx context.Context, version int64) error {
+		err := ask(ctx, version)
+		if asked++; asked == 1 {
+			says(t, err, "")
+			begin(25001, 25001)
+		}
+		return err
+	}
+	says(t, s.Apply(bg, have-1, func(versions.Step) {}), "25001 flows lie in partitions")
+	if v, err := s.Version(bg); err != nil || v != have {
+		t.Fatalf("version %d, %v", v, err)
+	}
+	if n := lines(t, s.DB, "SELECT count(*) FROM transactions")[0]; n != "25001" {
+		t.Errorf("%s flows are there", n)
+	}
+	if _, err := s.DB.Exec("DELETE FROM transactions WHERE id LIKE 'tB%25001'"); err != nil {
 		t.Fatal(err)
 	}
 	says(t, s.Apply(bg, have-1, func(versions.Step) {}), "")

@@ -32,7 +32,8 @@ type Schema struct {
 	// where nobody does.
 	Held func(error) bool
 	// Back returns why the step back from a version would hold others up for longer
-	// than they may wait, and when it will not; nil where it never does.
+	// than they may wait, and when it will not; nil where it never does. The migration
+	// looks itself as well: what Back counts may grow until it has the tables.
 	Back   func(ctx context.Context, version int64) error
 	Logger *slog.Logger
 }

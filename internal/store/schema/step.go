@@ -3,6 +3,7 @@ package schema
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -81,7 +82,7 @@ func (s *Schema) Apply(ctx context.Context, to int64, done func(Step)) error {
 	}
 	for _, step := range steps {
 		if step.Back {
-			err = s.back(ctx, p, step.Version-1)
+			err = s.back(ctx, p, step.Version)
 		} else {
 			err = s.to(ctx, p, step.Version)
 		}
@@ -93,11 +94,16 @@ func (s *Schema) Apply(ctx context.Context, to int64, done func(Step)) error {
 	return nil
 }
 
+// back takes the step back from a version.
 func (s *Schema) back(ctx context.Context, p *goose.Provider, version int64) error {
-	return s.step(func() error {
-		_, err := p.DownTo(ctx, version) // not "one down": somebody else may have gone there meanwhile
+	err := s.step(func() error {
+		_, err := p.DownTo(ctx, version-1) // not "one down": somebody else may have gone there meanwhile
 		return err
 	})
+	if err != nil && s.Back != nil { // what has come since the plan may be why
+		err = errors.Join(s.Back(ctx, version), err)
+	}
+	return err
 }
 
 // to goes forward.
