@@ -15,6 +15,41 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// TestSEC_S46_Argon2idAlone: what people choose is hashed by one package, and the
+// program has no bcrypt in it, which would cut at 72 bytes.
+func TestSEC_S46_Argon2idAlone(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports", module+"/cmd/stile").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hashes []string
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(p.ImportPath, "/bcrypt") {
+			t.Errorf("the program has %s", p.ImportPath)
+		}
+		if !strings.HasPrefix(p.ImportPath, module+"/") {
+			continue
+		}
+		for _, i := range p.Imports {
+			if i == "golang.org/x/crypto/argon2" || strings.HasSuffix(i, "/pbkdf2") || strings.HasSuffix(i, "/scrypt") || strings.Contains(i, "blowfish") {
+				hashes = append(hashes, strings.TrimPrefix(p.ImportPath, module+"/")+" "+i)
+			}
+		}
+	}
+	if want := []string{"internal/argon2id golang.org/x/crypto/argon2"}; !slices.Equal(hashes, want) {
+		t.Errorf("secrets are hashed by %q, want %q", hashes, want)
+	}
+}
+
 // TestSEC_S107_Inventory holds the table of docs/cryptography.md against the imports.
 func TestSEC_S107_Inventory(t *testing.T) {
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...")

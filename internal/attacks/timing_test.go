@@ -32,13 +32,20 @@ var clocked = map[string]struct {
 		func(w *wire, address string) { w.answer("recover", nil); w.identify(address) },
 		func(w *wire, address string) { w.choose(emailID) },
 	},
+	"unlock": {
+		unlockable,
+		func(w *wire, _ string) { w.answer("unlock-account", nil) },
+		func(w *wire, address string) {
+			w.answer("challenge", map[string]any{"identifier": address, "authenticator": map[string]any{"id": emailID}})
+		},
+	},
 }
 
-// TestUX_P1_5_SEC_S42_T12_Timing: from outside, an address with an account takes as
+// TestUX_P1_5_SEC_S42_T12_AUTH_A52_Timing: from outside, an address with an account takes as
 // long as one without: the medians are within a millisecond, and a two-sample
 // Kolmogorov-Smirnov test of 2,000 interleaved requests each does not tell them
 // apart. It compares clocks, so it runs in make test-long, alone.
-func TestUX_P1_5_SEC_S42_T12_Timing(t *testing.T) {
+func TestUX_P1_5_SEC_S42_T12_AUTH_A52_Timing(t *testing.T) {
 	if os.Getenv("STILE_TEST_LONG") == "" {
 		t.Skip("compares times") // which is no test on a busy machine; make test-long runs it, alone
 	}
