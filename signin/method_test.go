@@ -152,5 +152,7 @@ func TestAUTH_A43_AccessCode(t *testing.T) {
 	in.b.get("/login/profile").is("profile").saysNot("Temporary access code") // it is used up, and nobody adds one
 	sign().press("continue", "verificationCode", code).is("access-code").says("That code is not right, or holds no more.")
 	l.eng.AccessCode(t, ada)
+	in.b.get("/login/profile").is("sign-in") // SEC S-104: who came in by the one before
+	in = l.browser().begin(ada).is("email-code").press("continue", "verificationCode", l.eng.Code(t, ada)).isApp(ada)
 	in.b.get("/login/profile").is("profile").says("Temporary access code")
 }
