@@ -348,8 +348,8 @@ func TestPasskey_SeveralOnTheProfile(t *testing.T) {
 	last = p.site.mail(t, address, last)
 	p.enter(last.Code).at("set-passkey").press(action("continue")).at("profile").says("This device")
 	last = p.site.mail(t, address, last) // SEC S-56
-	if last.Code != "" || !strings.Contains(last.Subject, "A passkey or security key (This device) was added") {
-		t.Errorf("the notice is %q", last.Subject)
+	if last.Code != "" || !strings.Contains(last.Text, "A passkey or security key (This device) was added") {
+		t.Errorf("the notice is %q: %s", last.Subject, last.Text)
 	}
 
 	// Now the code alone is not enough to add one more.
