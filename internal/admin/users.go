@@ -419,9 +419,6 @@ func (s *Service) usable(a directory.Account, method string) error {
 	switch {
 	case !s.Engine.Allows(a.Groups, method):
 		return invalid("authenticator", "the enrollment policy of %s does not list %s, so no code would be of use", a.Email, method)
-	case !s.Engine.Allows(nil, method): // which is all that is looked at before somebody has proven who they are (SEC S-43)
-		return invalid("authenticator", "the enrollment policy of everybody, which is that of who has not proven anything yet, "+
-			"does not list %s, so nobody would be asked for the code", method)
 	case a.Status != directory.Active:
 		return errState
 	}

@@ -64,7 +64,7 @@ func (s *Sender) wake(ctx context.Context, d outbox.Delivery, m Message, p Place
 	switch {
 	case errors.Is(err, outbound.ErrNotPublic):
 		return &outbox.Permanent{Class: "address"}
-	case errors.As(err, &slow) && slow.Timeout() && d.Attempt > 1:
+	case errors.As(err, &slow) && slow.Timeout() && d.Attempt > 1: // whatever the first one failed by
 		return &outbox.Permanent{Class: "timeout"}
 	case errors.As(err, &slow) && slow.Timeout():
 		return &outbox.Temporary{Class: "timeout"}
