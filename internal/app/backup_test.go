@@ -3,7 +3,9 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +27,7 @@ import (
 	"github.com/stile-id/stile/internal/session"
 	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/store/postgres/pgtest"
+	"github.com/stile-id/stile/internal/store/transfer"
 )
 
 // backup writes an engine's database into a file, beside the engine.
@@ -387,4 +390,32 @@ func TestREL_R25_RestoreRefuses(t *testing.T) {
 	refused("nothing", nil, nil, "not a backup")
 	refused("another master key", good, []byte(base64.StdEncoding.EncodeToString(keyring.Generate())), "made under another one")
 	refused("no master key", good, []byte("nothing"), "does not hold")
+}
+
+// A file is cut off too where what is missing of its hash is zeros.
+func TestREL_R25_CutOffWithinZeros(t *testing.T) {
+	e := start(t)
+	good, err := os.ReadFile(backup(t, e, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.IndexByte(good, '\n') + 1
+	header := at + 4 + int(binary.BigEndian.Uint32(good[at:]))
+	var file []byte
+	for spaces := 1; file == nil || file[len(file)-1] != 0; spaces++ { // in the JSON of the header
+		file = binary.BigEndian.AppendUint32(bytes.Clone(good[:at]), uint32(header-at-4+spaces))
+		file = append(append(file, good[at+4:header]...), strings.Repeat(" ", spaces)...)
+		file = append(file, good[header:len(good)-sha256.Size]...)
+		sum := sha256.Sum256(file)
+		file = append(file, sum[:]...)
+	}
+	for cut, want := range []error{nil, transfer.ErrBroken} {
+		f, err := transfer.Open(bytes.NewReader(file[:len(file)-cut]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Check(); !errors.Is(err, want) {
+			t.Errorf("%d bytes are missing: %v", cut, err)
+		}
+	}
 }

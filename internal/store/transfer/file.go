@@ -183,7 +183,9 @@ func (f *File) rows(begin func(*Table) error, visit func(*Table, []byte) error, 
 		return nil, err
 	}
 	last := make([]byte, sha256.Size)
-	if _, err := io.ReadFull(f.from, last); err != nil && !cut(err) {
+	if _, err := io.ReadFull(f.from, last); cut(err) { // what is missing would be read as zeros, which a hash may end in
+		return nil, ErrBroken
+	} else if err != nil {
 		return nil, err
 	}
 	_, more := f.from.ReadByte()
