@@ -99,7 +99,7 @@ func newPerson(t testing.TB, s *site, l look) *person {
 			p.keep()
 			f.close()
 		} else {
-			f.giveBack()
+			f.giveBack(s.home, s.engine)
 		}
 		if faults := p.seen.all(); len(faults) > 0 {
 			t.Errorf("the browser noticed:\n%s", strings.Join(faults, "\n"))

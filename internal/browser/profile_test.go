@@ -13,7 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A profile is a browser's cookies, cache and first tab. A window of its own
+// A profile is a browser's cookies, storage, cache and first tab. A window of its own
 // takes a second to open, so profiles are emptied and used again.
 type profile struct {
 	ctx    context.Context
@@ -49,8 +49,9 @@ func takeProfile() (*profile, error) {
 	return f, chromedp.Do(f.ctx)
 }
 
-// giveBack empties the profile for the next, or closes it if that does not work.
-func (f *profile) giveBack() {
+// giveBack empties the profile, which was at these origins, for the next, or closes it
+// if that does not work.
+func (f *profile) giveBack(origins ...string) {
 	ctx, cancel := context.WithTimeout(f.ctx, 10*time.Second)
 	defer cancel()
 	f.record.Store(nil)
@@ -59,6 +60,11 @@ func (f *profile) giveBack() {
 		command(page.ResetNavigationHistory, cdp.Empty{}),
 		command(network.ClearBrowserCache, cdp.Empty{}),
 	)
+	for _, o := range origins { // keys of phones, workers
+		if err == nil {
+			err = chromedp.Do(ctx, command(storage.ClearDataForOrigin, storage.ClearDataForOriginParams{Origin: o, StorageTypes: "all"}))
+		}
+	}
 	if err == nil {
 		_, err = chromedp.CallBrowser(ctx, storage.ClearCookies, storage.ClearCookiesParams{BrowserContextID: chromedp.FromContext(f.ctx).BrowserContextID})
 	}
