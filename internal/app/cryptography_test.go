@@ -1,13 +1,8 @@
 package app_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -18,21 +13,8 @@ import (
 // TestSEC_S46_Argon2idAlone: what people choose is hashed by one package, and the
 // program has no bcrypt in it, which would cut at 72 bytes.
 func TestSEC_S46_Argon2idAlone(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports", module+"/cmd/stile").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var hashes []string
-	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p struct {
-			ImportPath string
-			Imports    []string
-		}
-		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
+	for _, p := range list(t, "-deps", module+"/cmd/stile") {
 		if strings.HasSuffix(p.ImportPath, "/bcrypt") {
 			t.Errorf("the program has %s", p.ImportPath)
 		}
@@ -52,22 +34,8 @@ func TestSEC_S46_Argon2idAlone(t *testing.T) {
 
 // TestSEC_S107_Inventory holds the table of docs/cryptography.md against the imports.
 func TestSEC_S107_Inventory(t *testing.T) {
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var rows []string
-	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p struct {
-			ImportPath string
-			Imports    []string
-		}
-		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
+	for _, p := range list(t, module+"/...") {
 		uses := slices.DeleteFunc(p.Imports, func(i string) bool {
 			return i != "crypto" && !strings.HasPrefix(i, "crypto/") && !strings.HasPrefix(i, "golang.org/x/crypto/") && !strings.HasPrefix(i, "github.com/go-jose/") &&
 				i != "github.com/SherClockHolmes/webpush-go" &&
