@@ -5,6 +5,7 @@ package accent
 import (
 	"encoding/hex"
 	"fmt"
+	"image/color"
 	"math"
 	"strings"
 	"sync"
@@ -89,21 +90,31 @@ type Colors struct {
 	AccentOnDark, InkOnDark, LinkOnDark string
 }
 
+// Button is the button and the text on it, for a picture, on light grounds.
+func (c Colors) Button() (ground, ink color.NRGBA) {
+	return nrgba(c.Accent), nrgba(c.Ink)
+}
+
+func nrgba(s string) color.NRGBA {
+	c, _ := parseColor(s)
+	return color.NRGBA{uint8(c[0]), uint8(c[1]), uint8(c[2]), 0xff}
+}
+
 // known are those that were asked for: there are as many as brands.
 var known sync.Map // of colour to Colors
 
 // Of makes them of "#rrggbb" or "#rgb"; of anything else, those of the default.
-func Of(color string) Colors {
-	if c, ok := known.Load(color); ok {
+func Of(brand string) Colors {
+	if c, ok := known.Load(brand); ok {
 		return c.(Colors)
 	}
-	c := compute(color)
-	known.Store(color, c)
+	c := compute(brand)
+	known.Store(brand, c)
 	return c
 }
 
-func compute(color string) Colors {
-	c, ok := parseColor(color)
+func compute(brand string) Colors {
+	c, ok := parseColor(brand)
 	if !ok {
 		c, _ = parseColor(Default)
 	}

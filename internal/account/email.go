@@ -27,30 +27,6 @@ type pending struct {
 	proving
 }
 
-// proving is how far the proof of something new has come.
-type proving struct {
-	Challenge  string               `json:"challenge,omitempty"` // id; empty: none was asked for
-	Prompt     authenticator.Prompt `json:"prompt,omitzero"`
-	Tries      int                  `json:"tries,omitempty"`      // wrong codes of this challenge
-	Challenges int                  `json:"challenges,omitempty"` // so far
-	Sends      int                  `json:"sends,omitempty"`
-	SentAt     time.Time            `json:"sentAt,omitzero"`
-}
-
-// another begins a challenge, in place of one that wrong codes have used up: there
-// are only so many. It reports whether the one in hand goes on.
-func (c *change) another(p *proving, end time.Time) (goesOn bool, err error) {
-	if p.Challenge != "" && p.Tries < c.a.tries() {
-		return true, nil
-	}
-	if p.Challenges >= c.a.challenges() {
-		return false, throttled(end.Sub(c.now))
-	}
-	p.Challenge, p.Tries = directory.NewID("ch"), 0
-	p.Challenges++
-	return false, nil
-}
-
 // An Email is an address of an account: the one in use, or one that waits for its proof.
 type Email struct {
 	ID       string
@@ -78,14 +54,11 @@ func (a *Accounts) Emails(ctx context.Context, by Actor) ([]Email, error) {
 		return nil, err
 	}
 	out := []Email{c.inUse()}
-	tickets, err := a.Store.Tickets(ctx, by.UserID, directory.EmailChange)
+	tickets, err := c.waiting(ctx, directory.EmailChange)
 	if err != nil {
-		return nil, fmt.Errorf("account: tickets: %w", err)
+		return nil, err
 	}
 	for _, t := range tickets {
-		if !t.SpentAt.IsZero() || !c.now.Before(t.ExpiresAt) {
-			continue
-		}
 		var p pending
 		if err := a.unseal(t, &p); err != nil {
 			return nil, err
@@ -178,13 +151,8 @@ func (a *Accounts) SendCode(ctx context.Context, by Actor, id string) (Email, er
 		if err := c.challenge(ctx, t, p); err != nil {
 			return err
 		}
-		t.Version++
-		if err := a.seal(&t, p); err != nil {
-			return err
-		}
 		out = p.email(t)
-		c.write(func(tx Tx) error { return tx.UpdateTicket(t) })
-		return nil
+		return c.update(t, p)
 	})
 	return out, err
 }

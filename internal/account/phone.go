@@ -72,14 +72,11 @@ func (a *Accounts) Phones(ctx context.Context, by Actor) ([]Phone, error) {
 		}
 		out = append(out, Phone{ID: en.ID, Number: number, Verified: true, Kept: c.kept(en)})
 	}
-	tickets, err := a.Store.Tickets(ctx, by.UserID, directory.PhoneChange)
+	tickets, err := c.waiting(ctx, directory.PhoneChange)
 	if err != nil {
-		return nil, fmt.Errorf("account: tickets: %w", err)
+		return nil, err
 	}
 	for _, t := range tickets {
-		if !t.SpentAt.IsZero() || !c.now.Before(t.ExpiresAt) {
-			continue
-		}
 		var p pendingPhone
 		if err := a.unseal(t, &p); err != nil {
 			return nil, err
@@ -147,11 +144,12 @@ func (a *Accounts) AddPhone(ctx context.Context, by Actor, typed, method string,
 				return errors.Join(err, errPhoneThere)
 			}
 		}
-		if err := c.sendsBefore(ctx, &p); err != nil {
+		end, err := c.sendsBefore(ctx, &p)
+		if err != nil {
 			return err
 		}
 		if send {
-			if wait := a.resendWait(&p.proving, t.ExpiresAt, c.now); p.Sends > 0 && wait > 0 {
+			if wait := a.resendWait(&p.proving, end, c.now); p.Sends > 0 && wait > 0 {
 				return throttled(wait)
 			}
 			if err := c.challengePhone(ctx, t, &p, method); err != nil {
@@ -171,11 +169,12 @@ func (a *Accounts) AddPhone(ctx context.Context, by Actor, typed, method string,
 
 // sendsBefore counts what went to the same number within the life of a change, also by
 // one that was given up or replaced: to add it once more is no way around the wait for
-// another code.
-func (c *change) sendsBefore(ctx context.Context, p *pendingPhone) error {
+// another code. Where there were too many, it returns when the last one that had them
+// ends.
+func (c *change) sendsBefore(ctx context.Context, p *pendingPhone) (end time.Time, err error) {
 	tickets, err := c.a.Store.Tickets(ctx, c.account.ID, directory.PhoneChange)
 	if err != nil {
-		return fmt.Errorf("account: tickets: %w", err)
+		return end, fmt.Errorf("account: tickets: %w", err)
 	}
 	for _, t := range tickets {
 		if !c.now.Before(t.ExpiresAt) {
@@ -183,17 +182,20 @@ func (c *change) sendsBefore(ctx context.Context, p *pendingPhone) error {
 		}
 		var before pendingPhone
 		if err := c.a.unseal(t, &before); err != nil {
-			return err
+			return end, err
 		}
 		if before.Number != p.Number {
 			continue
+		}
+		if before.Sends > c.a.resends() && t.ExpiresAt.After(end) {
+			end = t.ExpiresAt
 		}
 		p.Sends = max(p.Sends, before.Sends)
 		if before.SentAt.After(p.SentAt) {
 			p.SentAt = before.SentAt
 		}
 	}
-	return nil
+	return end, nil
 }
 
 // phoneError tells what is wrong with a number or a method.
@@ -229,13 +231,8 @@ func (a *Accounts) SendPhoneCode(ctx context.Context, by Actor, id, method strin
 		if err := c.challengePhone(ctx, t, p, method); err != nil {
 			return err
 		}
-		t.Version++
-		if err := a.seal(&t, p); err != nil {
-			return err
-		}
 		out = p.phone(t)
-		c.write(func(tx Tx) error { return tx.UpdateTicket(t) })
-		return nil
+		return c.update(t, p)
 	})
 	return out, err
 }
@@ -271,16 +268,7 @@ func (a *Accounts) VerifyPhone(ctx context.Context, by Actor, id, code string) e
 			p.proving, p.By, p.At = proving{}, c.by.signIn(), c.now
 			return c.replacePhone(ctx, t, p, credential)
 		}
-		p.Tries++
-		t.Version++
-		if err := a.seal(&t, p); err != nil {
-			return err
-		}
-		c.write(func(tx Tx) error { return tx.UpdateTicket(t) })
-		c.record(audit.Event{
-			Type: "user.authentication.auth_via_mfa", Outcome: audit.Failure, Reason: audit.InvalidCredentials, Authenticator: phoneKey,
-		})
-		return errPhoneCode
+		return c.missed(t, &p.proving, p, phoneKey, errPhoneCode)
 	})
 }
 
@@ -300,14 +288,12 @@ func (c *change) replacePhone(ctx context.Context, t directory.Ticket, p *pendin
 	en := directory.Enrollment{ID: t.ID, UserID: c.account.ID, Version: 1, Authenticator: phoneKey, CreatedAt: c.now}
 	en.Credential = c.a.Secrets.SealCredential(en.ID, credential)
 	c.write(func(tx Tx) error { return tx.InsertEnrollment(en) })
-	t.Version++
 	if end := c.now.Add(Fresh); end.After(t.ExpiresAt) {
 		t.ExpiresAt = end // justProven reads it
 	}
-	if err := c.a.seal(&t, p); err != nil {
+	if err := c.update(t, p); err != nil {
 		return err
 	}
-	c.write(func(tx Tx) error { return tx.UpdateTicket(t) })
 	c.write(func(tx Tx) error { return tx.SpendTicket(t.ID, c.now) })
 	c.record(audit.Event{Type: "user.mfa.factor.activate", Authenticator: phoneKey})
 	return c.notify(ctx, authenticator.Mail{Template: "method-added", Method: method, Which: credential.Which()})

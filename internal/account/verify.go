@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/stile-id/stile/internal/audit"
@@ -51,16 +50,7 @@ func (a *Accounts) VerifyEmail(ctx context.Context, by Actor, id, challenge, cod
 		if right {
 			return c.replace(ctx, t, p, credential)
 		}
-		p.Tries++
-		t.Version++
-		if err := a.seal(&t, p); err != nil {
-			return err
-		}
-		c.write(func(tx Tx) error { return tx.UpdateTicket(t) })
-		c.record(audit.Event{
-			Type: "user.authentication.auth_via_mfa", Outcome: audit.Failure, Reason: audit.InvalidCredentials, Authenticator: emailKey,
-		})
-		return errWrongCode
+		return c.missed(t, &p.proving, p, emailKey, errWrongCode)
 	})
 }
 
@@ -168,15 +158,12 @@ type earlierAddress struct {
 // earlier lists them, those of the last change first. An address that came and went
 // more than once is there more than once, and so is the one in use if it did.
 func (c *change) earlier(ctx context.Context) ([]earlierAddress, error) {
-	tickets, err := c.a.Store.Tickets(ctx, c.account.ID, directory.EmailUndo)
+	tickets, err := c.waiting(ctx, directory.EmailUndo)
 	if err != nil {
-		return nil, fmt.Errorf("account: tickets: %w", err)
+		return nil, err
 	}
 	var out []earlierAddress
 	for _, t := range tickets {
-		if !t.SpentAt.IsZero() || !c.now.Before(t.ExpiresAt) {
-			continue
-		}
 		e := earlierAddress{Ticket: t}
 		if err := c.a.unseal(t, &e.undo); err != nil {
 			return nil, err

@@ -314,7 +314,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	}
 	device, err := deviceapi.New(deviceapi.Config{
 		Engine: a.Engine, Accounts: a.Account, Authenticator: devices{phones}, PublicURL: c.PublicURL, Agent: mail.ParseUserAgent,
-		Brand: func() string { return a.policies.Current().Brand.Name }, Rules: c.Limits.Rules, Waker: waker(wakes),
+		Brand: a.brand, Rules: c.Limits.Rules, Waker: waker(wakes),
 		Admission: a.bounds.admission, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {

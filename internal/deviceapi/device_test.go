@@ -1,7 +1,12 @@
 package deviceapi_test
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"image/color"
+	"image/png"
 	"io"
 	"net/http"
 	"strings"
@@ -183,5 +188,45 @@ func TestPagesOfThePhone(t *testing.T) {
 		if res, _ := get(icon.Src); res.StatusCode != 200 || res.Header.Get("Content-Type") != "image/png" {
 			t.Errorf("%s: %d", icon.Src, res.StatusCode)
 		}
+	}
+}
+
+// The web app has the brand's name and colour: page, icon and what a phone installs.
+func TestUX_G27_PhoneOfABrand(t *testing.T) {
+	e := stiletest.Start(t, stiletest.Org("brand: {name: Acme, color: '#ffe100'}\n"))
+	get := func(path string) (*http.Response, []byte) {
+		t.Helper()
+		res, err := http.Get(e.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res, body
+	}
+	res, page := get("/phone")
+	_, style, _ := strings.Cut(string(page), "<style>")
+	style, _, _ = strings.Cut(style, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	if !strings.HasPrefix(style, ":root{--accent:#ffe100;--on-accent:#000000;") || !strings.Contains(string(page), "<bdi>Acme</bdi>") ||
+		!strings.HasSuffix(res.Header.Get("Content-Security-Policy"), " 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'") {
+		t.Errorf("%q %v", style, res.Header)
+	}
+	if _, manifest := get("/phone/manifest.webmanifest"); !strings.Contains(string(manifest), `"theme_color":"#ffe100"`) {
+		t.Errorf("%s", manifest)
+	}
+	_, body := get("/phone/icon-192.png")
+	icon, err := png.Decode(bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ground := color.NRGBAModel.Convert(icon.At(0, 0)); ground != (color.NRGBA{0xff, 0xe1, 0, 0xff}) {
+		t.Errorf("the icon's ground is %v", ground)
+	}
+	if post := color.NRGBAModel.Convert(icon.At(14*4, 20*4)); post != (color.NRGBA{0, 0, 0, 0xff}) {
+		t.Errorf("the icon's post is %v", post)
 	}
 }

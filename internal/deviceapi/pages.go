@@ -13,8 +13,10 @@ import (
 	"image/png"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/stile-id/stile/internal/accent"
 	"github.com/stile-id/stile/internal/edge"
 )
 
@@ -24,8 +26,8 @@ var static embed.FS
 // The web app "Stile on your phone". Opening a page of it changes nothing: what it
 // does, its script does by statements. The address of a link stays as it is, so that
 // who opens one on the wrong device can send it on.
-const pagePolicy = "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; manifest-src 'self'; " +
-	"form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+const pagePolicy = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; img-src 'self'; manifest-src 'self'; " +
+	"form-action 'none'; base-uri 'none'; frame-ancestors 'none'; style-src 'self'"
 
 // workerName is the script that shows a notification while no page is open.
 const workerName = "worker.js"
@@ -36,6 +38,7 @@ type view struct {
 	State             string // of the link: "", "good", "old" or "cut"
 	Name              string // that the device is called if its owner does not say
 	Wake              string // what the browser subscribes with, to be woken
+	Palette           template.CSS
 }
 
 func (s *Server) pages() error {
@@ -44,12 +47,9 @@ func (s *Server) pages() error {
 		return err
 	}
 	links := map[string]string{}
-	serve := func(name, kind string, body []byte) {
-		h := fnv.New64a()
-		_, _ = h.Write(body)
-		tag := hex.EncodeToString(h.Sum(nil))
-		links[name] = "/phone/" + name + "?v=" + tag
+	serve := func(name, kind string, file func() (body []byte, tag string)) {
 		s.mux.Handle("/phone/"+name, edge.Methods{http.MethodGet: func(w http.ResponseWriter, r *http.Request) {
+			body, tag := file()
 			w.Header().Set("Content-Type", kind)
 			edge.Cacheable(w, "no-cache")
 			if r.URL.Query().Get("v") == tag {
@@ -70,18 +70,20 @@ func (s *Server) pages() error {
 		if err != nil {
 			return err
 		}
-		serve(name, kind, body)
+		tag := tagOf(body)
+		links[name] = "/phone/" + name + "?v=" + tag
+		serve(name, kind, func() ([]byte, string) { return body, tag })
 	}
 	for _, size := range []int{192, 512} {
-		body, err := icon(size)
-		if err != nil {
-			return err
-		}
-		serve(fmt.Sprintf("icon-%d.png", size), "image/png", body)
+		serve(fmt.Sprintf("icon-%d.png", size), "image/png", func() ([]byte, string) {
+			i := iconOf(size, s.Brand().Color)
+			return i.body, i.tag
+		})
 	}
 	page := func(name string) http.Handler {
 		return s.Admission.Handler(edge.Always(edge.Answer), s.fail, edge.Methods{http.MethodGet: func(w http.ResponseWriter, r *http.Request) {
-			v := view{Page: name, Brand: s.Brand(), Base: s.PublicURL, Script: links["phone.js"], Style: links["phone.css"], Name: "Phone"}
+			brand := s.Brand()
+			v := view{Page: name, Brand: brand.Name, Palette: brand.Palette(), Base: s.PublicURL, Script: links["phone.js"], Style: links["phone.css"], Name: "Phone"}
 			if browser, system := s.Agent(r.UserAgent()); browser != "" && system != "" {
 				v.Name = browser + " on " + system
 			}
@@ -123,7 +125,11 @@ func (s *Server) write(w http.ResponseWriter, status int, frame *template.Templa
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", pagePolicy)
+	policy := pagePolicy
+	if v.Palette != "" {
+		policy += " " + edge.StyleHash(string(v.Palette))
+	}
+	h.Set("Content-Security-Policy", policy)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes())
@@ -131,7 +137,8 @@ func (s *Server) write(w http.ResponseWriter, status int, frame *template.Templa
 
 // manifest makes the page one that a phone installs.
 func (s *Server) manifest(w http.ResponseWriter, _ *http.Request) {
-	name := strings.TrimSpace(s.Brand())
+	brand := s.Brand()
+	name := strings.TrimSpace(brand.Name)
 	if name == "" {
 		name = "Stile"
 	}
@@ -150,7 +157,7 @@ func (s *Server) manifest(w http.ResponseWriter, _ *http.Request) {
 		Theme      string    `json:"theme_color"`
 		Icons      []picture `json:"icons"`
 	}{
-		name + " on your phone", name, "/phone", "/", "standalone", "#f3f5f4", "#1d6b52",
+		name + " on your phone", name, "/phone", "/", "standalone", "#f3f5f4", accent.Of(brand.Color).Accent,
 		[]picture{{"/phone/icon-192.png", "192x192", "image/png"}, {"/phone/icon-512.png", "512x512", "image/png"}},
 	})
 	if err != nil {
@@ -163,9 +170,39 @@ func (s *Server) manifest(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// icon draws a stile: two posts and three steps between them.
-func icon(size int) ([]byte, error) {
-	ground, ink := color.NRGBA{0x1d, 0x6b, 0x52, 0xff}, color.NRGBA{0xff, 0xff, 0xff, 0xff}
+func tagOf(body []byte) string {
+	h := fnv.New64a()
+	_, _ = h.Write(body)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+type iconKey struct {
+	size  int
+	color string
+}
+
+type icon struct {
+	body []byte
+	tag  string
+}
+
+// icons are those that were asked for: there are as many as brands.
+var icons sync.Map // of iconKey to icon
+
+func iconOf(size int, color string) icon {
+	key := iconKey{size, color}
+	if i, ok := icons.Load(key); ok {
+		return i.(icon)
+	}
+	body := draw(size, color)
+	i := icon{body, tagOf(body)}
+	icons.Store(key, i)
+	return i
+}
+
+// draw draws a stile: two posts and three steps between them.
+func draw(size int, brand string) []byte {
+	ground, ink := accent.Of(brand).Button()
 	m := image.NewPaletted(image.Rect(0, 0, size, size), color.Palette{ground, ink})
 	at := func(n int) int { return n * size / 48 }
 	for _, r := range []image.Rectangle{
@@ -179,6 +216,6 @@ func icon(size int) ([]byte, error) {
 		}
 	}
 	var b bytes.Buffer
-	err := png.Encode(&b, m)
-	return b.Bytes(), err
+	_ = png.Encode(&b, m) // a buffer takes all
+	return b.Bytes()
 }

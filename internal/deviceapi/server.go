@@ -80,8 +80,8 @@ type Config struct {
 	Engine        *flow.Engine
 	Accounts      *account.Accounts
 	Authenticator Authenticator
-	Waker         Waker         // nil: nothing wakes devices
-	Brand         func() string // on the web app; "" is the engine's own
+	Waker         Waker             // nil: nothing wakes devices
+	Brand         func() edge.Brand // of the web app
 	PublicURL     string
 	// Agent names the browser and the system of a User-Agent header.
 	Agent     func(userAgent string) (browser, system string)

@@ -34,10 +34,10 @@ const pageFrame = `<!doctype html>
 {{template "body" .}}</main><footer><bdi>{{or .App "Stile"}}</bdi></footer></body></html>
 `
 
-var pageStyleHash = styleHash(pageStyle)
+var pageStyleHash = StyleHash(pageStyle)
 
-// styleHash is the CSP source of a style.
-func styleHash(css string) string {
+// StyleHash is the CSP source of a style.
+func StyleHash(css string) string {
 	sum := sha256.Sum256([]byte(css))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
@@ -57,13 +57,16 @@ type PageHead struct {
 	Error bool   // the document's title says so first
 }
 
-// Palette is the brand's colour on the pages: what is written on it can be read, and
-// where it could not be read itself, a shade of it can (UX G27).
-func (h PageHead) Palette() template.CSS {
-	if h.Color == "" {
+// Palette is its style.
+func (h PageHead) Palette() template.CSS { return Brand{Color: h.Color}.Palette() }
+
+// Palette is the brand's colour on the pages, "" without one: what is written on it can
+// be read, and where it could not be read itself, a shade of it can (UX G27).
+func (b Brand) Palette() template.CSS {
+	if b.Color == "" {
 		return ""
 	}
-	c := accent.Of(h.Color)
+	c := accent.Of(b.Color)
 	return template.CSS(fmt.Sprintf(":root{--accent:%s;--on-accent:%s;--accent-ink:%s}"+ //nolint:gosec // colours that were computed
 		"@media (prefers-color-scheme:dark){:root{--accent:%s;--on-accent:%s;--accent-ink:%s}}",
 		c.Accent, c.Ink, c.LinkColor, c.AccentOnDark, c.InkOnDark, c.LinkOnDark))
@@ -93,7 +96,7 @@ func (p Page) Write(w http.ResponseWriter, status int, value any, forms ...strin
 	}
 	styles := pageStyleHash
 	if v, ok := value.(interface{ Palette() template.CSS }); ok && v.Palette() != "" {
-		styles += " " + styleHash(string(v.Palette()))
+		styles += " " + StyleHash(string(v.Palette()))
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
