@@ -55,7 +55,7 @@ var rules = [classes]rule{
 // of other flows (REL R-19).
 const (
 	leastInside = 8
-	mostInside  = 32
+	mostInside  = 12 // more do not get more done, and keep one another waiting
 )
 
 // Longest is the longest deadline of any class. A server's write timeout must

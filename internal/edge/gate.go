@@ -22,9 +22,13 @@ import (
 // inside are let in first, so that one that sends much does not hold up those that
 // send little, and no source may have all of the room (REL R-20). Of them the newest
 // is let in: the others have waited so long that theirs is likely to come too late,
-// and one that has waited for patience is refused.
+// and one that has waited for patience is refused. While there is no moment in which
+// nobody waits, more come than can be let in, and patience is short: to wait longer
+// would bring nobody in, only the refusals later (adaptive timeouts: B. Maurer, Fail at
+// Scale, ACM Queue 13 (8), 2015).
 type gate struct {
 	floor, ceiling int // bounds of limit
+	crowd          int // more of a class never wait
 	marks          [classes]mark
 
 	mu      sync.Mutex
@@ -33,6 +37,7 @@ type gate struct {
 	of      [classes]int
 	by      map[netip.Addr]int // of each source
 	waiting [classes][]*waiter // oldest first
+	busy    [classes]time.Time // since when somebody has always waited
 
 	// Of the interval that began at since:
 	since    time.Time
@@ -53,9 +58,11 @@ type mark struct {
 const (
 	interval = 100 * time.Millisecond // after which limit is looked at
 	target   = 50 * time.Millisecond  // by which the quickest may be held up
-	// patience is how long a request waits to be let in: a refusal is to be out
-	// within 50 ms.
-	patience = 40 * time.Millisecond
+	// patience is how long a request waits to be let in, and impatience how long if for
+	// an interval somebody has always waited: a refusal is to be out within 50 ms, of
+	// which the machine takes most then.
+	patience   = 40 * time.Millisecond
+	impatience = 4 * time.Millisecond
 )
 
 type waiter struct {
@@ -64,7 +71,7 @@ type waiter struct {
 }
 
 func newGate(floor, ceiling int, marks [classes]mark) *gate {
-	return &gate{floor: floor, ceiling: ceiling, limit: ceiling, marks: marks, by: map[netip.Addr]int{}}
+	return &gate{floor: floor, ceiling: ceiling, crowd: 4 * ceiling, limit: ceiling, marks: marks, by: map[netip.Addr]int{}}
 }
 
 // room is called with mu held. A source that is nobody has no share.
@@ -92,7 +99,13 @@ func (g *gate) enter(ctx context.Context, c Class, source netip.Addr) (waited, o
 		return false, true
 	}
 	g.full = true
-	if len(g.waiting[c]) >= g.limit { // more would only wait
+	now, wait := time.Now(), patience
+	if len(g.waiting[c]) == 0 {
+		g.busy[c] = now
+	} else if now.Sub(g.busy[c]) > interval {
+		wait = impatience
+	}
+	if len(g.waiting[c]) >= g.crowd {
 		i := g.crowding(c)
 		g.waiting[c][i].answer <- false
 		g.waiting[c] = slices.Delete(g.waiting[c], i, i+1)
@@ -100,11 +113,11 @@ func (g *gate) enter(ctx context.Context, c Class, source netip.Addr) (waited, o
 	w := &waiter{source, make(chan bool, 1)}
 	g.waiting[c] = append(g.waiting[c], w)
 	g.mu.Unlock()
-	return true, g.wait(ctx, c, w)
+	return true, g.wait(ctx, c, w, wait)
 }
 
-func (g *gate) wait(ctx context.Context, c Class, w *waiter) bool {
-	end := time.NewTimer(patience)
+func (g *gate) wait(ctx context.Context, c Class, w *waiter, most time.Duration) bool {
+	end := time.NewTimer(most)
 	defer end.Stop()
 	select {
 	case ok := <-w.answer:

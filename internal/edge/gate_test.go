@@ -25,6 +25,7 @@ func only(limit int) *gate {
 func TestREL_R17_GateQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := only(2)
+		g.crowd = 2
 		ctx := t.Context()
 		for range 2 {
 			if waited, ok := g.enter(ctx, Start, anybody); waited || !ok {
@@ -70,6 +71,45 @@ func TestREL_R17_GateQueue(t *testing.T) {
 		}
 		if limit, inside := g.limits(Start); limit != 2 || inside != 2 || len(g.waiting[Start]) != 0 {
 			t.Errorf("%d of %d inside, %d waiting, want 2 of 2 and none", inside, limit, len(g.waiting[Start]))
+		}
+	})
+}
+
+// While somebody always waits, nobody waits for long; once nobody has, the next one
+// does again.
+func TestREL_R17_Impatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := only(1)
+		g.crowd = 1000
+		g.enter(t.Context(), Start, anybody)
+		start := time.Now()
+		waited := func() time.Duration {
+			at := time.Now()
+			if _, ok := g.enter(t.Context(), Start, anybody); ok {
+				t.Error("let in where there is no room")
+			}
+			return time.Since(at)
+		}
+		var flood sync.WaitGroup
+		took := map[time.Duration]time.Duration{} // when one came to how long it waited
+		var mu sync.Mutex
+		for ; time.Since(start) < 3*interval; time.Sleep(time.Millisecond) {
+			at := time.Since(start)
+			flood.Go(func() {
+				d := waited()
+				mu.Lock()
+				defer mu.Unlock()
+				took[at] = d
+			})
+		}
+		flood.Wait()
+		for at, d := range took {
+			if at <= interval && d != patience || at > interval && d != impatience {
+				t.Errorf("after %v one waited for %v", at, d)
+			}
+		}
+		if d := waited(); d != patience {
+			t.Errorf("when nobody else waits: %v", d)
 		}
 	})
 }

@@ -50,6 +50,7 @@ func TestREL_R20_SharePerSource(t *testing.T) {
 func TestREL_R20_FairQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := only(4)
+		g.crowd = 4
 		greedy, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 		for range 3 {
 			g.enter(t.Context(), Start, greedy)
