@@ -19,7 +19,7 @@ const pageStyle = `:root{color-scheme:light dark;--ground:#f3f5f4;--card:#fff;--
 @media (prefers-color-scheme:dark){:root{--ground:#111413;--card:#1a1f1d;--line:#2d3431;--text:#e9eeeb;--quiet:#a5b0ab;--accent:#7cc9ac;--on-accent:#10201a;--accent-ink:#7cc9ac;--soft:#232a27}}
 *{box-sizing:border-box}body{margin:0;background:var(--ground);color:var(--text);font:16px/24px system-ui,sans-serif;overflow-wrap:anywhere}
 main{max-width:400px;margin:64px auto;padding:32px;background:var(--card);border:1px solid var(--line);border-radius:8px}
-h1{font-size:24px;line-height:32px;margin:0 0 8px;font-weight:600}p{margin:0 0 16px}main>:last-child{margin-bottom:0}footer{max-width:400px;margin:-40px auto 32px;padding:0 32px;color:var(--quiet);font-size:14px;line-height:20px}
+h1{font-size:24px;line-height:32px;margin:0 0 8px;font-weight:600}p{margin:0 0 16px}main>:last-child{margin-bottom:0}footer{max-width:400px;margin:-40px auto 32px;padding:0 33px;color:var(--quiet);font-size:14px;line-height:20px}
 .code{font-size:32px;line-height:40px;letter-spacing:.2em;font-variant-numeric:tabular-nums;font-weight:600;user-select:all}
 .note{padding:12px 16px;border-radius:8px;background:var(--soft);font-size:14px;line-height:20px}
 form{margin:0 0 8px}button,.button{display:block;width:100%;min-height:44px;padding:9px 16px;border:1px solid transparent;border-radius:8px;background:var(--accent);color:var(--on-accent);font:inherit;font-weight:600;text-align:center;text-decoration:none;cursor:pointer}
