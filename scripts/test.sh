@@ -20,11 +20,13 @@ main() {
   need_go
   step formatting formatting
   step vet go vet ./...
-  with_postgres || true
+  local postgres=1
+  with_postgres || postgres=
   with_browser || true
   with_systemd
   with_compiler step races races
   ! with_node || step "foreign clients" foreign_clients
+  [ -z "$postgres" ] || step "journeys on PostgreSQL" on_postgres
   [ -z "$long" ] || step fuzzing fuzzing
   [ -z "$long" ] || step timing timing
   tests # last: what reads the output looks for go test's own lines at its end
@@ -161,6 +163,14 @@ foreign_clients() {
 
 npm_packages() {
   [ -f "interop/$1/node_modules/.package-lock.json" ] || (cd "interop/$1" && npm ci --no-audit --no-fund --loglevel=error) >"$log" 2>&1
+}
+
+# The journeys that engines of stiletest see, on PostgreSQL: those of the SDK, and with
+# --long all. Elsewhere they run on SQLite.
+on_postgres() {
+  local journeys=(./stiletest ./idx)
+  [ -z "$long" ] || journeys+=(./signin ./internal/app ./internal/attacks ./internal/deviceapi ./internal/idxapi ./internal/myaccount)
+  STILETEST_DATABASE=postgres go test -timeout=60m "${journeys[@]}"
 }
 
 # Each fuzz target for a minute; without --long their seeds run among the tests.

@@ -59,6 +59,14 @@ func (e *Engine) AccessCode(tb testing.TB, email string) string {
 	return made.Profile.TAC
 }
 
+// Suspend suspends an active account, as `stile users suspend` does. It fails the test
+// if the address has none.
+func (e *Engine) Suspend(tb testing.TB, email string) {
+	tb.Helper()
+	var done struct{}
+	e.operate(tb, "/users/"+url.PathEscape(email)+"/lifecycle/suspend", nil, &done)
+}
+
 // operate posts to the management API, which has no public address.
 func (e *Engine) operate(tb testing.TB, path string, body, answer any) {
 	tb.Helper()

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/orgfile"
 	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 )
 
 // An Engine is a running Stile with two registered clients. It stops when its test ends.
@@ -46,6 +48,7 @@ type settings struct {
 	smtp        []string
 	phones      app.Phones
 	dir         string
+	postgres    bool
 	logger      *slog.Logger
 	servers     []oauth.AuthorizationServer
 	webPush     app.WebPush
@@ -107,6 +110,12 @@ func ProductionLimits() Option {
 // on where the first was stopped.
 func Dir(dir string) Option { return func(s *settings) { s.dir = dir } }
 
+// PostgreSQL keeps the database on a server that the test binary starts, once, as the
+// account postgres if root runs the test: initdb and pg_ctl are in PATH or where Debian
+// has them. Without them the test is left out; with CI=true it fails. The environment
+// variable STILETEST_DATABASE=postgres says the same of every engine.
+func PostgreSQL() Option { return func(s *settings) { s.postgres = true } }
+
 // ES256AccessTokens signs access tokens with ES256; ID tokens stay RS256.
 func ES256AccessTokens() Option {
 	return func(s *settings) {
@@ -134,12 +143,20 @@ func Start(tb testing.TB, options ...Option) *Engine {
 		org: policy.PasswordOptional(), limits: flow.DevelopmentLimits(),
 		redirectURI: "http://localhost:8080/login/callback",
 		logger:      slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		postgres:    os.Getenv("STILETEST_DATABASE") == "postgres",
 	}
 	for _, o := range options {
 		o(&s)
 	}
 	if s.err != nil {
 		tb.Fatalf("stiletest: %v", s.err)
+	}
+	database := ""
+	switch {
+	case s.postgres && s.dir != "":
+		database = databaseIn(tb, s.dir)
+	case s.postgres:
+		database = pgtest.Database(tb)
 	}
 	if s.dir == "" {
 		s.dir = tb.TempDir()
@@ -148,7 +165,7 @@ func Start(tb testing.TB, options ...Option) *Engine {
 	server := httptest.NewUnstartedServer(nil)
 	e.URL = "http://" + server.Listener.Addr().String()
 	a, err := app.New(tb.Context(), app.Config{
-		Dir: s.dir, PublicURL: e.URL, Policy: s.org, Limits: s.limits, Servers: s.servers,
+		Dir: s.dir, Database: database, PublicURL: e.URL, Policy: s.org, Limits: s.limits, Servers: s.servers,
 		SMTP: s.smtp, Phones: s.phones, Inbox: true, WebPush: s.webPush, Now: e.Clock.Now, Logger: s.logger,
 	})
 	if err != nil {
@@ -178,6 +195,18 @@ func Start(tb testing.TB, options ...Option) *Engine {
 		tb.Fatalf("stiletest: %v", err)
 	}
 	return e
+}
+
+// databases are those of folders: an engine that is started there once more goes on.
+var databases sync.Map // of folder to URL
+
+func databaseIn(tb testing.TB, dir string) string {
+	tb.Helper()
+	url, ok := databases.Load(dir)
+	if !ok {
+		url, _ = databases.LoadOrStore(dir, pgtest.Lasting(tb))
+	}
+	return url.(string)
 }
 
 func (e *Engine) register(tb testing.TB, name string, confidential bool) (id, secret string) {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -41,13 +42,22 @@ type engine struct {
 
 func start(tb testing.TB, servers ...oauth.AuthorizationServer) *engine {
 	tb.Helper()
-	return startOn(tb, "", limits(), servers...)
+	return startOn(tb, database(tb), limits(), servers...)
+}
+
+// database is where a test runs that names none: SQLite, or as stiletest.PostgreSQL has it.
+func database(tb testing.TB) string {
+	tb.Helper()
+	if os.Getenv("STILETEST_DATABASE") == "postgres" {
+		return pgtest.Database(tb)
+	}
+	return ""
 }
 
 // startIn is start, and tells the data folder.
 func startIn(tb testing.TB, limits flow.Limits, servers ...oauth.AuthorizationServer) (*engine, string) {
 	tb.Helper()
-	e := startOn(tb, "", limits, servers...)
+	e := startOn(tb, database(tb), limits, servers...)
 	return e, e.dir
 }
 

@@ -1,12 +1,10 @@
 package attacks
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,9 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/stile-id/stile/internal/directory"
-	"github.com/stile-id/stile/internal/store"
-	"github.com/stile-id/stile/internal/store/sqlite"
 	"github.com/stile-id/stile/stiletest"
 )
 
@@ -167,8 +162,8 @@ func TestSEC_T12_SuspendedLooksTheSame(t *testing.T) {
 		e := stiletest.Start(t, stiletest.Dir(dir))
 		begin(t, e).signedUp("known1@example.com")
 		begin(t, e).signedUp("known2@example.com")
+		e.Suspend(t, "known2@example.com")
 	})
-	suspend(t, dir, "known2@example.com")
 	for name, journey := range journeys {
 		t.Run(name, func(t *testing.T) {
 			e := stiletest.Start(t, stiletest.ProductionLimits(), stiletest.Dir(dir))
@@ -183,22 +178,5 @@ func TestSEC_T12_SuspendedLooksTheSame(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// suspend writes to the database of an engine that is not running.
-func suspend(t *testing.T, dir, address string) {
-	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "stile.db"), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := db.AccountByAddress(t.Context(), address)
-	if err == nil {
-		a.Version, a.Status = a.Version+1, directory.Disabled
-		err = db.InTx(t.Context(), store.Durable, func(tx store.Tx) error { return tx.UpdateUser(a.User) })
-	}
-	if err = errors.Join(err, db.Close()); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -130,8 +130,8 @@ func people(t *testing.T, dir string, options ...stiletest.Option) {
 			begin(t, e).withPassword(address)
 		}
 		begin(t, e).signedUp(withoutPassword)
+		e.Suspend(t, suspendedOne)
 	})
-	suspend(t, dir, suspendedOne)
 }
 
 func pause(t *testing.T, e *stiletest.Engine, address string) {

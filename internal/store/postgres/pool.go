@@ -172,6 +172,9 @@ func (p *pool) close() error {
 		<-p.free
 	}
 	err := p.db.Close()
+	if errors.Is(err, net.ErrClosed) { // by a request that was broken off at the same time
+		err = nil
+	}
 	for range p.size { // so that later borrowers learn that it is closed
 		p.free <- struct{}{}
 	}

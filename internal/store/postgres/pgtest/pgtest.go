@@ -59,19 +59,31 @@ var template = sync.OnceValues(func() (string, error) {
 func Database(t testing.TB) string {
 	t.Helper()
 	name, err := template()
-	return create(t, name, err)
+	url, drop := create(t, name, err)
+	t.Cleanup(drop)
+	return url
+}
+
+// Lasting is Database, but the database goes with the test binary.
+func Lasting(t testing.TB) string {
+	t.Helper()
+	name, err := template()
+	url, _ := create(t, name, err)
+	return url
 }
 
 // Empty returns the URL of a database with nothing in it, which goes with the test.
 func Empty(t testing.TB) string {
 	t.Helper()
 	_, err := cluster()
-	return create(t, "template0", err)
+	url, drop := create(t, "template0", err)
+	t.Cleanup(drop)
+	return url
 }
 
 var databases atomic.Int64
 
-func create(t testing.TB, template string, err error) string {
+func create(t testing.TB, template string, err error) (url string, drop func()) {
 	t.Helper()
 	if errors.Is(err, errAbsent) && os.Getenv("CI") != "true" {
 		t.Skip(err) // on a machine without PostgreSQL; CI has it
@@ -84,12 +96,11 @@ func create(t testing.TB, template string, err error) string {
 	if err := s.exec(`CREATE DATABASE ` + name + ` TEMPLATE ` + template); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	return s.url(name), func() {
 		if err := s.exec(`DROP DATABASE IF EXISTS ` + name + ` WITH (FORCE)`); err != nil {
 			t.Error(err)
 		}
-	})
-	return s.url(name)
+	}
 }
 
 // Exec runs a statement on a database, beside whoever uses it.
