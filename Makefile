@@ -17,7 +17,7 @@ test-long: ## Run the tests that take hours too: load, timing, fuzzing
 	@scripts/test.sh --long
 
 .PHONY: bench
-bench: ## Measure journeys beside a floor, on SQLite and PostgreSQL (docs/performance.md)
+bench: ## Measure limits and journeys beside a floor, on SQLite and PostgreSQL (docs/performance.md)
 	@scripts/bench.sh
 
 .PHONY: bench-parts

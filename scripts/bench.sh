@@ -2,8 +2,9 @@
 # Measures whole journeys beside a floor, in one run: docs/performance.md says how
 # to read it. PostgreSQL is one of its own that forces commits to disk.
 #
-#   scripts/bench.sh                        sign-ups, about five minutes
-#   scripts/bench.sh -what signin -clients 32
+#   scripts/bench.sh                        all of it, within ten minutes
+#   scripts/bench.sh -what signin -clients 8,32
+#   scripts/bench.sh -what signup -clients 8 -alg RS256 -nodes 1,2,3
 #
 # The flags are those of internal/bench. Nothing else should run meanwhile.
 set -euo pipefail

@@ -2,55 +2,51 @@ package main
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
+	"flag"
 	"fmt"
-	"log/slog"
-	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
 
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver
+
 	"github.com/stile-id/stile/internal/app"
+	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/flow"
-	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/store"
 )
 
-type engineConfig struct {
-	dir, first, database, alg, smtp, url string
-	users                                int
-}
-
-// newEngine is what `stile serve` runs, but for what one source may do, since all
-// of a benchmark's people come from one. The algorithm signs both tokens.
-func newEngine(c engineConfig) (h http.Handler, client string, stop func()) {
+// prepare is the child that makes what an engine in use has, its keys, an app and
+// people, and ends: an engine that is measured has done none of it.
+func prepare(args []string) {
+	f := flag.NewFlagSet("prepare", flag.ExitOnError)
+	dir := f.String("dir", "", "")
+	database := f.String("database", "", "")
+	public := f.String("public", "", "")
+	alg := f.String("alg", "", "")
+	users := f.Int("users", 0, "")
+	_ = f.Parse(args)
 	ctx := context.Background()
-	app.CollectSeldom()
-	limits := flow.DefaultLimits()
-	limits.Rules.SourceMails, limits.Rules.SourceAddresses, limits.Rules.SignUps, limits.Rules.OpenFlows = nil, limit.Distinct{}, nil, nil
-	limits.Rules.AddressMails, limits.Rules.UserRequests = nil, nil // few sign in often
-	key := ""
-	if c.first != "" {
-		key = filepath.Join(c.first, "master.key")
-	}
 	a, err := app.New(ctx, app.Config{
-		Dir: c.dir, MasterKeyFile: key, Database: c.database, PublicURL: c.url, Policy: policy.PasswordOptional(), Limits: limits,
-		Servers: []oauth.AuthorizationServer{{ID: oauth.DefaultServer, AccessTokenAlg: c.alg}}, SMTP: []string{c.smtp},
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Dir: *dir, Database: *database, PublicURL: *public, Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
+		Servers: []oauth.AuthorizationServer{{ID: oauth.DefaultServer, AccessTokenAlg: *alg}, {ID: oauth.OrgServer}},
 	})
 	must(err)
-	if c.first == "" {
-		app, _, err := oauth.NewClient(oauth.Client{Name: "Acme", RedirectURIs: []string{redirectURI}, IDTokenAlg: c.alg}, false, time.Now())
-		must(err)
-		must(a.OAuth.AddClient(ctx, app))
-		client = app.ID
-	}
-	must(people(ctx, a.Store, c.users))
+	// The algorithm signs both tokens.
+	client, _, err := oauth.NewClient(oauth.Client{Name: "Acme", RedirectURIs: []string{redirectURI}, IDTokenAlg: *alg}, false, time.Now())
+	must(err)
+	must(a.OAuth.AddClient(ctx, client))
+	must(people(ctx, a.Store, *users))
 	a.Start()
 	must(a.AwaitReady(ctx))
-	return a.Handler(), client, func() { must(a.Close(ctx)) }
+	must(a.Close(ctx))
+	must(json.NewEncoder(os.Stdout).Encode(map[string]string{"client": client.ID}))
 }
 
 // people fills the directory, without ways to sign in but the address.
@@ -76,4 +72,44 @@ func people(ctx context.Context, s store.Store, n int) error {
 		}
 	}
 	return nil
+}
+
+type engineConfig struct {
+	dir, first, database, alg, smtp, public, listen, metrics string
+}
+
+// serveEngine is `stile serve` until ctx ends, with each of its limits: people have
+// addresses of their own, which this machine is believed (visitor.post).
+func serveEngine(ctx context.Context, c engineConfig) error {
+	log, err := os.Create(filepath.Join(c.dir, logFile))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	return app.Serve(ctx, config.Serve{
+		PublicURL: c.public, Listen: c.listen, MetricsListen: c.metrics, TrustedProxies: []string{"127.0.0.0/8"},
+		Data: c.dir, Database: c.database, MasterKeyFile: filepath.Join(c.first, "master.key"),
+		SMTP: c.smtp, MailFrom: "Acme <id@example.com>", AccessTokenAlg: c.alg,
+		ShutdownDrain: "0s", // nobody is sent elsewhere
+	}, os.Stdout, log)
+}
+
+const logFile = "log"
+
+// newDatabase makes an empty database beside that of the URL, for one measurement.
+func newDatabase(ctx context.Context, server string) (string, error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return "", err
+	}
+	db, err := sql.Open("pgx", server)
+	if err != nil {
+		return "", err
+	}
+	defer db.Close()
+	u.Path = fmt.Sprintf("/bench_%d", time.Now().UnixNano())
+	if _, err := db.ExecContext(ctx, "CREATE DATABASE "+u.Path[1:]); err != nil {
+		return "", fmt.Errorf("a database of its own: %w", err)
+	}
+	return u.String(), nil
 }

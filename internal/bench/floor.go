@@ -54,28 +54,8 @@ type write struct {
 
 func newFloor(dir, alg, mailTo string) http.Handler {
 	f := &floor{
-		header: encode([]byte(`{"alg":"` + alg + `","kid":"1"}`)), secret: []byte(rand.Text()),
+		key: signer(alg), header: encode([]byte(`{"alg":"` + alg + `","kid":"1"}`)), secret: []byte(rand.Text()),
 		letters: make(chan [2]string, 4096), writes: make(chan write, 1024), flows: map[string]*floorFlow{}, users: map[string]string{},
-	}
-	if alg == "ES256" {
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		must(err)
-		f.key = func(h []byte) []byte {
-			r, s, err := ecdsa.Sign(rand.Reader, k, h)
-			must(err)
-			out := make([]byte, 64)
-			r.FillBytes(out[:32])
-			s.FillBytes(out[32:])
-			return out
-		}
-	} else {
-		k, err := rsa.GenerateKey(rand.Reader, 2048)
-		must(err)
-		f.key = func(h []byte) []byte {
-			out, err := rsa.SignPKCS1v15(nil, k, crypto.SHA256, h)
-			must(err)
-			return out
-		}
 	}
 	to, err := url.Parse(mailTo)
 	must(err)
@@ -113,6 +93,29 @@ func newFloor(dir, alg, mailTo string) http.Handler {
 		reply(w, map[string]any{"handle": id})
 	})
 	return mux
+}
+
+// signer makes a key, and signs hashes with it.
+func signer(alg string) func(hash []byte) []byte {
+	if alg == "ES256" {
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		must(err)
+		return func(h []byte) []byte {
+			r, s, err := ecdsa.Sign(rand.Reader, k, h)
+			must(err)
+			out := make([]byte, 64)
+			r.FillBytes(out[:32])
+			s.FillBytes(out[32:])
+			return out
+		}
+	}
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	must(err)
+	return func(h []byte) []byte {
+		out, err := rsa.SignPKCS1v15(nil, k, crypto.SHA256, h)
+		must(err)
+		return out
+	}
 }
 
 type floorAsk struct{ Handle, Email, Code string }

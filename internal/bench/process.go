@@ -5,193 +5,220 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/metrics"
-	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// serve is the child: it prints the line {"url":…,"client":…} and answers until its
-// standard input ends.
-func serve(args []string) {
-	f := flag.NewFlagSet("serve", flag.ExitOnError)
-	server := f.String("server", "engine", "")
-	alg := f.String("alg", "RS256", "")
-	database := f.String("database", "", "")
-	smtp := f.String("smtp", "", "")
-	dir := f.String("dir", "", "")
-	first := f.String("first", "", "folder of the first engine, whose key and app this one shares")
-	users := f.Int("users", 0, "")
-	profile := f.String("profile", "", "")
-	heap := f.String("heap", "", "")
-	_ = f.Parse(args)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(err)
-	var h http.Handler
-	client, stop := "", func() {}
-	if *server == "floor" {
-		h = newFloor(*dir, *alg, *smtp)
-	} else {
-		h, client, stop = newEngine(engineConfig{
-			dir: *dir, first: *first, database: *database, alg: *alg, smtp: *smtp, url: "http://" + l.Addr().String(), users: *users,
-		})
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /bench/allocated", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, allocated()) })
-	mux.Handle("/", h)
-	if *profile != "" {
-		out, err := os.Create(*profile)
-		must(err)
-		must(pprof.StartCPUProfile(out))
-		defer func() { pprof.StopCPUProfile(); must(out.Close()) }()
-	}
-	go func() { log.Fatal(http.Serve(l, mux)) }()
-	must(json.NewEncoder(os.Stdout).Encode(map[string]string{"url": "http://" + l.Addr().String(), "client": client}))
-	_, _ = io.Copy(io.Discard, os.Stdin)
-	stop()
-	if *heap != "" {
-		out, err := os.Create(*heap)
-		must(err)
-		must(pprof.Lookup("allocs").WriteTo(out, 0))
-		must(out.Close())
-	}
-}
-
-func must(err error) {
-	if err != nil {
-		log.Fatal("bench: ", err)
-	}
-}
-
-func allocated() uint64 {
-	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	metrics.Read(s)
-	return s[0].Value.Uint64()
-}
-
 // A process is a running child.
 type process struct {
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	dir    string
-	url    string
-	client string
+	cmd     *exec.Cmd
+	in      io.WriteCloser // nil: it ends when it is killed
+	exited  chan error
+	dir     string
+	url     string
+	metrics string // URL; empty: it counts nothing
+	client  string
+	first   time.Duration // from its start to its first answer
 }
 
-// start runs a child; first is the engine whose database it shares, if it is not the first.
-func (f flags) start(ctx context.Context, s setting, smtp string, first *process) (*process, error) {
-	dir, err := os.MkdirTemp("", "stile-bench")
-	if err != nil {
-		return nil, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	if s.server == "floor" && f.floor != "" {
-		return f.startFloor(ctx, s, smtp, dir)
-	}
-	args := []string{"serve", "-server", s.server, "-alg", s.alg, "-smtp", smtp, "-dir", dir}
-	if s.database == "postgres" {
-		args = append(args, "-database", f.postgres)
-	}
-	switch {
-	case first != nil:
-		args = append(args, "-first", first.dir)
-	case s.server == "engine":
-		args = append(args, "-users", strconv.Itoa(f.users))
-		if f.profile != "" {
-			args = append(args, "-profile", f.profile)
+// open runs what a setting measures. What it returns is to be stopped, also with an error.
+func (f flags) open(ctx context.Context, s setting, smtp string) (all servers, err error) {
+	if s.database == "postgres" { // f is a copy
+		if f.postgres, err = newDatabase(ctx, f.postgres); err != nil {
+			return nil, err
 		}
-		if f.heap != "" {
-			args = append(args, "-heap", f.heap)
+	} else {
+		f.postgres = ""
+	}
+	for range max(1, s.nodes) {
+		dir, err := os.MkdirTemp("", "stile-bench")
+		if err != nil {
+			return all, err
+		}
+		p := &process{dir: dir}
+		all = append(all, p)
+		listen, err := freeAddress()
+		if err != nil {
+			return all, err
+		}
+		p.url = "http://" + listen
+		switch {
+		case s.server == "floor" && f.floor != "":
+			err = f.startFloor(ctx, p, s, smtp, listen)
+		case s.server == "engine":
+			err = f.startEngine(ctx, p, all[0], s, smtp, listen)
+		default:
+			p.metrics = p.url + "/metrics"
+			err = p.start(ctx, "serve", "-server", s.server, "-alg", s.alg, "-smtp", smtp, "-dir", dir, "-listen", listen)
+			if err == nil {
+				err = p.dialled(ctx, listen)
+			}
+		}
+		if err != nil {
+			return all, fmt.Errorf("the %s did not start: %w", s.server, err)
 		}
 	}
-	p := &process{cmd: exec.CommandContext(ctx, self, args...), dir: dir}
-	p.cmd.Stderr = os.Stderr
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		return nil, err
+	return all, nil
+}
+
+// startEngine starts p as an engine, on what the first of them has.
+func (f flags) startEngine(ctx context.Context, p, first *process, s setting, smtp, listen string) error {
+	if p == first {
+		out, err := child(ctx, "prepare", "-dir", p.dir, "-database", f.postgres, "-public", p.url, "-alg", s.alg, "-users", strconv.Itoa(s.users))
+		if err != nil {
+			return err
+		}
+		var made struct{ Client string }
+		text, err := out.Output()
+		if err == nil {
+			err = json.Unmarshal(text, &made)
+		}
+		if err != nil {
+			return fmt.Errorf("prepare: %w", err)
+		}
+		p.client = made.Client
 	}
-	out, err := p.cmd.StdoutPipe()
+	metrics, err := freeAddress()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
+	p.metrics = "http://" + metrics + "/metrics"
+	args := []string{
+		"serve", "-server", s.server, "-alg", s.alg, "-smtp", smtp, "-dir", p.dir, "-first", first.dir, "-database", f.postgres,
+		"-listen", listen, "-metrics", metrics, "-public", first.url,
 	}
-	line, err := bufio.NewReader(out).ReadBytes('\n')
-	if err != nil {
-		return nil, fmt.Errorf("the %s did not start: %w", s.server, err)
+	if p == first && f.profile != "" {
+		args = append(args, "-profile", f.profile)
 	}
-	var said struct{ URL, Client string }
-	if err := json.Unmarshal(line, &said); err != nil {
-		return nil, err
+	if p == first && f.heap != "" {
+		args = append(args, "-heap", f.heap)
 	}
-	p.url, p.client = said.URL, said.Client
-	return p, nil
+	begin := time.Now()
+	if err := p.start(ctx, args...); err != nil {
+		return err
+	}
+	if err := p.dialled(ctx, listen); err != nil {
+		return err
+	}
+	// A page of the engine's own: that of a link, of which it says that it is not good.
+	if err := p.answers(ctx, "/account/undo/none", "text/html"); err != nil {
+		return err
+	}
+	p.first = time.Since(begin)
+	return p.answers(ctx, "/readyz", "")
 }
 
 // startFloor runs a floor of another making, which listens where it is told to and
 // ends when it is told to.
-func (f flags) startFloor(ctx context.Context, s setting, smtp, dir string) (*process, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		return nil, err
-	}
+func (f flags) startFloor(ctx context.Context, p *process, s setting, smtp, listen string) error {
 	to, err := url.Parse(smtp)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p := &process{dir: dir, url: "http://" + addr}
-	p.cmd = exec.CommandContext(ctx, f.floor, "-addr", addr, "-smtp", to.Host, "-db", filepath.Join(dir, "floor.db"), "-alg", s.alg)
-	p.cmd.Stderr = os.Stderr
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
+	cmd := exec.CommandContext(ctx, f.floor, "-addr", listen, "-smtp", to.Host, "-db", filepath.Join(p.dir, "floor.db"), "-alg", s.alg)
+	cmd.Stderr = os.Stderr
+	if err := p.run(cmd); err != nil {
+		return err
 	}
-	for {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			return p, c.Close()
-		}
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(10 * time.Millisecond): // it says nowhere else that it is ready
-		}
-	}
+	return p.dialled(ctx, listen)
 }
 
-func (p *process) stop() error {
-	if p.in == nil {
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
-		return os.RemoveAll(p.dir)
+func (p *process) start(ctx context.Context, args ...string) error {
+	cmd, err := child(ctx, args...)
+	if err != nil {
+		return err
 	}
-	_ = p.in.Close()
-	err := p.cmd.Wait()
+	if p.in, err = cmd.StdinPipe(); err != nil {
+		return err
+	}
+	return p.run(cmd)
+}
+
+func (p *process) run(cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p.cmd, p.exited = cmd, make(chan error, 1)
+	go func() { p.exited <- cmd.Wait() }()
+	return nil
+}
+
+// await asks every millisecond, as nothing tells when a process answers.
+func (p *process) await(ctx context.Context, what string, ok func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute) // a large database is looked through at the start
+	defer cancel()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", what, ctx.Err())
+		case err := <-p.exited:
+			p.exited <- err // stop wants it too
+			return fmt.Errorf("it ended: %w", errors.Join(err, errors.New("see what it printed")))
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
+}
+
+func (p *process) dialled(ctx context.Context, addr string) error {
+	return p.await(ctx, "no connection", func() bool {
+		c, err := net.Dial("tcp", addr)
+		return err == nil && c.Close() == nil
+	})
+}
+
+var prober = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+// answers waits for a page that is no fault.
+func (p *process) answers(ctx context.Context, path, mime string) error {
+	return p.await(ctx, path, func() bool {
+		res, err := prober.Get(p.url + path)
+		if err != nil {
+			return false
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		return err == nil && res.StatusCode < 500 && strings.HasPrefix(res.Header.Get("Content-Type"), mime)
+	})
+}
+
+func (p *process) stop() (err error) {
+	switch {
+	case p.cmd == nil:
+	case p.in == nil:
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+	default:
+		_ = p.in.Close()
+		err = <-p.exited
+	}
 	return errors.Join(err, os.RemoveAll(p.dir))
 }
 
-// cpu is what the process has used of processors, from /proc: a hundredth of a
+// tail shows the end of the process's log.
+func (p *process) tail() {
+	text, err := os.ReadFile(filepath.Join(p.dir, logFile))
+	if err == nil {
+		fmt.Fprintf(os.Stderr, "%s\n", text[max(0, len(text)-3000):])
+	}
+}
+
+func (p *process) cpu() (time.Duration, error) { return cpuOf(p.cmd.Process.Pid) }
+
+// cpuOf is what a process has used of processors, from /proc: a hundredth of a
 // second is the finest that it tells.
-func (p *process) cpu() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+func cpuOf(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
@@ -222,15 +249,55 @@ func (p *process) memory() (int, error) {
 	return kib / 1024, err
 }
 
-func (p *process) allocated(c *http.Client) (uint64, error) {
-	res, err := c.Get(p.url + "/bench/allocated")
-	if err != nil {
-		return 0, err
+// counts are what processes count of themselves.
+type counts struct{ commits, durable, rows, allocated float64 } // commits: those that are not durable
+
+const allocatedTotal = "go_memstats_alloc_bytes_total"
+
+func (c *counts) of(name string) *float64 {
+	return map[string]*float64{
+		`stile_store_commits_total{durable="false"}`: &c.commits, `stile_store_commits_total{durable="true"}`: &c.durable,
+		"stile_store_row_writes_total": &c.rows, allocatedTotal: &c.allocated,
+	}[name]
+}
+
+func (c counts) minus(d counts) counts {
+	return counts{c.commits - d.commits, c.durable - d.durable, c.rows - d.rows, c.allocated - d.allocated}
+}
+
+func (c counts) over(n int) counts {
+	d := float64(n)
+	return counts{c.commits / d, c.durable / d, c.rows / d, c.allocated / d}
+}
+
+// counts are summed over all servers, from their metrics.
+func (s servers) counts(ctx context.Context, client *http.Client) (sum counts, err error) {
+	for _, p := range s {
+		if p.metrics == "" {
+			continue
+		}
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.metrics, nil)
+		if err != nil {
+			return sum, err
+		}
+		res, err := client.Do(r)
+		if err != nil {
+			return sum, err
+		}
+		lines := bufio.NewScanner(res.Body)
+		for lines.Scan() {
+			name, value, _ := strings.Cut(lines.Text(), " ")
+			if to := sum.of(name); to != nil {
+				n, err := strconv.ParseFloat(value, 64)
+				if err != nil {
+					return sum, errors.Join(err, res.Body.Close())
+				}
+				*to += n
+			}
+		}
+		if err := errors.Join(lines.Err(), res.Body.Close()); err != nil {
+			return sum, err
+		}
 	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil || p.in == nil { // which does not count it
-		return 0, err
-	}
-	return strconv.ParseUint(string(b), 10, 64)
+	return sum, nil
 }
