@@ -121,7 +121,7 @@ func (s *site) state(c history.Copying) *history.State {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	state.Mails = c.Mails(s.sink.Mails(), state.Outbox)
+	state.Mails, state.Refused = c.Mails(s.sink.Mails(), state.Outbox), s.sink.Refused()
 	return state
 }
 
@@ -183,7 +183,7 @@ func (s *site) serves(l *load, b backup, calls []history.Call) {
 	n.start()
 	n.ready()
 	s.t.Cleanup(func() { _ = n.end(9) })
-	signIns := s.signIns(l, s.sample(history.Acknowledged(b.Cut(calls))))
+	signIns := s.signIns(l, s.sample(history.Open(b.Cut(calls))))
 
 	again := &load{site: s, base: l.base, wait: 20 * time.Second, ctx: s.t.Context()}
 	anew := 0

@@ -19,6 +19,7 @@ func (l *load) kills(n *node, times int) {
 	l.site.t.Logf("seed %d", seed)
 	for range times {
 		l.served(random)
+		l.cuts = append(l.cuts, time.Now())
 		_ = n.end(syscall.SIGKILL)
 		n.start()
 		n.ready()
@@ -63,6 +64,7 @@ func TestREL_R01_StopPostgres(t *testing.T) {
 	t.Logf("seed %d", seed)
 	for range times {
 		l.served(random)
+		l.cuts = append(l.cuts, time.Now())
 		c.Stop("immediate")
 		c.Start()
 		s.nodes[0].ready()

@@ -16,8 +16,8 @@ import (
 	"github.com/stile-id/stile/internal/faults/history"
 )
 
-// A load is people who sign up, sign in, get new tokens and sign out, one after
-// the other at each of some clients. Whoever gets no answer asks again, with the
+// A load is people who sign up, sign in, get new tokens, sign out, and are disabled
+// or deleted, one after the other at each of some clients. Whoever gets no answer asks again, with the
 // same words, as any client would.
 type load struct {
 	site *site
@@ -29,6 +29,9 @@ type load struct {
 	crashes bool
 	loses   bool  // and that it does lose what was acknowledged
 	most    int64 // how many people there are; 0: no end
+	// operators disable and delete people; nil: nobody does.
+	operators *http.Client
+	cuts      []time.Time // when a process was ended at once
 
 	people  sync.WaitGroup
 	ended   chan struct{} // closed: nobody begins any more
@@ -64,7 +67,7 @@ func (s *site) begin(clients int, patience time.Duration, o ...func(*load)) *loa
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	s.t.Cleanup(cancel)
 	l := &load{
-		site: s, wait: 3 * time.Second, ctx: ctx, quit: cancel, ended: make(chan struct{}),
+		site: s, wait: 3 * time.Second, ctx: ctx, quit: cancel, ended: make(chan struct{}), operators: s.operators(),
 		base: &http.Transport{MaxIdleConnsPerHost: clients},
 	}
 	for _, f := range o {
@@ -112,6 +115,7 @@ type guest struct {
 	address string
 	app     *idx.Client // keeps the code
 	redeems *idx.Client
+	http    *http.Client    // for what idx has no call for
 	seen    map[string]bool // mails that were read
 	tries   int             // flows that were begun
 }
@@ -119,12 +123,15 @@ type guest struct {
 func (l *load) guest(name, address string, n int64) *guest {
 	cfg := idx.Config{
 		Issuer: l.site.url + "/oauth2/default", ClientID: clientID, ClientSecret: l.site.secret, RedirectURI: redirectURI,
-		Scopes: []string{"openid", "profile", "email", "offline_access"},
+		Scopes: []string{"openid", "profile", "email", idx.ScopeSessionsManage, "offline_access"},
 		HTTPClient: &http.Client{Timeout: 30 * time.Second, Transport: &history.Transport{
 			Journal: l.site.journal, Client: name, IP: fmt.Sprintf("10.%d.%d.1", n>>8&255, n&255), Base: l.base,
 		}},
 	}
-	g := &guest{load: l, address: address, seen: map[string]bool{}}
+	if n%16 == 0 { // whose app signs them out, which ends no offline access
+		cfg.Scopes = cfg.Scopes[:4]
+	}
+	g := &guest{load: l, address: address, http: cfg.HTTPClient, seen: map[string]bool{}}
 	var err error
 	if g.redeems, err = idx.New(cfg); err == nil {
 		cfg.KeepCode = true
@@ -161,6 +168,9 @@ func (l *load) person(n int64) bool {
 		case 2:
 			tx, err = g.enter(false)
 		}
+	}
+	if err == nil && n%4 == 0 {
+		err = g.leave(n, tx)
 	}
 	if errors.Is(err, errFull) {
 		l.full.Add(1)

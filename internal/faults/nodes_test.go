@@ -27,6 +27,7 @@ func TestREL_R10_KilledNodes(t *testing.T) {
 	for i := range times {
 		pause(l.ctx, 2*time.Second)
 		n := s.nodes[i%len(s.nodes)]
+		l.cuts = append(l.cuts, time.Now())
 		_ = n.end(syscall.SIGKILL)
 		n.start()
 	}
@@ -46,7 +47,7 @@ func TestREL_R10_KilledNodes(t *testing.T) {
 // nobody a request.
 func TestREL_R16_RollingRestart(t *testing.T) {
 	s, _ := cluster(t, 3)
-	l := s.begin(4, sized(2*time.Minute, 20*time.Minute), patient)
+	l := s.begin(4, sized(2*time.Minute, 20*time.Minute), patient, unattended)
 	rounds := sized(1, 10)
 	for range rounds {
 		for _, n := range s.nodes {

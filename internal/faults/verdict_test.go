@@ -69,9 +69,10 @@ func (s *site) inspect(l *load) verdict {
 
 	calls := s.read()
 	accounts := history.Acknowledged(calls)
-	var signIns []history.SignIn
+	var signIns, out []history.SignIn
 	if !l.loses { // who is lost gets no code
-		signIns = s.signIns(l, s.sample(accounts))
+		signIns = s.signIns(l, s.sample(history.Open(calls)))
+		out = s.shutOut(l, history.Closed(calls))
 	}
 	tokens := s.probe(calls)
 	s.settled()
@@ -83,8 +84,11 @@ func (s *site) inspect(l *load) verdict {
 		s.t.Fatal(err)
 	}
 	state.Verified = s.verified()
-	state.Mails, state.SignIns, state.Tokens = s.sink.Mails(), signIns, tokens
+	state.Mails, state.SignIns, state.Tokens = s.sink.Mails(), append(signIns, out...), tokens
+	state.Refused = s.sink.Refused()
 	calls = s.read()
+	ended := history.Endings(calls)
+	most, repeats := repeated(state.Mails)
 	v := verdict{
 		sent: len(calls), acknowledged: len(accounts), users: len(state.Users), mails: len(state.Mails),
 		findings: history.Check(calls, state, history.Conditions{Deadline: deadline, Crashed: l.crashes}),
@@ -100,12 +104,23 @@ func (s *site) inspect(l *load) verdict {
 		}
 	}
 	s.t.Logf("%d requests: %d without an answer, %d refused with 5xx, %d calls made again, %d flows begun anew; "+
-		"%d people through, %d failed, %d with a full mailbox; %d sign-ups acknowledged, %d users, %d mails, %d revocations acknowledged; "+
-		"%d signed in afterwards, %d tokens asked about; %d findings",
+		"%d people through, %d failed, %d with a full mailbox; %d sign-ups acknowledged, %d users, %d mails, %d of them again (one at most %d times), %d revocations acknowledged, "+
+		"%d sign-outs by apps, %d everywhere, %d people disabled, %d deleted; "+
+		"%d signed in afterwards, %d who were disabled tried to, %d tokens asked about; %d findings",
 		v.sent, v.unknown, v.refused, l.retried.Load(), l.anew.Load(), l.done.Load(), len(l.failed.list), l.full.Load(),
-		v.acknowledged, v.users, v.mails, v.revoked, len(signIns), len(tokens), len(v.findings))
+		v.acknowledged, v.users, v.mails, repeats, most, v.revoked,
+		ended["logout"], ended["user.session.clear"], ended["user.lifecycle.suspend"], ended["user.lifecycle.delete.completed"],
+		len(signIns), len(out), len(tokens), len(v.findings))
 	if v.acknowledged == 0 || v.revoked == 0 {
 		s.t.Error("nothing was acknowledged: the run proves nothing")
+	}
+	if l.done.Load() > 64 && l.operators != nil && len(ended) < 5 { // of sixteen people four end something
+		s.t.Errorf("of sign-outs, disablings and deletions only %v were acknowledged: the run proves nothing of the others", ended)
+	}
+	if len(l.cuts) > 0 {
+		if err := l.repeats(state.Mails); err != nil {
+			s.t.Errorf("REL R-06: %v", err)
+		}
 	}
 	return v
 }
@@ -216,22 +231,17 @@ func (s *site) signIns(l *load, addresses []string) []history.SignIn {
 	return out
 }
 
-// probe asks each node about each token that was to be revoked.
+// probe asks each node about tokens that were to end.
 func (s *site) probe(calls []history.Call) []history.Probe {
 	s.t.Helper()
 	var out []history.Probe
-	seen := map[string]bool{}
-	for _, c := range calls {
-		if !strings.HasSuffix(c.Path, "/v1/revoke") || seen[c.Secret] {
-			continue
-		}
-		seen[c.Secret] = true
+	for _, token := range history.Void(calls) {
 		for _, n := range s.nodes {
-			live, err := n.introspect(s.secret, c.Secret)
+			live, err := n.introspect(s.secret, token)
 			if err != nil {
 				s.t.Errorf("%s: %v", n.name, err)
 			}
-			out = append(out, history.Probe{Token: c.Secret, Node: n.name, Accepted: live})
+			out = append(out, history.Probe{Token: token, Node: n.name, Accepted: live})
 		}
 	}
 	return out

@@ -292,7 +292,7 @@ func TestRevocationSetAges(t *testing.T) {
 	if late.userinfo(token).Status != 401 {
 		t.Error("a new node does not know of the revocation")
 	}
-	e.clock.Move(3 * time.Minute)
+	e.clock.Move(clockStep + 3*time.Minute)
 	if err := late.server.revocations.refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}

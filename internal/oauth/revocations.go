@@ -22,6 +22,9 @@ const (
 	revocationsWhole = time.Minute
 	// clockSkew is how far the clocks of two nodes may be apart.
 	clockSkew = time.Minute
+	// clockStep is how far the only clock may be set while a revocation is kept: else one
+	// that was set ahead and back would have forgotten what is void (REL R-15).
+	clockStep = time.Hour
 )
 
 // revocations is the set of what is void, kept in memory so that a check of a
@@ -154,7 +157,7 @@ func (s *Server) Revoked(rows ...Revocation) { s.revocations.add(rows...) }
 // Revocation voids what was issued until at under an id: a grant, a token, a
 // session, or a user, but for what has one of the ids kept.
 func (s *Server) Revocation(id string, at time.Time, kept ...string) Revocation {
-	return Revocation{ID: id, Kept: kept, RevokedAt: at, ExpiresAt: at.Add(s.revocations.tokenLife + clockSkew)}
+	return Revocation{ID: id, Kept: kept, RevokedAt: at, ExpiresAt: at.Add(s.revocations.tokenLife + clockSkew + clockStep)}
 }
 
 // revocation voids a grant or a jti for as long as a token of it may live.

@@ -13,6 +13,8 @@ func (v *view) i1() (found []string) {
 		for _, id := range users {
 			u, ok := v.users[id]
 			switch {
+			case !ok && v.gone(id):
+				continue
 			case !ok:
 				found = append(found, fmt.Sprintf("%s was acknowledged as %s, who is not there", address, id))
 				continue
@@ -27,7 +29,7 @@ func (v *view) i1() (found []string) {
 		}
 	}
 	for _, in := range v.state.SignIns {
-		users := v.signUps[in.Address]
+		users := slices.DeleteFunc(slices.Clone(v.signUps[in.Address]), v.closed)
 		if len(users) > 0 && (in.Failed != "" || !slices.Contains(users, in.User)) {
 			found = append(found, fmt.Sprintf("%s was acknowledged as %v and signs in as %q: %s", in.Address, users, in.User, in.Failed))
 		}
@@ -47,7 +49,7 @@ func (v *view) i2() (found []string) {
 		}
 	}
 	for address, users := range v.signUps {
-		if len(users) > 1 {
+		if users = slices.DeleteFunc(slices.Clone(users), v.gone); len(users) > 1 {
 			found = append(found, fmt.Sprintf("%s was acknowledged as %v", address, users))
 		}
 	}
@@ -101,9 +103,11 @@ func (v *view) i9() (found []string) {
 			found = append(found, fmt.Sprintf("user %s was made by the audit log, and is not there", id))
 		}
 	}
-	granted, revoked := map[string]bool{}, map[string]bool{}
+	granted, revoked, ended := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, e := range v.state.Events {
 		switch e.Type {
+		case "user.session.clear", "user.lifecycle.suspend", "user.lifecycle.deactivate", "user.lifecycle.delete.completed":
+			ended[e.Type+" "+e.Target], ended[e.Target] = true, true
 		case "app.oauth2.token.grant.refresh_token":
 			granted[e.Target] = true
 		case "app.oauth2.token.revoke", "app.oauth2.token.detect_reuse":
@@ -114,7 +118,7 @@ func (v *view) i9() (found []string) {
 		if !granted[f.Grant] {
 			found = append(found, fmt.Sprintf("refresh family %s has no audit row", id))
 		}
-		if f.Revoked && !revoked[f.Grant] && !v.Restored { // a restore tells of itself in one row
+		if f.Revoked && !revoked[f.Grant] && !ended[f.User] && !v.Restored { // a restore tells of itself in one row
 			found = append(found, fmt.Sprintf("refresh family %s was revoked without an audit row", id))
 		}
 	}
@@ -124,10 +128,23 @@ func (v *view) i9() (found []string) {
 		}
 		target := jti(c.Secret)
 		if id := family(c.Secret); id != "" {
-			target = v.state.Families[id].Grant
+			f, ok := v.state.Families[id]
+			if !ok && v.gone(v.owner(id)) {
+				continue
+			}
+			target = f.Grant
 		}
-		if !revoked[target] {
+		if !revoked[target] && !revoked[grant(c.Secret)] { // with its whole sign-in, as by a code that came twice, it was void before
 			found = append(found, fmt.Sprintf("request %d revoked %s without an audit row", c.N, target))
+		}
+	}
+	for _, e := range v.endings {
+		written := ended[e.event+" "+e.user]
+		if e.user == "" { // it changes something, if it does so for some token
+			written = len(v.void(e)) == 0 || revoked[grant(v.byID[e.Secret].Access)]
+		}
+		if e.Acknowledged() && !written {
+			found = append(found, fmt.Sprintf("request %d, %s, has no audit row", e.N, e.event))
 		}
 	}
 	return found

@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// tooLate is how long before its end a mail is not sent any more (REL R-07).
+const tooLate = time.Minute
+
 // i6: promised mail arrives or is given up with a reason, and a repetition is one.
 func (v *view) i6() (found []string) {
 	byID := map[string]Mail{}
@@ -21,6 +24,7 @@ func (v *view) i6() (found []string) {
 	for _, m := range byID {
 		arrived[m.outbox()] = true
 	}
+	expired := 0 // rightly
 	for id, m := range v.state.Outbox {
 		switch {
 		case m.Status == "queued" || m.Status == "delayed":
@@ -29,6 +33,10 @@ func (v *view) i6() (found []string) {
 			found = append(found, fmt.Sprintf("mail %s is written down as sent, and did not arrive", id))
 		case m.Status == "refused" && m.LastError == "":
 			found = append(found, fmt.Sprintf("mail %s was refused for no reason", id))
+		case m.Status == "expired" && m.LastError == "" && m.Ends.After(v.state.Read.Add(tooLate)):
+			found = append(found, fmt.Sprintf("mail %s expired for no reason, %v before its end", id, m.Ends.Sub(v.state.Read)))
+		case m.Status == "expired":
+			expired++
 		}
 	}
 	askedFor, promised := map[string]int{}, map[string]bool{}
@@ -45,9 +53,15 @@ func (v *view) i6() (found []string) {
 			askedFor[f.address]++
 		}
 	}
+	var without []string
 	for address, yes := range promised {
-		if yes && len(v.mails[address]) == 0 && !v.Crashed && !v.refused() {
-			found = append(found, fmt.Sprintf("%s was promised a mail, and none came", address))
+		if yes && len(v.mails[address]) == 0 && !v.Crashed && !v.state.Refused[address] {
+			without = append(without, address)
+		}
+	}
+	if len(without) > expired { // whom a row was for, it does not say once it is settled
+		for _, address := range without {
+			found = append(found, fmt.Sprintf("%s was promised a mail, and none came; the mail server refused none to it, and %d expired", address, expired))
 		}
 	}
 	for address, mails := range v.mails {
@@ -62,15 +76,6 @@ func (v *view) i6() (found []string) {
 		}
 	}
 	return found
-}
-
-func (v *view) refused() bool {
-	for _, m := range v.state.Outbox {
-		if m.Status == "refused" || m.Status == "expired" {
-			return true
-		}
-	}
-	return false
 }
 
 // i7: a transaction's visible state never moves backwards.

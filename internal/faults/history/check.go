@@ -52,6 +52,12 @@ type view struct {
 	created map[string][]string // audit rows that made a user
 	signUps map[string][]string // by address: users that an acknowledged proof named
 	mails   map[string][]Mail   // by address
+
+	endings  []ending
+	issued   map[string][]Call // by user: answers with tokens
+	families map[string][]Call // by refresh family: the same
+	byID     map[string]Call   // by ID token: the same
+	entered  map[string][]Call // by user: answers that let them in
 }
 
 // A flow is a transaction as clients saw it.
@@ -66,6 +72,7 @@ func look(calls []Call, s *State, c Conditions) *view {
 	v := &view{
 		Conditions: c, calls: calls, state: s, flows: map[string]*flow{}, users: map[string]User{},
 		created: map[string][]string{}, signUps: map[string][]string{}, mails: map[string][]Mail{},
+		issued: map[string][]Call{}, families: map[string][]Call{}, byID: map[string]Call{}, entered: map[string][]Call{},
 	}
 	for _, u := range s.Users {
 		v.users[u.ID] = u
@@ -79,6 +86,21 @@ func look(calls []Call, s *State, c Conditions) *view {
 		v.mails[m.To] = append(v.mails[m.To], m)
 	}
 	for _, c := range calls {
+		if e, ok := c.ends(); ok {
+			v.endings = append(v.endings, e)
+		}
+		if user := subject(c.Access); c.Access != "" {
+			v.issued[user], v.entered[user] = append(v.issued[user], c), append(v.entered[user], c)
+		}
+		if id := family(c.Refresh); id != "" {
+			v.families[id] = append(v.families[id], c)
+		}
+		if c.ID != "" {
+			v.byID[c.ID] = c
+		}
+		if c.User != "" && c.Acknowledged() && c.Stage >= Proven {
+			v.entered[c.User] = append(v.entered[c.User], c)
+		}
 		handle := c.Request.Handle
 		if handle == "" {
 			handle = c.Answer.Handle
@@ -123,8 +145,10 @@ func transaction(handle string) string {
 
 // Acknowledged returns the addresses whose sign-up was acknowledged.
 func Acknowledged(calls []Call) []string {
-	v := look(calls, &State{}, Conditions{})
-	var out []string
+	return look(calls, &State{}, Conditions{}).acknowledged()
+}
+
+func (v *view) acknowledged() (out []string) {
 	for address := range v.signUps {
 		out = append(out, address)
 	}

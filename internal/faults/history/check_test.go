@@ -42,11 +42,16 @@ func (s *story) call(n int) *Call { return &s.calls[n-1] }
 
 func (s *story) sign(t *testing.T, id string, iat time.Time) string {
 	t.Helper()
+	return s.signFor(t, "u1", id, iat)
+}
+
+func (s *story) signFor(t *testing.T, user, id string, iat time.Time) string {
+	t.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: s.key, KeyID: "k1"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := jwt.Signed(signer).Claims(jwt.Claims{ID: id, Subject: "u1", IssuedAt: jwt.NewNumericDate(iat)}).Serialize()
+	raw, err := jwt.Signed(signer).Claims(jwt.Claims{ID: id, Subject: user, IssuedAt: jwt.NewNumericDate(iat)}).Serialize()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +114,7 @@ func tell(t *testing.T) *story {
 			{MessageID: "<m2-t0@example.com>", To: "bob@example.com", Code: "222222"},
 			{MessageID: "<m2-t0@example.com>", To: "bob@example.com", Code: "222222"},
 		},
+		Read:    begin,
 		SignIns: []SignIn{{Address: "ada@example.com", User: "u1"}},
 		Tokens:  []Probe{{Token: second, Node: "one"}, {Token: second, Node: "two"}},
 	}
@@ -185,6 +191,20 @@ func TestCheckerCatches(t *testing.T) {
 			s.state.Mails = s.state.Mails[:1]
 			delete(s.state.Outbox, "m2")
 		}},
+		{"I6", "the same, while a mail to another is refused", "bob@example.com was promised", func(_ *testing.T, s *story) {
+			s.state.Mails = s.state.Mails[:1]
+			s.state.Outbox["m2"] = Message{Status: "refused", LastError: "550"}
+			s.state.Refused = map[string]bool{"eve@example.com": true}
+		}},
+		{"I6", "two promised, and one expired", "and 1 expired", func(_ *testing.T, s *story) {
+			s.add("/idp/idx/enroll/new", Request{Handle: "02.id.tx3.mac", Address: "eve@example.com"}, Answer{Stage: Asked})
+			s.state.Mails = s.state.Mails[:1]
+			s.state.Outbox["m2"] = Message{Status: "expired", Ends: begin.Add(-time.Second)}
+		}},
+		{"I6", "expired before its end", "5m0s before its end", func(_ *testing.T, s *story) {
+			s.state.Mails = s.state.Mails[:1]
+			s.state.Outbox["m2"] = Message{Status: "expired", Ends: begin.Add(5 * time.Minute)}
+		}},
 		{"I6", "more mails than wishes", "asked for 1", func(_ *testing.T, s *story) { s.state.Mails[2].MessageID = "<m3-t0@example.com>" }},
 		{"I7", "back to the form", "was at 4", func(_ *testing.T, s *story) {
 			s.add("/idp/idx/introspect", Request{Handle: handle}, Answer{Stage: Asked})
@@ -219,6 +239,27 @@ func TestCheckerCatches(t *testing.T) {
 				t.Errorf("%s does not say %q: %v", tt.invariant, tt.says, got)
 			}
 		})
+	}
+}
+
+// Whom the mail server refuses, and whose code has ended, need get no mail.
+func TestExcusedMail(t *testing.T) {
+	for name, doctor := range map[string]func(*State){
+		"refused": func(s *State) {
+			s.Outbox["m2"] = Message{Status: "refused", LastError: "550"}
+			s.Refused = map[string]bool{"bob@example.com": true}
+		},
+		"expired at its end": func(s *State) { s.Outbox["m2"] = Message{Status: "expired", Ends: begin} },
+		"expired, as the next try is late": func(s *State) {
+			s.Outbox["m2"] = Message{Status: "expired", LastError: "451", Ends: begin.Add(4 * time.Minute)}
+		},
+	} {
+		s := tell(t)
+		s.state.Mails = s.state.Mails[:1]
+		doctor(s.state)
+		if got := Check(s.calls, s.state, conditions); len(got) > 0 {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 

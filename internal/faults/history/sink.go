@@ -2,8 +2,10 @@ package history
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
+	"maps"
 	"mime"
 	"mime/quotedprintable"
 	"net"
@@ -39,6 +41,7 @@ type Sink struct {
 	mails  []Mail
 	boxes  map[string]*mailbox
 	refuse func(to string) error
+	never  map[string]bool // addresses that were refused for good
 }
 
 // A mailbox is that of one address: mails by their place in all.
@@ -63,7 +66,7 @@ func NewSink() (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{URL: "smtp://" + l.Addr().String() + "?starttls=off", boxes: map[string]*mailbox{}}
+	s := &Sink{URL: "smtp://" + l.Addr().String() + "?starttls=off", boxes: map[string]*mailbox{}, never: map[string]bool{}}
 	s.server = smtp.NewServer(s)
 	s.server.Domain, s.server.ErrorLog = "sink.example", log.New(io.Discard, "", 0)
 	go func() { _ = s.server.Serve(l) }()
@@ -85,6 +88,13 @@ func (s *Sink) Mails() []Mail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Mail(nil), s.mails...)
+}
+
+// Refused returns the addresses that were refused for good.
+func (s *Sink) Refused() map[string]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.never)
 }
 
 // Code waits for a code to an address that was not seen yet, and returns the newest.
@@ -125,10 +135,15 @@ func (s *sinking) Rcpt(to string, _ *smtp.RcptOptions) error {
 	s.to = to
 	s.sink.mu.Lock()
 	defer s.sink.mu.Unlock()
-	if s.sink.refuse != nil {
-		return s.sink.refuse(to)
+	if s.sink.refuse == nil {
+		return nil
 	}
-	return nil
+	err := s.sink.refuse(to)
+	var smtpError *smtp.SMTPError
+	if errors.As(err, &smtpError) && smtpError.Code >= 500 {
+		s.sink.never[to] = true
+	}
+	return err
 }
 
 func (s *sinking) Data(r io.Reader) error {

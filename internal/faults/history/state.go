@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "modernc.org/sqlite"             // the driver "sqlite"
@@ -19,7 +20,9 @@ type State struct {
 	Families map[string]Family  // by id
 	Outbox   map[string]Message // by id
 	Mails    []Mail
-	Verified error // what the audit log's own check says
+	Read     time.Time       // when the tables were read
+	Refused  map[string]bool // addresses that the mail server has refused for good
+	Verified error           // what the audit log's own check says
 
 	SignIns []SignIn
 	Tokens  []Probe
@@ -27,8 +30,8 @@ type State struct {
 
 // A User is a row of users.
 type User struct {
-	ID, Email, Canonical string
-	Verified             bool
+	ID, Email, Canonical, Status string
+	Verified                     bool
 }
 
 // An Event is one of the audit log. Row is the same for all of one change.
@@ -48,12 +51,15 @@ type Family struct {
 }
 
 // A Message is a row of outbox.
-type Message struct{ Status, LastError string }
+type Message struct {
+	Status, LastError string
+	Ends              time.Time // when what it carries is of no use any more
+}
 
 // A SignIn is what the public API says of an address: who signs in with it.
 type SignIn struct{ Address, User, Failed string }
 
-// A Probe is what the public API says of a token that was revoked.
+// A Probe is what the public API says of a token that was to end.
 type Probe struct {
 	Token, Node string
 	Accepted    bool
@@ -67,14 +73,14 @@ func ReadDatabase(ctx context.Context, driver, source string) (*State, error) {
 		return nil, err
 	}
 	defer db.Close()
-	s := &State{Methods: map[string][]string{}, Deleted: map[string]bool{}, Families: map[string]Family{}, Outbox: map[string]Message{}}
+	s := &State{Read: time.Now(), Methods: map[string][]string{}, Deleted: map[string]bool{}, Families: map[string]Family{}, Outbox: map[string]Message{}}
 	for _, q := range []struct {
 		query string
 		row   func(*sql.Rows) error
 	}{
-		{"SELECT id, email, canonical, email_verified_at <> 0 FROM users", func(r *sql.Rows) error {
+		{"SELECT id, email, canonical, status, email_verified_at <> 0 FROM users", func(r *sql.Rows) error {
 			var u User
-			err := r.Scan(&u.ID, &u.Email, &u.Canonical, &u.Verified)
+			err := r.Scan(&u.ID, &u.Email, &u.Canonical, &u.Status, &u.Verified)
 			s.Users = append(s.Users, u)
 			return err
 		}},
@@ -112,10 +118,12 @@ func ReadDatabase(ctx context.Context, driver, source string) (*State, error) {
 			s.Families[id] = f
 			return err
 		}},
-		{"SELECT id, status, last_error FROM outbox", func(r *sql.Rows) error {
+		{"SELECT id, status, last_error, expires_at FROM outbox", func(r *sql.Rows) error {
 			var id string
 			var m Message
-			err := r.Scan(&id, &m.Status, &m.LastError)
+			var ends int64
+			err := r.Scan(&id, &m.Status, &m.LastError, &ends)
+			m.Ends = time.UnixMicro(ends)
 			s.Outbox[id] = m
 			return err
 		}},

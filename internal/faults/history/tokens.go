@@ -65,8 +65,9 @@ func (v *view) i4() (found []string) {
 // with a second for the way there.
 const everywhere = 2 * time.Second
 
-// i5: what was revoked with an acknowledgement is void, and stays so. What may
-// have been revoked is void at all nodes or at none.
+// i5: what was revoked, or ended with a sign-out, a disabling or a deletion, with
+// an acknowledgement is void, and stays so; who was shut out does not come in. What
+// may have been revoked is void at all nodes or at none.
 func (v *view) i5() (found []string) {
 	revoked := map[string]time.Time{} // token: when that was known
 	for _, c := range v.calls {
@@ -74,13 +75,20 @@ func (v *view) i5() (found []string) {
 			continue
 		}
 		for _, token := range v.endsWith(c.Secret) {
-			if _, ok := revoked[token]; !ok {
-				revoked[token] = c.Ended()
-			}
+			earliest(revoked, token, c.Ended())
 		}
-		if id := family(c.Secret); id != "" && !v.state.Families[id].Revoked {
+		if id := family(c.Secret); id != "" && !v.over(id) {
 			found = append(found, fmt.Sprintf("request %d revoked refresh family %s, which lives", c.N, id))
 		}
+	}
+	for _, e := range v.endings {
+		if !e.Acknowledged() {
+			continue
+		}
+		for _, token := range v.void(e) {
+			earliest(revoked, token, e.Ended())
+		}
+		found = append(found, v.outlived(e)...)
 	}
 	for _, c := range v.calls {
 		at, ok := revoked[c.Secret]
@@ -106,10 +114,8 @@ func (v *view) i5() (found []string) {
 func (v *view) endsWith(token string) []string {
 	all := []string{token}
 	if id := family(token); id != "" {
-		for _, c := range v.calls {
-			if c.Refresh != "" && family(c.Refresh) == id {
-				all = append(all, c.Refresh, c.Access)
-			}
+		for _, c := range v.families[id] {
+			all = append(all, c.Refresh, c.Access)
 		}
 	}
 	return all

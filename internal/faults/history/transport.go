@@ -71,6 +71,9 @@ func requested(r *http.Request, body []byte) Request {
 	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
 		q.Secret = bearer
 	}
+	if hint := r.URL.Query().Get("id_token_hint"); hint != "" {
+		q.Secret = hint
+	}
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		form, _ := url.ParseQuery(string(body))
 		q.Grant = form.Get("grant_type")
