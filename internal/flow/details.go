@@ -42,7 +42,9 @@ func (o *Open) changes(details authenticator.Input) bool {
 }
 
 // onlyFactor puts the one factor that is left in hand, if it asks how before it sends
-// anything: a list of one is nothing to choose from (AUTH §0.5, SEL-3).
+// anything: a list of one is nothing to choose from (AUTH §0.5, SEL-3). In a recovery,
+// where okta-idx-golang answers a security question and chooses nothing but the email,
+// so is one that sends nothing.
 func (t *Turn) onlyFactor(ctx context.Context) error {
 	if t.tx.Open != nil || t.StageOf() != ChooseFactor {
 		return nil
@@ -51,12 +53,15 @@ func (t *Turn) onlyFactor(ctx context.Context) error {
 	if len(left) != 1 {
 		return nil
 	}
-	if _, asks := t.e.authenticators[left[0]].(authenticator.Detailer); !asks {
+	if _, asks := t.e.authenticators[left[0]].(authenticator.Detailer); !asks && !t.recovering() {
 		return nil
 	}
 	o := &Open{ID: directory.NewID("ch"), Authenticator: left[0], Purpose: t.purpose()}
-	if err := t.begins(ctx, o); err != nil || o.Wanted == nil {
+	if err := t.begins(ctx, o); err != nil {
 		return err
+	}
+	if o.Wanted == nil && (!t.recovering() || len(o.Prompt.Effects) > 0) {
+		return nil
 	}
 	t.tx.Open = o
 	t.move()

@@ -20,7 +20,7 @@ import (
 )
 
 // engines differ in one thing each; interop/run says in what, and starts them.
-var engines struct{ protect, disclose, requirePassword, passwordFirst, twoFactors, authenticators, phone string }
+var engines struct{ protect, disclose, requirePassword, passwordFirst, twoFactors, authenticators, secondFactors, phone string }
 
 var app struct{ id, secret, redirect string }
 
@@ -28,9 +28,9 @@ func TestMain(m *testing.M) {
 	for name, value := range map[string]*string{
 		"STILE_PROTECT_URL": &engines.protect, "STILE_DISCLOSE_URL": &engines.disclose, "STILE_REQUIRE_PASSWORD_URL": &engines.requirePassword,
 		"STILE_PASSWORD_FIRST_URL": &engines.passwordFirst, "STILE_TWO_FACTORS_URL": &engines.twoFactors,
-		"STILE_AUTHENTICATORS_URL": &engines.authenticators,
-		"STILE_PHONE_URL":          &engines.phone,
-		"STILE_CLIENT_ID":          &app.id, "STILE_CLIENT_SECRET": &app.secret, "STILE_REDIRECT_URI": &app.redirect,
+		"STILE_AUTHENTICATORS_URL": &engines.authenticators, "STILE_SECOND_FACTORS_URL": &engines.secondFactors,
+		"STILE_PHONE_URL": &engines.phone,
+		"STILE_CLIENT_ID": &app.id, "STILE_CLIENT_SECRET": &app.secret, "STILE_REDIRECT_URI": &app.redirect,
 	} {
 		if *value = os.Getenv(name); *value == "" {
 			fmt.Fprintf(os.Stderr, "%s is not set: start the suite with interop/run\n", name)

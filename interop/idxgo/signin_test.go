@@ -85,17 +85,16 @@ func TestIDX_C73_RedeemInteractionCode(t *testing.T) {
 	d = d.follow(t, "enroll-profile", map[string]any{"userProfile": johnDoe(email)})
 	d = d.follow(t, "enroll-authenticator", map[string]any{"credentials": map[string]string{"passcode": waitMail(t, engines.protect, email, "").Code}})
 	d = d.follow(t, "skip", nil)
-	i := slices.IndexFunc(d.Success.Value, func(f field) bool { return f.Name == "interaction_code" })
-	if i < 0 {
+	if d.code() == "" {
 		t.Fatal("no interaction code")
 	}
 
-	token, err := c.RedeemInteractionCode(ctx, begun, d.Success.Value[i].Value)
+	token, err := c.RedeemInteractionCode(ctx, begun, d.code())
 	if err != nil {
 		t.Fatal(err)
 	}
 	judge(t, engines.protect, &idx.Token{AccessToken: token.AccessToken, IDToken: token.IDToken, TokenType: token.TokenType, ExpiresIn: token.ExpiresIn}, email)
-	if _, err := c.RedeemInteractionCode(ctx, begun, d.Success.Value[i].Value); err == nil {
+	if _, err := c.RedeemInteractionCode(ctx, begun, d.code()); err == nil {
 		t.Error("IDX_C74: the code gave tokens twice")
 	}
 }
@@ -125,7 +124,26 @@ type document struct {
 
 type field struct{ Name, Value string }
 
+func (d document) code() string {
+	i := slices.IndexFunc(d.Success.Value, func(f field) bool { return f.Name == "interaction_code" })
+	if i < 0 {
+		return ""
+	}
+	return d.Success.Value[i].Value
+}
+
 func (d document) follow(t *testing.T, name string, body map[string]any) document {
+	t.Helper()
+	return d.send(t, name, body, http.StatusOK)
+}
+
+// refuses follows with an answer that is wrong.
+func (d document) refuses(t *testing.T, name string, body map[string]any) document {
+	t.Helper()
+	return d.send(t, name, body, http.StatusUnauthorized)
+}
+
+func (d document) send(t *testing.T, name string, body map[string]any, status int) document {
 	t.Helper()
 	for _, r := range d.Remediation.Value {
 		if r.Name == name {
@@ -133,14 +151,19 @@ func (d document) follow(t *testing.T, name string, body map[string]any) documen
 			for k, v := range body {
 				in[k] = v
 			}
-			return post(t, r.Href, in)
+			return postFor(t, r.Href, in, status)
 		}
 	}
 	t.Fatalf("%s is not offered", name)
 	return document{}
 }
 
-func post(t *testing.T, url string, body map[string]any) (d document) {
+func post(t *testing.T, url string, body map[string]any) document {
+	t.Helper()
+	return postFor(t, url, body, http.StatusOK)
+}
+
+func postFor(t *testing.T, url string, body map[string]any, status int) (d document) {
 	t.Helper()
 	b, err := json.Marshal(body)
 	if err != nil {
@@ -152,7 +175,7 @@ func post(t *testing.T, url string, body map[string]any) (d document) {
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != http.StatusOK {
+	if err != nil || res.StatusCode != status {
 		t.Fatalf("%s: %s %v %s", url, res.Status, err, answer)
 	}
 	if err := json.Unmarshal(answer, &d); err != nil {
