@@ -75,3 +75,45 @@ func TestREL_R11_AsynchronousStandbyIsToldOf(t *testing.T) {
 		t.Error("it warns of a synchronous standby")
 	}
 }
+
+// A server that was promoted may have weaker settings than the one before it: commits
+// are as durable on it, and its settings are told of.
+func TestREL_R01_DurableAfterFailover(t *testing.T) {
+	one := pgtest.NewCluster(t)
+	one.Database("stile")
+	two := one.Standby("standby", "synchronous_commit = off")
+	var log bytes.Buffer
+	s, err := postgres.Open(bg, postgres.Options{URL: one.URL("stile", two), Connections: 1, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	begun := func(want string) {
+		t.Helper()
+		if got, err := s.Begun(store.Durable, "synchronous_commit"); err != nil || got != want {
+			t.Errorf("synchronous_commit is %s, want %s (%v)", got, want, err)
+		}
+	}
+	begun("on")
+	if strings.Contains(log.String(), "synchronous_commit") {
+		t.Errorf("of a server that has it on: %s", log.String())
+	}
+	one.Set("synchronous_commit = local") // while connections are open
+	one.Await("SELECT setting = 'local' FROM pg_settings WHERE name = 'synchronous_commit'")
+	begun("on")
+	one.Await("SELECT count(*) = 1 FROM pg_stat_replication")
+	one.Stop("fast") // which lets the standby have all
+	two.Promote()
+	if _, err := s.Setting(bg, "a"); err != nil && !errors.Is(err, store.ErrNotFound) {
+		if err := s.Back(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begun("on")
+	if err := s.InTx(bg, store.Durable, set("a")); err != nil {
+		t.Error(err)
+	}
+	if told := "the database has synchronous_commit = off"; strings.Count(log.String(), told) != 1 {
+		t.Errorf("want %q once: %s", told, log.String())
+	}
+}

@@ -21,7 +21,7 @@ func (s *Store) Begun(d store.Durability, setting string) (value string, err err
 		return "", err
 	}
 	defer s.pool.giveBack(c)
-	if _, err := c.Exec(ctx, s.begin(d)); err != nil {
+	if _, err := c.Exec(ctx, begin(d)); err != nil {
 		return "", err
 	}
 	err = c.sql.QueryRowContext(ctx, "SELECT current_setting($1)", setting).Scan(&value)

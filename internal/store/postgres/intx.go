@@ -85,7 +85,7 @@ func (s *Store) do(ctx context.Context, d store.Durability, fn func(*sqlstore.Tx
 // committed, and that it may go better the next time.
 func (s *Store) once(c inTime, d store.Durability, fn func(*sqlstore.Tx) error) (retry bool, err error) {
 	ctx := context.Background()
-	if _, err := c.conn.Exec(ctx, s.begin(d)); err != nil {
+	if _, err := c.conn.Exec(ctx, begin(d)); err != nil {
 		return again(err), refused("begin", err)
 	}
 	ended := false
@@ -171,16 +171,13 @@ func call(tx *sqlstore.Tx, fn func(*sqlstore.Tx) error) (err error) {
 }
 
 // begin starts a transaction with the durability that is asked for, in one
-// message: a relaxed one does not wait until its commit is on disk.
-func (s *Store) begin(d store.Durability) string {
-	switch {
-	case d != store.Durable:
+// message: a relaxed one does not wait until its commit is on disk. The connection
+// has what a durable one needs.
+func begin(d store.Durability) string {
+	if d != store.Durable {
 		return "BEGIN; SET LOCAL synchronous_commit = off"
-	case s.insist:
-		return "BEGIN; SET LOCAL synchronous_commit = on"
-	default:
-		return "BEGIN"
 	}
+	return "BEGIN"
 }
 
 // refused is err as the port has it: a refusal if it may work again later.

@@ -48,7 +48,7 @@ func (s *Store) outcome(ctx context.Context, u *unknown) (c *conn, happened bool
 		_, err := c.Exec(ctx, statement)
 		return err
 	}
-	if err = run(s.begin(u.durability)); err != nil {
+	if err = run(begin(u.durability)); err != nil {
 		return c, false, err
 	}
 	if happened, err = sqlstore.NewTx(ctx, c, dialect).Witnessed(u.witness); err != nil {

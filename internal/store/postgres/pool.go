@@ -36,13 +36,18 @@ type pool struct {
 	closed   atomic.Bool
 }
 
-func newPool(config *pgx.ConnConfig, o Options) *pool {
+// newPool opens nothing yet. greet is asked about each new connection; nil: nobody is.
+func newPool(config *pgx.ConnConfig, o Options, greet func(context.Context, *pgx.Conn) error) *pool {
 	p := &pool{
 		size: o.Connections, free: make(chan struct{}, o.Connections), wait: o.AcquireTimeout,
 		patience: o.StatementTimeout + answerMargin,
 	}
 	p.breaker = newBreaker(o.Logger, p.try)
-	p.db = stdlib.OpenDB(*config, stdlib.OptionShouldPing(p.wake), stdlib.OptionResetSession(open))
+	options := []stdlib.OptionOpenDB{stdlib.OptionShouldPing(p.wake), stdlib.OptionResetSession(open)}
+	if greet != nil {
+		options = append(options, stdlib.OptionAfterConnect(greet))
+	}
+	p.db = stdlib.OpenDB(*config, options...)
 	p.db.SetMaxOpenConns(p.size)
 	p.db.SetMaxIdleConns(p.size)
 	p.db.SetConnMaxIdleTime(5 * time.Minute)

@@ -7,7 +7,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -56,9 +55,9 @@ const (
 // A Store is a [store.Store] on a server.
 type Store struct {
 	*sqlstore.Reader
-	pool   *pool
-	log    *slog.Logger
-	insist bool // on synchronous_commit, which the server does not have on
+	pool *pool
+	log  *slog.Logger
+	told atomic.Pointer[string] // of which server inspect has told
 
 	commits, durable, transactions, rowWrites, txReads atomic.Int64
 }
@@ -91,7 +90,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.prepare(ctx, config); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	s.pool = newPool(bounded(config, o.StatementTimeout), o)
+	s.pool = newPool(bounded(config, o.StatementTimeout), o, s.greet)
 	s.Reader = sqlstore.NewReader(s.pool, dialect)
 	return s, nil
 }
@@ -149,37 +148,6 @@ func (s *Store) prepare(ctx context.Context, config *pgx.ConnConfig) (err error)
 		return err
 	}
 	return renumber(ctx, db, s.log)
-}
-
-// inspect refuses what cannot work, and tells of what can lose data (REL R-01).
-func (s *Store) inspect(ctx context.Context, db *sql.DB) error {
-	var version, standbys int
-	var encoding, commit, fsync, synchronous string
-	err := db.QueryRowContext(ctx, `
-		SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),
-			current_setting('synchronous_commit'), current_setting('fsync'),
-			current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication)`).
-		Scan(&version, &encoding, &commit, &fsync, &synchronous, &standbys)
-	if err != nil {
-		return err
-	}
-	if version < oldest*10000 {
-		return fmt.Errorf("the server is PostgreSQL %d, the oldest that serves is %d", version/10000, oldest)
-	}
-	if encoding != "UTF8" {
-		return fmt.Errorf("the database's encoding is %s; it must be UTF8", encoding)
-	}
-	s.insist = commit != "on" && commit != "remote_apply"
-	if s.insist {
-		s.log.Warn("the database has synchronous_commit = "+commit, "instead", "on, where a commit must be durable")
-	}
-	if fsync != "on" {
-		s.log.Warn("the database has fsync = off: no commit survives the loss of power")
-	}
-	if standbys > 0 && synchronous == "" { // REL R-11
-		s.log.Warn("no standby of the database is synchronous: a failover may lose the last moments", "standbys", standbys)
-	}
-	return nil
 }
 
 // ClaimOutbox implements [store.Store]. Those who claim at once pass each other by.

@@ -38,7 +38,7 @@ func OpenReadOnly(ctx context.Context, o Options) (*ReadOnly, error) {
 	if err = errors.Join(err, db.Close()); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	p := newPool(bounded(config, o.StatementTimeout), o)
+	p := newPool(bounded(config, o.StatementTimeout), o, nil)
 	return &ReadOnly{sqlstore.NewReader(p, dialect), p}, nil
 }
 
