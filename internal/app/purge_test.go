@@ -8,8 +8,10 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/stile-id/stile/internal/app"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/load"
 	"github.com/stile-id/stile/internal/store"
@@ -162,4 +164,55 @@ func fileSize(t *testing.T, e *engine, database string) int64 {
 		t.Fatal(err)
 	}
 	return info.Size()
+}
+
+// endless is a database in which rows end all the time.
+type endless struct {
+	store.Store
+	ended   []time.Time
+	each    time.Duration // that a burst takes
+	every   time.Duration // between two ends; 0: none
+	working time.Duration
+}
+
+func (s *endless) Purge(_ context.Context, now time.Time, limit int) (n int, _ error) {
+	time.Sleep(s.each) // of the bubble
+	s.working += s.each
+	for s.every > 0 && s.ended[len(s.ended)-1].Before(time.Now()) {
+		s.ended = append(s.ended, s.ended[len(s.ended)-1].Add(s.every))
+	}
+	for n < limit && len(s.ended) > 0 && s.ended[0].Before(now) {
+		s.ended, n = s.ended[1:], n+1
+	}
+	return n, nil
+}
+
+// A purge removes what had ended when it began, however much ends meanwhile.
+func TestREL_R23_PurgeEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &endless{ended: []time.Time{time.Now().Add(-time.Minute)}, each: 5 * time.Millisecond, every: 20 * time.Millisecond}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		if n, err := app.Purging(s, time.Now).Purge(ctx); n != 3000 || err != nil {
+			t.Errorf("%d rows, %v; want those of a minute", n, err)
+		}
+	})
+}
+
+// A purge takes a twentieth of the time, and on a slow machine more, lest a million
+// rows take longer than ten minutes.
+func TestREL_R23_PurgeRests(t *testing.T) {
+	for each, most := range map[time.Duration]float64{2 * time.Millisecond: 0.05, 7 * time.Millisecond: 0.05, 10 * time.Millisecond: 0.067} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &endless{ended: make([]time.Time, 1_000_000), each: each}
+			began := time.Now()
+			if n, err := app.Purging(s, time.Now).Purge(t.Context()); n != 1_000_000 || err != nil {
+				t.Errorf("%d rows, %v", n, err)
+			}
+			took := time.Since(began) - each // the last look finds nothing
+			if share := (s.working - each).Seconds() / took.Seconds(); took > 10*time.Minute || share > most+1e-6 {
+				t.Errorf("bursts of %v: it took %v, of which %.3f were its own", each, took, share)
+			}
+		})
+	}
 }

@@ -54,6 +54,15 @@ func (r *recent[V]) drop(id string) {
 	delete(r.old, id)
 }
 
+// dropWhere drops all rows of which gone holds.
+func (r *recent[V]) dropWhere(gone func(V) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rows := range []map[string]V{r.young, r.old} {
+		maps.DeleteFunc(rows, func(_ string, v V) bool { return gone(v) })
+	}
+}
+
 func (r *recent[V]) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -141,7 +141,11 @@ func TestREL_R23_RecentForgetsWhatIsPurged(t *testing.T) {
 	s := openTest(t)
 	end := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
 	row := flow.Row{ID: "tx", Version: 1, ExpiresAt: end}
-	if err := s.InTx(bg, store.Relaxed, func(tx store.Tx) error { return tx.InsertTransaction(row) }); err != nil {
+	live := flow.Row{ID: "live", Version: 1, ExpiresAt: end.Add(time.Hour)}
+	err := s.InTx(bg, store.Relaxed, func(tx store.Tx) error {
+		return errors.Join(tx.InsertTransaction(row), tx.InsertTransaction(live), insert("endless")(tx))
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if n, err := s.Purge(bg, end.Add(time.Second), 10); n != 1 || err != nil {
@@ -149,6 +153,9 @@ func TestREL_R23_RecentForgetsWhatIsPurged(t *testing.T) {
 	}
 	if there(t, s, "tx") {
 		t.Error("a row that was purged is still read")
+	}
+	if !kept(s, "live") || !kept(s, "endless") {
+		t.Error("what is not purged is forgotten")
 	}
 }
 

@@ -210,7 +210,7 @@ const purgeBatch = 100
 
 // Purge implements [store.Store].
 func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
-	defer s.writer.flows.clear()
+	defer s.writer.flows.dropWhere(func(row flow.Row) bool { return !row.ExpiresAt.IsZero() && row.ExpiresAt.Before(now) })
 	return sqlstore.Purge(ctx, s.writer.do, now, limit, purgeBatch, nil)
 }
 
