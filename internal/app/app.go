@@ -457,7 +457,9 @@ func (a *App) Close(ctx context.Context) error {
 	var err error
 	if a.stop != nil {
 		a.stop()
-		err = a.outbox.Stop(ctx)
+		if a.stopMail(ctx) != nil { // no failure of the stop: its leases are given back
+			a.log.Warn("mail under way was broken off; it is tried again by another node, or after the next start")
+		}
 		a.workers.Wait()
 		err = errors.Join(err, a.sealer.Seal(ctx))
 	}
@@ -469,6 +471,17 @@ func (a *App) Close(ctx context.Context) error {
 		err = errors.Join(err, fmt.Errorf("close the database: %w", cerr))
 	}
 	return err
+}
+
+// stopMail leaves time for what else there is to do: a relay that does not answer
+// would take all of it.
+func (a *App) stopMail(ctx context.Context) error {
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)*3/5)
+		defer cancel()
+	}
+	return a.outbox.Stop(ctx)
 }
 
 // MailSettled returns once no mail is on its way: what a test waits for.
