@@ -53,10 +53,15 @@ func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
 		return errors.Join(err, n.stop())
 	}
 	go func() {
-		if err := n.app.AwaitReady(ctx); err == nil {
-			logger.Info("ready")
-			settle(logger)
+		for n.app.AwaitReady(ctx) != nil { // why not, /readyz says
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(readyAge):
+			}
 		}
+		logger.Info("ready")
+		settle(logger)
 	}()
 	logger.Info("started", "version", Version(), "public_url", t.PublicURL, "listen", n.listener.Addr().String())
 	var err error

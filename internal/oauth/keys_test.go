@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -274,4 +275,36 @@ func TestHeaderText(t *testing.T) {
 			}
 		}
 	}
+}
+
+// An engine whose database is away at its first start has its keys soon after that is
+// back, though nobody asks for them.
+func TestREL_R30_KeysOnceTheDatabaseIsBack(t *testing.T) {
+	testKeys() // outside of the bubble: they are for all tests
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t)
+		clear(e.store.keys)
+		away := func(err error) { e.store.mu.Lock(); defer e.store.mu.Unlock(); e.store.fail = err }
+		away(errors.New("away"))
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		ended := make(chan error)
+		go func() { ended <- e.server.Run(ctx) }()
+		time.Sleep(time.Minute) // of the bubble
+		if e.server.Ready(t.Context()) == nil {
+			t.Error("ready without a database")
+		}
+		away(nil)
+		e.clock.Move(keysAge)
+		time.Sleep(2 * keysAgain)
+		synctest.Wait()
+		if err := e.server.Ready(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if n := strings.Count(e.logs.String(), "no signing keys yet"); n != 1 {
+			t.Errorf("told %d times of one outage", n)
+		}
+		stop()
+		<-ended
+	})
 }

@@ -367,15 +367,33 @@ func (s *Server) MakeKeys(ctx context.Context) error {
 	return err
 }
 
+// firstKeys makes keys until every server has its own: until then nothing but it would
+// ask for them, since an engine without keys is not ready.
+func (s *Server) firstKeys(ctx context.Context) {
+	for failing := false; ; failing = true {
+		err := s.MakeKeys(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if !failing {
+			s.log.ErrorContext(ctx, "no signing keys yet", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(keysAgain):
+		}
+	}
+}
+
+// keysAgain is the pause after keys could not be made.
+const keysAgain = time.Second
+
 // Run makes the first signing keys and keeps keys and revocations fresh until
 // ctx ends, whose error it returns. Everything works without it, but slower: what is stale is then read
 // again by the requests that need it.
 func (s *Server) Run(ctx context.Context) error {
-	go func() {
-		if err := s.MakeKeys(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "no signing keys", "err", err)
-		}
-	}()
+	go s.firstKeys(ctx)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for failing := false; ; {
