@@ -22,8 +22,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/emersion/go-smtp"
 
+	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 )
 
@@ -456,4 +458,31 @@ func TestServeNodes(t *testing.T) {
 	if out, err := c.CombinedOutput(); err == nil || !strings.Contains(string(out), "the database was begun under another one than that of "+key) {
 		t.Errorf("another key: %v\n%s", err, out)
 	}
+}
+
+// Variables of other commands do not keep `stile serve` from starting; one that nothing
+// reads does.
+func TestServeVariables(t *testing.T) {
+	k, err := kong.New(&cli)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var environ []string
+	err = kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok {
+			for _, name := range flag.Envs {
+				environ = append(environ, name+"=x")
+			}
+		}
+		return next(nil)
+	})
+	if err != nil || len(environ) < 40 {
+		t.Fatalf("%d variables, %v", len(environ), err)
+	}
+	if unknown := config.UnknownVariables(environ); len(unknown) > 0 {
+		t.Errorf("%v are variables of a command", unknown)
+	}
+	t.Setenv("STILE_TRUSTED_PROXY", "10.0.0.0/8")
+	stile(t, "serve --check --make-master-key --public-url https://id.example.com --smtp smtp://127.0.0.1:1 --mail-from id@example.com --data "+t.TempDir(),
+		`stile: cannot start(?s:.*)STILE_TRUSTED_PROXY: there is no such setting(?s:.*)`)
 }

@@ -26,7 +26,7 @@ import (
 // per request and fault. Settings that are unsafe or not complete are refused
 // before anything is opened.
 func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
-	t, faults := c.Load(os.LookupEnv)
+	t, faults := c.Load(os.Environ())
 	checkFiles(t, faults)
 	if c.Connect && !c.Check {
 		faults.Add("connect", "goes together with --check")

@@ -71,9 +71,18 @@ func variable(key string) string { return "STILE_" + strings.ToUpper(key) }
 func flag(key string) string { return "--" + strings.ReplaceAll(key, "_", "-") }
 
 // Load fills what no flag said from the environment, and what that does not say
-// from the file. What is wrong is in the Faults, to which more can be added.
-func (s Serve) Load(lookup func(string) (string, bool)) (*Settings, *Faults) {
+// from the file. environ is all of it, as os.Environ has it. What is wrong is in the
+// Faults, to which more can be added.
+func (s Serve) Load(environ []string) (*Settings, *Faults) {
 	f := &Faults{source: map[string]string{}}
+	f.noteVariables(environ)
+	variables := map[string]string{}
+	for _, e := range environ {
+		if name, value, ok := strings.Cut(e, "="); ok {
+			variables[name] = value
+		}
+	}
+	lookup := func(name string) (string, bool) { value, ok := variables[name]; return value, ok }
 	file := map[string]entry{}
 	if s.Config != "" {
 		file = readFile(s.Config, f)

@@ -53,7 +53,7 @@ func TestPhoneSecrets(t *testing.T) {
 	if err := os.Chmod(open, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, f := (Serve{Config: open}).Load(func(string) (string, bool) { return "", false }); f.Err() == nil || !strings.Contains(f.Err().Error(), "others can read") {
+	if _, f := (Serve{Config: open}).Load(nil); f.Err() == nil || !strings.Contains(f.Err().Error(), "others can read") {
 		t.Errorf("a secret that all can read: %v", f.Err())
 	}
 }

@@ -19,7 +19,11 @@ func load(t *testing.T, flags Serve, yaml string, variables map[string]string) (
 			t.Fatal(err)
 		}
 	}
-	s, f := flags.Load(func(name string) (string, bool) { v, ok := variables[name]; return v, ok })
+	var environ []string
+	for name, value := range variables {
+		environ = append(environ, name+"="+value)
+	}
+	s, f := flags.Load(environ)
 	err := f.Err()
 	if err == nil {
 		return s, ""
@@ -170,7 +174,7 @@ func TestSEC_S142_SecretsOfOthers(t *testing.T) {
 		"for a group":  {enough + "database: postgres://a:sesame@h/d\n", 0o640, ""},
 		"for one only": {enough + "database: postgres://a:sesame@h/d\n", 0o600, ""},
 	} {
-		_, f := Serve{Config: file(name, c.yaml, c.mode)}.Load(func(string) (string, bool) { return "", false })
+		_, f := Serve{Config: file(name, c.yaml, c.mode)}.Load(nil)
 		wrong := ""
 		if err := f.Err(); err != nil {
 			wrong = err.Error()
@@ -214,6 +218,6 @@ func FuzzServeFile(f *testing.F) {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		Serve{Config: name}.Load(func(string) (string, bool) { return "", false })
+		Serve{Config: name}.Load(nil)
 	})
 }
