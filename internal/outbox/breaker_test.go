@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -176,6 +177,80 @@ func TestREL_R08_Admission(t *testing.T) {
 		if err := o.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// Neither a restart nor other nodes fool the bound: it is on the table.
+func TestREL_R08_AdmissionOfAllNodes(t *testing.T) {
+	s := &memory{}
+	synctest.Test(t, func(t *testing.T) {
+		away := &Temporary{Class: "away", Unavailable: true}
+		node := func(err error) *Outbox {
+			d := &sink{do: func(context.Context, int) error { return err }}
+			return New(Config{Store: s, Keyring: testKeys, Deliver: map[string]Deliverer{"mail": d}, MaxOpen: 8})
+		}
+		full := func(o *Outbox) bool {
+			t.Helper()
+			_, err := o.Prepare("mail", 1, time.Now(), time.Now().Add(time.Hour))
+			if err != nil && problem.KindOf(err) != problem.Unavailable {
+				t.Fatal(err)
+			}
+			return err != nil
+		}
+		stop := func(o *Outbox) {
+			t.Helper()
+			if err := o.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		first := node(away)
+		first.Start()
+		for range 8 {
+			m := prepare(t, first, 10*time.Minute)
+			s.insert(m)
+			first.Handoff(m)
+		}
+		pass(time.Second)
+		if !full(first) {
+			t.Error("the node that has made them takes more")
+		}
+		stop(first)
+
+		again, other := node(away), node(away)
+		again.Start()
+		other.Start()
+		pass(0)
+		if !full(again) || !full(other) {
+			t.Error("after a restart the full table takes more")
+		}
+		stop(again)
+		delivers := node(nil)
+		delivers.Start()
+		pass(5 * time.Minute) // until the last that was delayed is due
+		if len(s.rows) != 8 {
+			t.Fatalf("%d rows", len(s.rows))
+		}
+		if n, _, _ := s.OutboxWaiting(t.Context(), time.Now()); n != 0 {
+			t.Fatalf("%d wait", n)
+		}
+		if full(other) {
+			t.Error("what another node delivered takes up room")
+		}
+		m := prepare(t, other, time.Minute)
+		for i := range 8 { // which another node has made, and nobody delivers
+			m.ID, m.Kind = fmt.Sprint("of-another-", i), "text"
+			s.insert(m)
+		}
+		pass(claimEvery)
+		if !full(other) {
+			t.Error("what another node has made takes up no room")
+		}
+		pass(time.Minute)
+		if full(other) {
+			t.Error("what has ended takes up room")
+		}
+		stop(delivers)
+		stop(other)
 	})
 }
 

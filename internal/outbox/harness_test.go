@@ -74,6 +74,23 @@ func (s *memory) SettleOutbox(ctx context.Context, messages []Message) error {
 	return nil
 }
 
+func (s *memory) OutboxWaiting(_ context.Context, now time.Time) (n int64, oldest time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return 0, oldest, s.fail
+	}
+	for _, m := range s.rows {
+		if !m.ended() && now.Before(m.ExpiresAt) {
+			n++
+			if oldest.IsZero() || m.CreatedAt.Before(oldest) {
+				oldest = m.CreatedAt
+			}
+		}
+	}
+	return n, oldest, nil
+}
+
 // sink delivers by a function and remembers what it was given.
 type sink struct {
 	mu  sync.Mutex

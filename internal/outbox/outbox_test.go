@@ -84,8 +84,8 @@ func TestREL_R06_ExactlyOnceInOneSettle(t *testing.T) {
 		if len(s.settles) != 1 || len(s.settles[0]) != 20 {
 			t.Errorf("%d settles, want one of all 20", len(s.settles))
 		}
-		if len(o.open) != 0 {
-			t.Errorf("%d messages are still counted as open", len(o.open))
+		if n := o.open.Load(); n != 0 {
+			t.Errorf("%d messages are still counted as open", n)
 		}
 	})
 }

@@ -25,6 +25,10 @@ type Store interface {
 	// stored Fence is another are left as they are, without error: they belong
 	// to whoever leased them since.
 	SettleOutbox(ctx context.Context, messages []Message) error
+
+	// OutboxWaiting counts the messages of all kinds and nodes that are still to be
+	// delivered at now, and tells when the oldest was made.
+	OutboxWaiting(ctx context.Context, now time.Time) (n int64, oldest time.Time, err error)
 }
 
 const (
@@ -38,6 +42,9 @@ const (
 	minLife = 60 * time.Second
 
 	claimEvery = 5 * time.Second
+	// countShare is the part of the time that counting may take: a full table has
+	// many rows to look at.
+	countShare = 20
 	queueSize  = 1024
 	purpose    = "outbox/payload"
 )
@@ -56,7 +63,7 @@ type Config struct {
 	Observe func(kind string, s Status)
 	// NewID makes the id of a message that is made then; nil: at random.
 	NewID   func(at time.Time) string
-	MaxOpen int // messages of this process not yet settled, default 100,000; Prepare refuses beyond (REL R-08)
+	MaxOpen int // messages not yet delivered, of all nodes, default 100,000; Prepare refuses beyond (REL R-08)
 }
 
 // An Outbox is safe for concurrent use.
@@ -66,7 +73,7 @@ type Outbox struct {
 	lanes   map[string]*lane
 	now     func() time.Time
 	log     *slog.Logger
-	maxOpen int
+	maxOpen int64
 	observe func(kind string, s Status)
 	newID   func(at time.Time) string
 
@@ -76,12 +83,13 @@ type Outbox struct {
 	flight  atomic.Int64  // queued or being delivered here
 	// unwritten counts messages whose outcome the store has not taken yet.
 	unwritten atomic.Int64
+	// open is how many messages the store has that are still to be delivered: as many as
+	// were counted last, and what this process has added and ended since.
+	open atomic.Int64
 
 	mu      sync.Mutex
-	calm    chan struct{}        // closed when flight is 0 again; nil while nobody waits
-	open    map[string]time.Time // unsettled messages of this process, by id, with their end
-	swept   time.Time            // when open was last cleared of expired messages
-	nextDue time.Time            // when a message that is known here is due again
+	calm    chan struct{} // closed when flight is 0 again; nil while nobody waits
+	nextDue time.Time     // when a message that is known here is due again
 
 	start     sync.Once
 	stop      context.CancelFunc // no new work
@@ -110,9 +118,8 @@ type lane struct {
 func New(c Config) *Outbox {
 	o := &Outbox{
 		store: c.Store, keys: c.Keyring, lanes: map[string]*lane{}, now: c.Now, log: c.Logger,
-		maxOpen: c.MaxOpen, observe: c.Observe, newID: c.NewID,
+		maxOpen: int64(c.MaxOpen), observe: c.Observe, newID: c.NewID,
 		settled: make(chan Message, settleBatch), wake: make(chan struct{}, 1), rearm: make(chan struct{}, 1),
-		open: map[string]time.Time{},
 	}
 	for kind, d := range c.Deliver {
 		workers := cmp.Or(c.Crews[kind], c.Workers, 4)
@@ -151,10 +158,7 @@ func (o *Outbox) Prepare(kind string, payload any, now, expires time.Time) (Mess
 // PrepareAs is Prepare with an id of the caller's: while a message of that id is
 // kept, another cannot be written, so that one id is sent once.
 func (o *Outbox) PrepareAs(id, kind string, payload any, now, expires time.Time) (Message, error) {
-	o.mu.Lock()
-	full := len(o.open) >= o.maxOpen
-	o.mu.Unlock()
-	if full {
+	if o.open.Load() >= o.maxOpen {
 		return Message{}, &problem.Error{
 			Kind: problem.Unavailable, Detail: "too many messages are waiting to be sent", RetryAfter: breakerProbe,
 		}
@@ -185,6 +189,7 @@ func (o *Outbox) Payload(m Message) ([]byte, error) {
 // Handoff gives committed messages to the workers. It never blocks: what finds
 // no room is left to the next claim after its lease.
 func (o *Outbox) Handoff(messages ...Message) {
+	o.open.Add(int64(len(messages)))
 	for _, m := range messages {
 		o.enqueue(m)
 	}
@@ -204,9 +209,6 @@ func (o *Outbox) enqueue(m Message) {
 		o.log.Warn("outbox: nobody delivers this kind", "id", m.ID, "kind", m.Kind)
 		return
 	}
-	o.mu.Lock()
-	o.open[m.ID] = m.ExpiresAt
-	o.mu.Unlock()
 	o.flight.Add(1)
 	l.flight.Add(1)
 	select {
@@ -269,6 +271,7 @@ func (o *Outbox) release() {
 func (o *Outbox) fetch() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var recount time.Time
 	for {
 		select {
 		case <-o.stopping.Done():
@@ -279,9 +282,27 @@ func (o *Outbox) fetch() {
 		case <-o.wake:
 		case <-timer.C:
 		}
+		if began := time.Now(); !began.Before(recount) && o.count() {
+			recount = began.Add(max(claimEvery, countShare*time.Since(began)))
+		}
 		o.claim()
 		timer.Reset(o.untilDue())
 	}
+}
+
+// count corrects open: a process that starts may find a full table, messages end
+// unsent, and other nodes add and deliver too.
+func (o *Outbox) count() bool {
+	before := o.open.Load()
+	n, _, err := o.store.OutboxWaiting(o.stopping, o.now())
+	if err != nil {
+		if o.stopping.Err() == nil {
+			o.log.Error("outbox: count", "error", err)
+		}
+		return false
+	}
+	o.open.Add(n - before)
+	return true
 }
 
 func (o *Outbox) claim() {
@@ -352,14 +373,5 @@ func (o *Outbox) tidy(now time.Time) {
 	defer o.mu.Unlock()
 	if !now.Before(o.nextDue) {
 		o.nextDue = time.Time{}
-	}
-	if now.Sub(o.swept) < claimEvery {
-		return
-	}
-	o.swept = now
-	for id, end := range o.open {
-		if !now.Before(end) {
-			delete(o.open, id)
-		}
 	}
 }

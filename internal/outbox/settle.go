@@ -79,15 +79,11 @@ func (o *Outbox) write(batch []Message) {
 		case <-o.aborted.Done():
 		}
 	}
-	o.mu.Lock()
 	for _, m := range batch {
-		if m.ended() {
-			delete(o.open, m.ID)
-		}
-	}
-	o.mu.Unlock()
-	for _, m := range batch {
-		if m.Status == Delayed {
+		switch {
+		case m.ended():
+			o.open.Add(-1)
+		case m.Status == Delayed:
 			o.due(m.NotBefore)
 		}
 	}
