@@ -78,12 +78,20 @@ func TestREL_R24_CopyKilled(t *testing.T) {
 	}
 	stile(t, "copy --from sqlite:"+dir+" --to "+u, `clients +2 +\w+`, `Copied \d+ rows; both sides hold the same\.`)
 
-	if _, err := holder.Exec("BEGIN; LOCK TABLE settings IN ACCESS EXCLUSIVE MODE"); err != nil {
-		t.Fatal(err)
+	// To read the settings takes the lock, for whom row level security holds.
+	for _, statement := range []string{
+		"CREATE ROLE copy_killed LOGIN", "GRANT SELECT, UPDATE ON ALL TABLES IN SCHEMA public TO copy_killed",
+		"CREATE FUNCTION held() RETURNS boolean LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(42); RETURN true; END'",
+		"ALTER TABLE settings ENABLE ROW LEVEL SECURITY", "CREATE POLICY held ON settings USING (held())", "SELECT pg_advisory_lock(42)",
+	} {
+		if _, err := holder.Exec(statement); err != nil {
+			t.Fatal(statement, err)
+		}
 	}
+	t.Cleanup(func() { pgtest.Exec(t, u, "DROP OWNED BY copy_killed; DROP ROLE copy_killed") }) // roles are of the whole server
 	back := t.TempDir()
-	killedWaiting(t, u, "copy --from "+u+" --to sqlite:"+back)
-	if _, err := holder.Exec("ROLLBACK"); err != nil {
+	killedWaiting(t, u, "copy --from "+strings.Replace(u, "user=stile", "user=copy_killed", 1)+" --to sqlite:"+back)
+	if _, err := holder.Exec("SELECT pg_advisory_unlock(42)"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(back, "stile.db")); err == nil {

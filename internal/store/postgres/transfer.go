@@ -27,7 +27,8 @@ var catalog = &transfer.Catalog{
 const moving = "stile transfer"
 
 // Snapshot opens a database as it is now, beside whoever writes to it; a standby
-// will do. One that is to be alone with it is refused if nodes are connected.
+// will do. One that is to be alone with it is refused if nodes are connected, and
+// keeps those that start from writing until it is closed.
 func Snapshot(ctx context.Context, url string, alone bool) (*transfer.Snapshot, error) {
 	config, err := parse(url)
 	if err != nil {
@@ -55,28 +56,7 @@ func snapshot(ctx context.Context, db *sql.DB, alone bool) (_ *transfer.Snapshot
 			err = errors.Join(err, conn.Close())
 		}
 	}()
-	if alone {
-		nodes := 0
-		err := conn.QueryRowContext(ctx, `
-			SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'stile%' AND application_name <> '`+moving+`'`).Scan(&nodes)
-		if err == nil && nodes > 0 {
-			err = fmt.Errorf("the database is in use: %d connections of nodes are open", nodes)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if _, err := conn.ExecContext(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
-		return nil, err
-	}
 	schema, err := schemaOf(db, nil)
-	if err != nil {
-		return nil, err
-	}
-	version, err := schema.VersionOn(ctx, conn)
-	if err == nil {
-		err = schema.Current(version)
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +64,50 @@ func snapshot(ctx context.Context, db *sql.DB, alone bool) (_ *transfer.Snapshot
 	if err != nil {
 		return nil, err
 	}
-	return transfer.NewSnapshot(ctx, "postgres", version, conn, catalog, names, func() error { return errors.Join(conn.Close(), db.Close()) })
+	version, err := schema.Version(ctx)
+	if err == nil {
+		err = schema.Current(version) // before its tables are locked, which may not be there
+	}
+	if err == nil && alone {
+		err = unused(ctx, db)
+	}
+	if err != nil {
+		return nil, err
+	}
+	begin := []string{"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"}
+	if alone { // before the first query, which makes the snapshot: nobody has written between it and the lock
+		begin = append(begin, "SET LOCAL lock_timeout = '"+heldFor.String()+"'", "LOCK TABLE "+strings.Join(names, ", ")+" IN SHARE MODE", "SET LOCAL lock_timeout = 0")
+	}
+	for _, statement := range begin {
+		if _, err := conn.ExecContext(ctx, statement); code(err) == lockNotAvailable {
+			return nil, errors.New("the database is in use: somebody writes to it")
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	if version, err = schema.VersionOn(ctx, conn); err == nil {
+		err = schema.Current(version)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := transfer.NewSnapshot(ctx, "postgres", version, conn, catalog, names, func() error { return errors.Join(conn.Close(), db.Close()) })
+	if err == nil && alone {
+		s.Alone = func(ctx context.Context) error { return unused(ctx, db) }
+	}
+	return s, err
+}
+
+// unused returns why a database is not the caller's alone. Within a transaction the
+// server would answer the same as before.
+func unused(ctx context.Context, db *sql.DB) error {
+	nodes := 0
+	err := db.QueryRowContext(ctx, `
+		SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'stile%' AND application_name <> '`+moving+`'`).Scan(&nodes)
+	if err == nil && nodes > 0 {
+		err = fmt.Errorf("the database is in use: %d connections of nodes are open", nodes)
+	}
+	return err
 }
 
 // Fill opens a database to fill it: one with nothing in it, or with the schema

@@ -1,13 +1,17 @@
 package postgres_test
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/store"
 	"github.com/stile-id/stile/internal/store/postgres"
 	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 	"github.com/stile-id/stile/internal/store/sqlite"
@@ -144,5 +148,50 @@ func TestCopyAllOrNothing(t *testing.T) {
 	}
 	if _, err := sqlite.Create(bg, path); err == nil || !strings.Contains(err.Error(), "use") {
 		t.Errorf("Create: %v", err)
+	}
+}
+
+// A node that starts while its database is copied acknowledges nothing that the copy
+// lacks, and the copy fails.
+func TestREL_R01_CopyIsAlone(t *testing.T) {
+	u := pgtest.Database(t)
+	from, err := postgres.Snapshot(bg, u, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := postgres.Open(bg, postgres.Options{URL: u, StatementTimeout: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer node.Close()
+	if err := node.InTx(bg, store.Durable, set("a")); problem.KindOf(err) != problem.Unavailable {
+		t.Errorf("a write beside the copy: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "stile.db")
+	to, err := sqlite.Create(bg, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := transfer.Copy(bg, from, to); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("the copy: %v", err)
+	}
+	if err := errors.Join(to.Close(), from.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := node.InTx(bg, store.Durable, set("a")); err != nil {
+		t.Errorf("a write after the copy: %v", err)
+	}
+	if _, err := postgres.Snapshot(bg, u, true); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("with a node connected: %v", err)
+	}
+	backup, err := postgres.Snapshot(bg, u, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := node.InTx(bg, store.Durable, set("b")); err != nil {
+		t.Errorf("a write beside a backup: %v", err)
+	}
+	if err := backup.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -17,6 +17,9 @@ type Snapshot struct {
 	Tables []Table
 	// Check looks for damage, where the database has a way to; what it finds is the error.
 	Check func(ctx context.Context) error
+	// Alone finds others who have begun to use a database that was to be the
+	// snapshot's alone; they are the error.
+	Alone func(ctx context.Context) error
 
 	conn  *sql.Conn
 	close func() error
@@ -32,6 +35,7 @@ func NewSnapshot(ctx context.Context, kind string, version int64, conn *sql.Conn
 	return &Snapshot{
 		Kind: kind, Schema: version, Tables: tables, conn: conn, close: end,
 		Check: func(context.Context) error { return nil },
+		Alone: func(context.Context) error { return nil },
 	}, nil
 }
 
@@ -128,7 +132,8 @@ func (t *Target) agrees(ctx context.Context, table *Table, want Sum) error {
 }
 
 // Copy writes all rows of a snapshot into a target, reads them back, and returns
-// what both sides hold.
+// what both sides hold. It fails if somebody has begun to use the database that is
+// moved: they would go on there.
 func Copy(ctx context.Context, from *Snapshot, to *Target) ([]Sum, error) {
 	if err := to.fits(from.Tables); err != nil {
 		return nil, err
@@ -148,6 +153,9 @@ func Copy(ctx context.Context, from *Snapshot, to *Target) ([]Sum, error) {
 			return nil, err
 		}
 		sums = append(sums, sum)
+	}
+	if err := from.Alone(ctx); err != nil {
+		return nil, err
 	}
 	return sums, to.loaded(ctx)
 }
