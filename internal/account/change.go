@@ -215,6 +215,27 @@ func (c *change) notify(ctx context.Context, m authenticator.Mail) error {
 	return nil
 }
 
+// Earlier lists the addresses of somebody's that may still be given back, as mail takes
+// them. None is the one in use.
+func (a *Accounts) Earlier(ctx context.Context, userID string) (out []string, err error) {
+	c, err := a.open(ctx, Actor{UserID: userID})
+	if errors.Is(err, errGone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	all, err := c.earlier(ctx)
+	for _, e := range onePerAddress(all, c.account.Canonical) {
+		to, err := directory.ParseAddress(e.Email)
+		if err != nil {
+			return nil, fmt.Errorf("account: stored address: %w", err)
+		}
+		out = append(out, to.Mailbox())
+	}
+	return out, err
+}
+
 // mailTo queues a letter to the person at an address that is stored.
 func (c *change) mailTo(address string, m authenticator.Mail) error {
 	a, err := directory.ParseAddress(address)

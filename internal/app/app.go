@@ -276,7 +276,8 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	a.Engine, err = flow.New(flow.Config{
 		Store: flowStore{db, tokens}, Keys: keys, Clients: &clients, Outbox: mailer{a.outbox, a.policies.Current},
 		Policies: a.policies.Current, Authenticators: all, Missing: missing,
-		Limits: c.Limits, Beat: beat, Now: c.Now, Logger: c.Logger,
+		Earlier: func(ctx context.Context, userID string) ([]string, error) { return a.Account.Earlier(ctx, userID) },
+		Limits:  c.Limits, Beat: beat, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -87,6 +87,9 @@ func (t *Turn) commit(ctx context.Context) (err error) {
 	if !t.moved {
 		return nil
 	}
+	if err := t.toEarlier(ctx); err != nil {
+		return err
+	}
 	var messages []outbox.Message
 	for _, m := range t.mails {
 		before, err := t.e.sentBefore(ctx, m)

@@ -115,7 +115,8 @@ type Outgoing struct {
 	// the work are those of a mail (SEC S-42).
 	Void bool
 
-	sent func(messageID string)
+	notice bool // of a change to an account: earlier addresses are told too
+	sent   func(messageID string)
 }
 
 // Outbox makes rows of outgoing mail, and delivers them once they are committed.
@@ -124,7 +125,7 @@ type Outbox interface {
 	Handoff(...outbox.Message)
 }
 
-// Config is what an Engine is made of; every field but Missing, Beat and Logger is required.
+// Config is what an Engine is made of; every field but Missing, Earlier, Beat and Logger is required.
 type Config struct {
 	Store          Store
 	Keys           *keyring.Keyring
@@ -133,10 +134,13 @@ type Config struct {
 	Policies       func() *policy.Org // those in force; what it returns is not changed
 	Authenticators []authenticator.Authenticator
 	Missing        map[string]string // what an authenticator that is not given would need, by key
-	Limits         Limits
-	Beat           time.Duration // on which answers that look an address up leave; 0: at once
-	Now            func() time.Time
-	Logger         *slog.Logger
+	// Earlier lists the addresses of somebody's that may still be given back, beside the
+	// one in use: their owner is told of changes too. nil: there are none.
+	Earlier func(ctx context.Context, userID string) ([]string, error)
+	Limits  Limits
+	Beat    time.Duration // on which answers that look an address up leave; 0: at once
+	Now     func() time.Time
+	Logger  *slog.Logger
 }
 
 // An Engine answers for all transactions; it is safe for concurrent use and
@@ -150,6 +154,7 @@ type Engine struct {
 	policies       func() *policy.Org
 	authenticators map[string]authenticator.Authenticator
 	missing        map[string]string
+	earlier        func(ctx context.Context, userID string) ([]string, error)
 	limits         Limits
 	beat           time.Duration
 	local          *limit.Local
@@ -170,7 +175,10 @@ const (
 func New(c Config) (*Engine, error) {
 	e := &Engine{
 		store: c.Store, keys: c.Keys, clients: c.Clients, outbox: c.Outbox, policies: c.Policies,
-		missing: c.Missing, limits: c.Limits, beat: c.Beat, local: limit.NewLocal(), now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
+		missing: c.Missing, earlier: c.Earlier, limits: c.Limits, beat: c.Beat, local: limit.NewLocal(), now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
+	}
+	if e.earlier == nil {
+		e.earlier = func(context.Context, string) ([]string, error) { return nil, nil }
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

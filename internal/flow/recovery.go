@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/stile-id/stile/internal/audit"
@@ -174,10 +175,32 @@ func (t *Turn) unlocked() {
 	}
 }
 
-// notify tells the person of a change to their account at its address.
+// notify tells the person of a change to their account at every address that they have
+// proven: the one in use, and when it is written those that may still be given back,
+// since it may be somebody else who reads the one in use (SEC S-56, S-61).
 func (t *Turn) notify(template string, m authenticator.Mail) {
 	m.Template, m.To, m.FirstName, m.Date = template, t.account.Email, t.account.FirstName, t.now
-	t.mails = append(t.mails, Outgoing{Mail: m, Client: t.client, Request: t.tx.Request, At: t.now})
+	t.mails = append(t.mails, Outgoing{Mail: m, Client: t.client, Request: t.tx.Request, At: t.now, notice: true})
+}
+
+// toEarlier repeats the notices for the earlier addresses of the account.
+func (t *Turn) toEarlier(ctx context.Context) error {
+	if !slices.ContainsFunc(t.mails, func(m Outgoing) bool { return m.notice }) {
+		return nil
+	}
+	addresses, err := t.e.earlier(ctx, t.account.ID)
+	if err != nil {
+		return fmt.Errorf("earlier addresses: %w", err)
+	}
+	for _, m := range slices.Clone(t.mails) {
+		for _, to := range addresses {
+			if m.notice {
+				m.Mail.To = to
+				t.mails = append(t.mails, m)
+			}
+		}
+	}
+	return nil
 }
 
 // signOutEverywhere ends every session and token of the person that began before
