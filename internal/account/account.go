@@ -8,7 +8,6 @@
 package account
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -38,6 +37,8 @@ type Store interface {
 	// Proofs are what was shown for a grant that began without a session; none if that
 	// is not known, and where it was the mailbox alone.
 	Proofs(ctx context.Context, grant string) ([]session.Proof, error)
+	// Additions are what a sign-in has set up lately; none where that is not known.
+	Additions(ctx context.Context, grant string) ([]session.Addition, error)
 	// Belongings has those too that are over.
 	Belongings(ctx context.Context, userID string) (Belongings, error)
 	// Mails finds those to one of several addresses that are not delivered yet.
@@ -74,6 +75,8 @@ type Tx interface {
 	SignOutBut(userID string, at time.Time, session, grant string) error
 	Counter(key string) (limit.Counter, error)
 	PutCounter(limit.Counter) error
+	// KeepAdditions puts what a sign-in has set up in the place of what was kept of it.
+	KeepAdditions(grant string, all []session.Addition) error
 	DeleteCounter(key string) error
 	Enqueue(outbox.Message) error
 	Append(audit.Row) error
@@ -191,6 +194,3 @@ type Actor struct {
 	AMR      []string
 	Linked   bool // by a mailed link, which their own browser has opened
 }
-
-// signIn names the sign-in that the actor's token is of; empty: not known.
-func (by Actor) signIn() string { return cmp.Or(by.Grant, by.Session) }

@@ -139,6 +139,56 @@ func (c *change) shown(ctx context.Context) (out []session.Proof, known bool, er
 	return out, len(out) > 0, nil
 }
 
+// justAdded lists the authenticators of what the actor's own sign-in has set up a moment
+// ago, if en is among it: that counts as shown, to take en away again. The device that
+// has answered may be a stranger's, and nothing else could be shown then. Another sign-in
+// of the same person, by the mailbox alone perhaps, has set up nothing (SEC S-56).
+func (c *change) justAdded(ctx context.Context, en directory.Enrollment) (out []string, err error) {
+	all, err := c.additions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ours := false
+	for _, e := range c.account.Enrollments {
+		for _, one := range all {
+			// The same key may have been removed, and set up anew by another sign-in.
+			if one.Enrollment == e.ID && one.At.Truncate(time.Microsecond).Equal(e.CreatedAt) {
+				out, ours = append(out, e.Authenticator), ours || e.ID == en.ID
+			}
+		}
+	}
+	if !ours {
+		return nil, nil
+	}
+	return out, nil
+}
+
+// additions are what the actor's sign-in has set up within Fresh.
+func (c *change) additions(ctx context.Context) ([]session.Addition, error) {
+	if c.by.Grant == "" {
+		return nil, nil
+	}
+	all, err := c.a.Store.Additions(ctx, c.by.Grant)
+	if err != nil {
+		return nil, fmt.Errorf("account: additions: %w", err)
+	}
+	return slices.DeleteFunc(all, func(one session.Addition) bool { return c.now.Sub(one.At) > Fresh }), nil
+}
+
+// added notes that the actor's sign-in has set en up.
+func (c *change) added(ctx context.Context, en directory.Enrollment) error {
+	if c.by.Grant == "" {
+		return nil
+	}
+	all, err := c.additions(ctx)
+	if err != nil {
+		return err
+	}
+	all = append(all, session.Addition{Enrollment: en.ID, At: en.CreatedAt})
+	c.write(func(tx Tx) error { return tx.KeepAdditions(c.by.Grant, all) })
+	return nil
+}
+
 // named reports whether the actor's token may speak of an authenticator. Where nobody
 // knows more than the token, a reference of several stands for the least of them, the
 // mailbox: whoever reads the mail would pass for who has the app otherwise.

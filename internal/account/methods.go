@@ -129,11 +129,9 @@ func (c *change) removeMethod(ctx context.Context, en directory.Enrollment) erro
 	if kept := c.kept(en); kept != "" {
 		return problem.New(problem.Forbidden, string(kept), "%s", keptWords[kept])
 	}
-	var shown []string
-	if just, err := c.justProven(ctx, en); err != nil {
+	shown, err := c.justAdded(ctx, en)
+	if err != nil {
 		return err
-	} else if just {
-		shown = append(shown, en.Authenticator)
 	}
 	if err := c.need(ctx, Fresh, shown...); err != nil {
 		return err

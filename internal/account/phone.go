@@ -17,10 +17,6 @@ import (
 type pendingPhone struct {
 	Number string `json:"number"` // E.164
 	proving
-
-	// Of one that was proven: the sign-in that proved it, and when.
-	By string    `json:"by,omitempty"`
-	At time.Time `json:"at,omitzero"`
 }
 
 // A Phone is a number of an account: the one in use, or one that waits for its proof.
@@ -265,7 +261,7 @@ func (a *Accounts) VerifyPhone(ctx context.Context, by Actor, id, code string) e
 		right := err == nil && !c.paused
 		c.countGuess(a.Rules.Code, right, c.addressGuesses(p.Number)...)
 		if right {
-			p.proving, p.By, p.At = proving{}, c.by.signIn(), c.now
+			p.proving = proving{}
 			return c.replacePhone(ctx, t, p, credential)
 		}
 		return c.missed(t, &p.proving, p, phoneKey, errPhoneCode)
@@ -288,34 +284,15 @@ func (c *change) replacePhone(ctx context.Context, t directory.Ticket, p *pendin
 	en := directory.Enrollment{ID: t.ID, UserID: c.account.ID, Version: 1, Authenticator: phoneKey, CreatedAt: c.now}
 	en.Credential = c.a.Secrets.SealCredential(en.ID, credential)
 	c.write(func(tx Tx) error { return tx.InsertEnrollment(en) })
-	if end := c.now.Add(Fresh); end.After(t.ExpiresAt) {
-		t.ExpiresAt = end // justProven reads it
-	}
 	if err := c.update(t, p); err != nil {
+		return err
+	}
+	if err := c.added(ctx, en); err != nil {
 		return err
 	}
 	c.write(func(tx Tx) error { return tx.SpendTicket(t.ID, c.now) })
 	c.record(audit.Event{Type: "user.mfa.factor.activate", Authenticator: phoneKey})
 	return c.notify(ctx, authenticator.Mail{Template: "method-added", Method: method, Which: credential.Which()})
-}
-
-// justProven reports whether the actor's own sign-in has proven a number here a moment
-// ago, which is as fresh a proof of it as one at a sign-in. Another sign-in of the same
-// person, by the mailbox alone perhaps, has not (SEC S-56).
-func (c *change) justProven(ctx context.Context, en directory.Enrollment) (bool, error) {
-	if en.Authenticator != phoneKey || c.by.signIn() == "" {
-		return false, nil
-	}
-	t, err := c.a.Store.Ticket(ctx, en.ID)
-	if problem.KindOf(err) == problem.NotFound || err == nil && (t.UserID != c.account.ID || t.Kind != directory.PhoneChange || t.SpentAt.IsZero()) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("account: ticket: %w", err)
-	}
-	var p pendingPhone
-	err = c.a.unseal(t, &p)
-	return p.By == c.by.signIn() && c.now.Sub(p.At) <= Fresh, err
 }
 
 // RemovePhone removes the number in use, as RemoveMethod does, or gives up one that

@@ -47,6 +47,18 @@ func (s accountStore) Proofs(ctx context.Context, grant string) ([]session.Proof
 	return flow.ReadProofs(c)
 }
 
+// Additions implements [account.Store].
+func (s accountStore) Additions(ctx context.Context, grant string) ([]session.Addition, error) {
+	c, err := s.Counter(ctx, flow.AdditionsKey(grant))
+	if problem.KindOf(err) == problem.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return flow.ReadAdditions(c)
+}
+
 // Belongings implements [account.Store].
 func (s accountStore) Belongings(ctx context.Context, userID string) (account.Belongings, error) {
 	b, err := s.Store.Belongings(ctx, userID)
@@ -110,6 +122,11 @@ type accountTx struct{ flowTx }
 
 func (t accountTx) Void(id string, at time.Time) error {
 	return t.Revoke(t.signOuts.revocation(id, at))
+}
+
+// KeepAdditions implements [account.Tx].
+func (t accountTx) KeepAdditions(grant string, all []session.Addition) error {
+	return flow.KeepAdditions(t, grant, all)
 }
 
 // accountApps shows the changes of accounts what they must know of OAuth clients.

@@ -2,7 +2,6 @@ package attacks
 
 import (
 	"bytes"
-	"encoding/json"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -54,28 +53,10 @@ func asksPassword(t *testing.T, e *stiletest.Engine, address string) *wire {
 func (w *wire) forgets(a answer, key string) {
 	w.t.Helper()
 	token := w.redeem(a.code(), nil).str("access_token")
-	ask := func(method, path string) answer {
-		r, err := http.NewRequestWithContext(w.t.Context(), method, w.e.URL+"/idp/myaccount/"+path, nil)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+token)
-		return w.send(r)
+	id := w.idOf(token, key)
+	if a := w.mine(token, "DELETE", "methods/"+id, ""); id == "" || a.status != http.StatusNoContent {
+		w.t.Fatalf("%q: %d %s", id, a.status, a.body)
 	}
-	list := ask("GET", "methods")
-	var all []struct{ ID, Key string }
-	if err := json.Unmarshal([]byte(list.body), &all); err != nil {
-		w.t.Fatalf("%v: %d %s", err, list.status, list.body)
-	}
-	for _, m := range all {
-		if m.Key == key && m.ID != "" {
-			if a := ask("DELETE", "methods/"+m.ID); a.status != http.StatusNoContent {
-				w.t.Fatalf("%d %s", a.status, a.body)
-			}
-			return
-		}
-	}
-	w.t.Fatalf("no %s in %s", key, list.body)
 }
 
 // asksCode goes on to the question for a recovery code.

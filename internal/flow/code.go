@@ -34,6 +34,7 @@ type Result struct {
 	Session     string // of the browser at the engine; empty without
 
 	proofs []session.Proof
+	added  []session.Addition
 	row    Row // as it will be once spent
 }
 
@@ -67,7 +68,7 @@ func (e *Engine) Finished(ctx context.Context, code string) (Result, error) {
 	}
 	r := Result{
 		Transaction: id, Request: tx.Request, UserID: tx.Subject.UserID, BegunAt: tx.CreatedAt,
-		Since: tx.since(), Redeemed: c.Redeemed,
+		Since: tx.since(), Redeemed: c.Redeemed, added: tx.Enrolled,
 	}
 	var shown []policy.Proof
 	for _, p := range tx.Proofs {
@@ -105,5 +106,8 @@ func (e *Engine) Spend(tx Tx, r Result, grant string) error {
 	if err := tx.SaveTransaction(r.row); err != nil {
 		return err
 	}
-	return r.keepProofs(tx, grant)
+	if err := r.keepProofs(tx, grant); err != nil || len(r.added) == 0 {
+		return err
+	}
+	return KeepAdditions(tx, grant, r.added)
 }

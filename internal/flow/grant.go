@@ -40,3 +40,26 @@ func (r Result) keepProofs(tx Tx, grant string) error {
 	}
 	return tx.PutCounter(limit.Counter{Key: ProofsKey(grant), Data: data, ExpiresAt: r.AuthTime.Add(proofsLife)})
 }
+
+// What a sign-in has set up is kept with its grant, since it may be taken away again by
+// that sign-in, and by no other that shows as little (SEC S-56).
+
+// AdditionsKey is where that is kept.
+func AdditionsKey(grant string) string { return limit.Key("additions", grant) }
+
+// ReadAdditions reads what is kept there.
+func ReadAdditions(c limit.Counter) (out []session.Addition, err error) {
+	if err = json.Unmarshal(c.Data, &out); err != nil {
+		return nil, fmt.Errorf("flow: decode additions: %w", err)
+	}
+	return out, nil
+}
+
+// KeepAdditions keeps all of them, of which there is one at least, oldest first.
+func KeepAdditions(tx interface{ PutCounter(limit.Counter) error }, grant string, all []session.Addition) error {
+	data, err := json.Marshal(all)
+	if err != nil {
+		return fmt.Errorf("flow: encode additions: %w", err)
+	}
+	return tx.PutCounter(limit.Counter{Key: AdditionsKey(grant), Data: data, ExpiresAt: all[len(all)-1].At.Add(proofsLife)})
+}

@@ -142,17 +142,6 @@ func (t *Turn) sentTo(o *Open) string {
 	return t.tx.Subject.Canonical
 }
 
-// linkElsewhere reports whether the link that adds a device was sent, and not to the
-// subject's own address.
-func (t *Turn) linkElsewhere() bool {
-	o := t.tx.Open
-	if o == nil || !o.Prompt.Elsewhere || len(o.To) == 0 {
-		return false
-	}
-	own := t.e.keys.MAC("flow/recipient", t.tx.ID, o.Authenticator, t.tx.Subject.Canonical)
-	return !hmac.Equal(o.To, own[:])
-}
-
 // tooManyNumbers refuses to send texts to one number more than a transaction may
 // send to: it would be a way to have many strangers texted (SEC S-53).
 func (t *Turn) tooManyNumbers(o *Open) bool {

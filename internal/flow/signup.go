@@ -10,6 +10,7 @@ import (
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 )
 
 func beginSignUp(_ context.Context, t *Turn, _ Input) error {
@@ -168,11 +169,14 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 		}
 		return err
 	})
+	if key != emailKey { // which is never removed
+		t.tx.Enrolled = append(t.tx.Enrolled, session.Addition{Enrollment: en.ID, At: t.now})
+	}
 	t.durable = true
 	t.record(audit.Event{Type: "user.mfa.factor.activate", Outcome: audit.Success, Authenticator: key})
-	// Who has just made the account knows what they have added, unless the link to it
-	// went somewhere else: they may have mistyped where.
-	if (!t.tx.Subject.Created || t.linkElsewhere()) && !t.recovering() {
+	// Who has just made the account knows what they have added, unless a device answered:
+	// it may be a stranger's, who has seen the QR code or was sent the link by mistake.
+	if t.elsewhere || !t.tx.Subject.Created && !t.recovering() {
 		t.notify("method-added", authenticator.Mail{Method: t.e.authenticators[key].Info().Name, Which: c.Which()})
 	}
 	t.move()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/problem"
+	"github.com/stile-id/stile/internal/session"
 )
 
 // A Transaction is one run of sign-up or sign-in. It stores what happened;
@@ -35,13 +36,15 @@ type Transaction struct {
 	Unlocking  bool `json:"unlocking,omitempty"`  // a pause of the password is to end
 	Unlocked   bool `json:"unlocked,omitempty"`   // and has
 
-	Added          bool   `json:"added,omitempty"` // Request.Enroll was added, or declined
-	ProfileSkipped bool   `json:"profileSkipped,omitempty"`
-	Remember       bool   `json:"remember,omitempty"` // the person asked to be kept signed in
-	Ticket         string `json:"ticket,omitempty"`   // that began it, to be spent
-	Activating     bool   `json:"activating,omitempty"`
-	Kept           bool   `json:"kept,omitempty"`    // Session was made here
-	Session        string `json:"session,omitempty"` // of the browser, once there is one
+	// Enrolled are the ways to sign in that were set up here, beside the mailbox.
+	Enrolled       []session.Addition `json:"enrolled,omitempty"`
+	Added          bool               `json:"added,omitempty"` // Request.Enroll was added, or declined
+	ProfileSkipped bool               `json:"profileSkipped,omitempty"`
+	Remember       bool               `json:"remember,omitempty"` // the person asked to be kept signed in
+	Ticket         string             `json:"ticket,omitempty"`   // that began it, to be spent
+	Activating     bool               `json:"activating,omitempty"`
+	Kept           bool               `json:"kept,omitempty"`    // Session was made here
+	Session        string             `json:"session,omitempty"` // of the browser, once there is one
 	// SignedOutAt is when this transaction signed the person out everywhere else.
 	SignedOutAt time.Time `json:"signedOut,omitzero"`
 

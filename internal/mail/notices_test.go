@@ -192,7 +192,7 @@ func TestNoticesWithoutALink(t *testing.T) {
 	c := newComposer(t)
 	for template, want := range map[Template]string{
 		EmailChangedBack: "Sign in to Acme, set a new password, and remove ways to sign in that you do not know.",
-		MethodAdded:      "sign in to Acme, sign out everywhere else, and remove what you did not add.",
+		MethodAdded:      "go to Acme at once, sign out everywhere else, and remove what you did not add.",
 		MethodRemoved:    "sign in to Acme, sign out everywhere else, and add again what is missing.",
 		PasswordChanged:  "go to Acme, choose “Forgot your password?” where you sign in, and set a new one.",
 		NewDevice:        "sign in to Acme, sign out everywhere else, and set a new password.",

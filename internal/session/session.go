@@ -15,6 +15,12 @@ type Proof struct {
 	Hardware      bool      `json:"hardware,omitempty"`     // hardware is known to keep the key
 }
 
+// An Addition is a way to sign in that was set up in a sign-in.
+type Addition struct {
+	Enrollment string    `json:"enrollment"` // its id
+	At         time.Time `json:"at"`
+}
+
 // A Session is one browser. Its row is made when all factors are shown, never
 // before (SEC S-58). The cookie is a MAC of the id; the database has only the id.
 type Session struct {
