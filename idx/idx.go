@@ -96,7 +96,8 @@ type NextStep struct {
 	Authenticator *Authenticator `json:"authenticator,omitempty"` // the one in hand
 	Inputs        []InputField   `json:"inputs,omitempty"`
 	// Enrollments are what the person has already, where a passkey or security key is
-	// asked for: the browser must know which they are.
+	// asked for: the browser must know which they are. And where something may be set
+	// up, so that a page can name what has just been.
 	Enrollments []*Authenticator `json:"authenticatorEnrollments,omitempty"`
 	Options     []Option         `json:"options,omitempty"` // authenticators to choose from
 	// CanSkip is encoded (true or false) on select-authenticator-enroll, elsewhere only when true.

@@ -52,7 +52,7 @@ func (d *document) step(f *form) *NextStep {
 		s.Authenticator = readAuthenticator(about)
 		s.Type = s.Authenticator.Type
 	}
-	if s.Authenticator != nil && s.Authenticator.Key == "webauthn" {
+	if s.Authenticator != nil && s.Authenticator.Key == "webauthn" || f.name == "select-authenticator-enroll" {
 		for _, o := range d.root.obj("authenticatorEnrollments").list("value") {
 			s.Enrollments = append(s.Enrollments, readAuthenticator(o))
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/oath"
+	"github.com/stile-id/stile/stiletest"
 )
 
 // withMethods lets people have an app, a question and codes beside the email and a
@@ -155,4 +156,18 @@ func TestAUTH_A43_AccessCode(t *testing.T) {
 	in.b.get("/login/profile").is("sign-in") // SEC S-104: who came in by the one before
 	in = l.browser().begin(ada).is("email-code").press("continue", "verificationCode", l.eng.Code(t, ada)).isApp(ada)
 	in.b.get("/login/profile").is("profile").says("Temporary access code")
+}
+
+// Who has an authenticator app beside the mailbox, and nothing else, is told what to do
+// without it where it is all that is asked for.
+func TestUX_P5_TheOnlyAppIsLost(t *testing.T) {
+	l := ownable(t, ownScopes, stiletest.Offer("google_otp"))
+	v := l.browser().signUp("Ada", "L", ada).press("continue", "verificationCode", l.eng.Code(t, ada)).is("select-authenticator")
+	v = v.press("submit", "authenticator", "google_otp").is("set-app").saysNot("If you have lost")
+	v.press("continue", "verificationCode", l.totp(v.secret(), 0)).is("select-authenticator").press("skip").isApp(ada)
+	l.eng.Clock.Advance(time.Hour)
+	b := l.browser()
+	b.begin(ada).press("continue", "verificationCode", l.code(ada)).isApp(ada)
+	v = b.get("/login/profile").press("add", "method", "okta_verify").is("email-code").press("continue", "verificationCode", l.code(ada))
+	v.is("app-code").says("If you have lost the app, ask whoever runs Acme to remove it from your account.")
 }

@@ -23,6 +23,7 @@ type setup struct {
 	Username string
 	Back     string // address of the list, if there is one
 	CanSkip  bool
+	Lost     string // what to do without it, where there is no other way
 	Instead  *instead
 }
 
@@ -47,6 +48,9 @@ const (
 	tokenStep       = "token-code"
 	accessStep      = "access-code"
 )
+
+// lostWords tell who has lost what is asked for, and has nothing else, what to do.
+var lostWords = map[string]string{appStep: "app-code.lost", tokenStep: "token-code.lost"}
 
 func (p *Pages) showMethod(v *visit, f *flow, tx *idx.Transaction, step *idx.NextStep) *answer {
 	kind := kindOf(step)
@@ -92,6 +96,9 @@ func (p *Pages) showMethod(v *visit, f *flow, tx *idx.Transaction, step *idx.Nex
 				told[i].Key = wrong
 			}
 		}
+	}
+	if lost := lostWords[kind]; lost != "" && s.Instead == nil {
+		s.Lost = v.words.T(lost, "app", p.opt.AppName)
 	}
 	pg.report(told)
 	pg.Data = s

@@ -217,11 +217,18 @@ func (p *Pages) doVerify(v *visit, tx *idx.Transaction, action string) (next *id
 }
 
 // added leads from the page that waited for the phone to the list of what is left to
-// set up, and says that the phone was added; nil where that is not what has happened.
+// set up, and says which phone was added, for it may be a stranger's who has seen the QR
+// code; nil where that is not what has happened.
 func (p *Pages) added(v *visit, f *flow, from string, next *idx.NextStep) *answer {
 	if from != "enroll-poll app" || next == nil || kindOf(next) != listStep ||
 		slices.ContainsFunc(next.Options, func(o idx.Option) bool { return o.Value == verifyKey }) {
 		return nil
 	}
-	return p.stay(v, f, next, note{Key: "select.added", Params: []string{v.words.T("authenticator." + verifyKey + ".name")}, Class: info})
+	n := note{Key: "select.added", Params: []string{v.words.T("authenticator." + verifyKey + ".name")}, Class: info}
+	for _, e := range next.Enrollments { // the newest one is the last
+		if name, _ := e.Profile["deviceName"].(string); e.Key == verifyKey && name != "" {
+			n.Key, n.Params = "select.added_which", []string{n.Params[0], name}
+		}
+	}
+	return p.stay(v, f, next, n)
 }

@@ -54,7 +54,7 @@ func (l *real) withPhone(address string) *stiletest.Phone {
 	v := l.browser().signUp("Ada", "L", address).press("continue", "verificationCode", l.eng.Code(l.t, address)).is("select-authenticator")
 	v = v.press("submit", "authenticator", "okta_verify").is("verify-set-up")
 	p := l.eng.Phone(l.t, v.here())
-	v.goesOn().is("select-authenticator").says("Okta Verify added.").press("skip").isApp(address)
+	v.goesOn().is("select-authenticator").says("Okta Verify added: Phone").press("skip").isApp(address)
 	l.eng.Clock.Advance(time.Hour)
 	return p
 }
@@ -85,8 +85,10 @@ func TestAUTH_A22_SetUpAPhone(t *testing.T) {
 	if v.here() == "" || v.here() == old {
 		t.Errorf("no new code: %q", v.here())
 	}
-	l.eng.Phone(t, v.here())
-	v.press("check").is("select-authenticator").says("Okta Verify added.").press("skip").isApp(ada)
+	if status, body := l.eng.NewPhone(t).Enroll(t, v.here(), "Pixel 9 <b>"); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	v.press("check").is("select-authenticator").says("Okta Verify added: Pixel 9 <b>").press("skip").isApp(ada)
 }
 
 func TestAUTH_A27_SignInByPhone(t *testing.T) {
@@ -94,7 +96,7 @@ func TestAUTH_A27_SignInByPhone(t *testing.T) {
 	p := l.withPhone(ada)
 	ask := func() *view {
 		v := l.browser().begin(ada).follow("Choose another way").is("choose-authenticator")
-		return v.press("submit", "authenticator", "okta_verify").is("verify-method").press("push").is("verify-push")
+		return v.press("submit", "authenticator", "okta_verify").is("verify-method").saysNot("If you have lost").press("push").is("verify-push").saysNot("If you have lost")
 	}
 	v := ask()
 	if got := v.poll(); got["go"] != nil {
@@ -127,7 +129,8 @@ func TestUX_P7_3_SecondAndLostPhone(t *testing.T) {
 	v := b.begin(ada).press("continue", "verificationCode", l.code(ada)).isApp(ada)
 	v = b.get("/login/profile").is("profile").says("Okta Verify", "Phone").press("add", "method", "okta_verify").is("email-code").press("continue", "verificationCode", l.code(ada))
 	// The mailbox alone adds nothing to an account that has more.
-	v = v.is("verify-method").press("totp").is("verify-code").press("continue", "verificationCode", first.Code(0)).is("verify-set-up")
+	const lost = "If you have lost the phone, ask whoever runs Acme to remove it"
+	v = v.is("verify-method").says(lost).press("totp").is("verify-code").says(lost).press("continue", "verificationCode", first.Code(0)).is("verify-set-up")
 	second := l.eng.NewPhone(t)
 	if status, body := second.Enroll(t, v.here(), "Tablet"); status != http.StatusOK {
 		t.Fatalf("%d %s", status, body)

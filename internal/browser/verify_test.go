@@ -46,7 +46,7 @@ func TestAUTH_A22_A27_A28_APhoneInAnotherBrowser(t *testing.T) {
 	}
 	link := eval[string](p, `document.getElementById("here").href`)
 	phone.adds(link).says(address)
-	p.at("select-authenticator").says("Okta Verify added.").press(action("skip")).at("home").isIn(address)
+	p.at("select-authenticator").says("Okta Verify added: ").press(action("skip")).at("home").isIn(address)
 	p.signOut()
 
 	again := newPerson(t, s, look{width: 320, dark: true})
@@ -106,7 +106,7 @@ func TestAUTH_A25_TheLinkByMail(t *testing.T) {
 	p.put("email", "no address").press(action("continue")).at("verify-send")
 	p.put("email", address).press(action("continue")).at("verify-set-up").says("We sent a link to " + address)
 	phone.adds(p.site.mail(t, address, first).Link)
-	p.at("select-authenticator").says("Okta Verify added.")
+	p.at("select-authenticator").says("Okta Verify added: ")
 }
 
 // Without script the page waits for a press.
