@@ -2,10 +2,12 @@ package flow
 
 import (
 	"slices"
+	"time"
 
 	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/session"
 )
 
 const (
@@ -242,7 +244,7 @@ func (t *Turn) nearer(rule policy.AccessRule, proofs []Proof) []string {
 // and a second class of evidence, as far as they have it. Otherwise a client that asks
 // for what only a new key can give would spare a thief the second factor (SEC S-56).
 func (t *Turn) first() []string {
-	if t.tx.Subject.Created {
+	if t.untouched() {
 		return nil
 	}
 	fresh := t.fresh()
@@ -252,6 +254,15 @@ func (t *Turn) first() []string {
 		}
 	}
 	return t.ownLeft(fresh)
+}
+
+// untouched reports whether this transaction lets its person in for the first time, and
+// they had nothing but the mailbox before. One who was invited may have been given a
+// token, or has what they had before they were shut out (SEC S-56).
+func (t *Turn) untouched() bool {
+	return t.tx.Subject.Created && (t.account == nil || !slices.ContainsFunc(t.account.Enrollments, func(en directory.Enrollment) bool {
+		return en.Authenticator != emailKey && !slices.ContainsFunc(t.tx.Enrolled, func(one session.Addition) bool { return one.Enrollment == en.ID })
+	}))
 }
 
 // standards are the rules that first goes by, in their order.
@@ -286,7 +297,7 @@ func (t *Turn) enrolling() bool {
 // it, of whatever class: whoever reads the mail of somebody with an app must not add
 // a password to the account, or remove the app (SEC S-56, S-59).
 func (t *Turn) ownLeft(proofs []Proof) []string {
-	if t.tx.Subject.Created || slices.ContainsFunc(proofs, func(p Proof) bool { return p.Authenticator != emailKey }) {
+	if t.untouched() || slices.ContainsFunc(proofs, func(p Proof) bool { return p.Authenticator != emailKey }) {
 		return nil
 	}
 	var out []string
@@ -443,20 +454,26 @@ func (t *Turn) joining(key string) bool {
 }
 
 // age tells how the password that was shown stands by its policy. One that was
-// not shown here is nobody's business yet.
+// not shown here is nobody's business yet, nor is one that an old session brought along:
+// whoever sits at it must not choose another without the one before (SEC S-56).
 func (t *Turn) age() (expired, warn bool) {
-	if !t.shows(passwordKey) || t.tx.Changed || t.account == nil {
+	if t.tx.Changed || t.account == nil || !among(t.fresh(), passwordKey) {
 		return false, false
 	}
-	changer, ok := t.e.authenticators[passwordKey].(authenticator.Changer)
-	en, has := t.account.Enrolled(passwordKey)
+	return t.e.passwordAge(*t.account, t.now)
+}
+
+// passwordAge tells how somebody's password stands by its policy.
+func (e *Engine) passwordAge(a directory.Account, now time.Time) (expired, warn bool) {
+	changer, ok := e.authenticators[passwordKey].(authenticator.Changer)
+	en, has := a.Enrolled(passwordKey)
 	if !ok || !has {
 		return false, false
 	}
-	c, err := t.e.OpenCredential(en)
+	c, err := e.OpenCredential(en)
 	if err != nil {
-		return false, false // the proof could not have been given with it
+		return false, false // no proof could be given with it
 	}
-	expired, _, warn = policy.Expires(t.org.PasswordFor(t.groups()), changer.ChangedAt(c), t.now)
+	expired, _, warn = policy.Expires(e.policies().PasswordFor(a.Groups), changer.ChangedAt(c), now)
 	return expired, warn
 }

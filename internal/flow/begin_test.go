@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stile-id/stile/internal/authenticator"
 	"github.com/stile-id/stile/internal/directory"
+	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -114,5 +116,53 @@ func TestSEC_S104_ClientEnded(t *testing.T) {
 	r.pass(time.Microsecond)
 	if after := r.begin(); after.last.Stage != Identify {
 		t.Errorf("what is begun after: %s", after.last.Stage)
+	}
+}
+
+// Who was given a token before they first come in, or had it before they were shut out,
+// shows it before anything else is set up, whichever way they come: whoever reads their
+// mail, or has got their invitation, adds nothing to the account.
+func TestSEC_S56_AnInvitedPersonShowsWhatTheyHad(t *testing.T) {
+	for _, by := range []string{"invitation", "sign-up form"} {
+		for _, need := range []policy.Need{policy.Required, policy.Optional} {
+			org := emailAndPassword()
+			org.Offer(totpKey)
+			if need == policy.Required {
+				org.Require(passwordKey)
+			}
+			r := newRig(t, org)
+			u := directory.User{ID: directory.NewID("00u"), Version: 1, Status: directory.Provisioned, Email: ada, Canonical: ada, FirstName: "Ada"}
+			en := directory.Enrollment{ID: "entoken", UserID: u.ID, Version: 1, Authenticator: totpKey}
+			en.Credential = r.SealCredential(en.ID, authenticator.Credential{})
+			r.store.users[u.ID] = directory.Account{User: u, Enrollments: []directory.Enrollment{en}}
+			var v *visit
+			if by == "invitation" {
+				v = r.beginWith(Start{Request: Request{ClientID: "0oa1"}, ActivationToken: r.ticket(directory.Activation, u.ID)})
+			} else {
+				v = r.begin()
+				v.signUp(ada)
+				v.answer("enroll-authenticator", "credentials.passcode", r.code(ada))
+			}
+			if need == policy.Optional {
+				if v.last.Stage != Success {
+					t.Errorf("%s: the mailbox is offered %s of %s", by, v.last.Stage, list(v.last))
+				}
+				continue
+			}
+			if v.last.Stage != ChooseFactor || list(v.last) != totpKey {
+				t.Fatalf("%s: the mailbox leads to %s of %s", by, v.last.Stage, list(v.last))
+			}
+			if got := v.add(passwordKey); got.Kind != problem.Invalid || got.Stage != ChooseFactor {
+				t.Fatalf("%s: enrolling all the same: %v at %s", by, got.Kind, got.Stage)
+			}
+			v.choose(totpKey)
+			if got := v.prove(r.code(ada)); got.Stage != ChooseEnroll || list(got) != passwordKey {
+				t.Fatalf("%s: both lead to %s of %s", by, got.Stage, list(got))
+			}
+			v.add(passwordKey)
+			if got := v.answer("enroll-authenticator", "credentials.passcode", right); got.Stage != Success {
+				t.Errorf("%s: the password leads to %s of %s", by, got.Stage, list(got))
+			}
+		}
 	}
 }

@@ -80,6 +80,12 @@ func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) (
 		age = min(age, addAge)
 	}
 	for _, p := range row.Proofs {
+		// One whose time is over is asked for anew, and changed then.
+		if p.Authenticator == passwordKey && now.Sub(p.At) >= addAge {
+			if expired, _ := e.passwordAge(account, now); expired {
+				continue
+			}
+		}
 		if now.Sub(p.At) < age {
 			p.Hardware = false // of which models that is true may have changed: the key is asked for anew
 			tx.Proofs = append(tx.Proofs, Proof(p))

@@ -51,9 +51,10 @@ var (
 	// Adding: somebody who is signed in came to add a certain authenticator.
 	Adding = Guard{"adding", func(t *Turn) bool { return t.adding() && !t.short() }}
 
-	// OptionalLeft holds only in the transaction that made the user (decision D26).
+	// OptionalLeft holds only in the transaction that made the user (decision D26), and
+	// not where they would have to show first what they had before.
 	OptionalLeft = Guard{"optional left", func(t *Turn) bool {
-		return t.tx.Subject.Created && !t.tx.Skipped && len(t.missing(policy.Optional)) > 0
+		return t.untouched() && !t.tx.Skipped && len(t.missing(policy.Optional)) > 0
 	}}
 
 	// NothingRequired: what is in hand, or left to choose, may be declined.

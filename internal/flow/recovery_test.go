@@ -318,3 +318,44 @@ func TestRecoveryAtTheSecondFactor(t *testing.T) {
 		t.Fatalf("SEC_S56: by an old session: %s", got.Stage)
 	}
 }
+
+// Whoever sits at a browser that somebody has signed in with their password before does
+// not choose another one by that: where its time is over it is asked for anew.
+func TestSEC_S56_AnOldSessionChangesNoPassword(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		name    string
+		changed time.Duration // age of the password when the person signs in
+		later   time.Duration
+		want    Stage
+	}{
+		{"soon over, just shown", 86 * day, addAge - time.Second, ReenrollSoon},
+		{"soon over, shown before", 86 * day, addAge, Success},
+		{"over since, just shown", 90*day - time.Minute, 2 * time.Minute, Reenroll},
+		{"over since, shown before", 90*day - time.Minute, time.Hour, Identify},
+	} {
+		org := emailAndPassword()
+		org.Password[0].MaxAge, org.Password[0].Warn = policy.Days(90), policy.Days(5)
+		r := newRig(t, org)
+		at := r.clock()
+		r.withPassword(ada)
+		r.pass(c.changed - r.clock().Sub(at))
+		v := r.begin()
+		v.browser.Keeps = true
+		v.answer("identify", "identifier", ada)
+		v.choose(passwordKey)
+		v.prove(right)
+		if v.last.Stage == ReenrollSoon {
+			v.answer("skip-change")
+		}
+		if v.last.Stage != Success {
+			t.Fatalf("%s: signing in leads to %s", c.name, v.last.Stage)
+		}
+		cookie := v.last.Cookie
+		r.pass(c.later)
+		v = r.beginWith(Start{Request: Request{ClientID: "0oa1"}, Browser: Browser{Cookie: cookie, Keeps: true}})
+		if v.last.Stage != c.want {
+			t.Errorf("%s: %s, want %s", c.name, v.last.Stage, c.want)
+		}
+	}
+}
