@@ -2,6 +2,7 @@ package limit
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 	"sync"
 	"time"
 )
@@ -11,16 +12,23 @@ import (
 // capacity: when it is full of live counters, new keys are not counted. It is
 // safe for concurrent use.
 type Local struct {
+	seed maphash.Seed // nobody else's, so that nobody finds two keys of one hash
+
 	mu       sync.Mutex
-	counters map[string]Counter
-	swept    int // size after the last sweep
+	counters map[uint64]kept // by the hash of their key
+	swept    int             // size after the last sweep
 }
 
-// localCapacity is how many keys are kept: some 20 MB at most.
+type kept struct {
+	data []byte
+	ends int64 // in milliseconds, as a Counter's
+}
+
+// localCapacity is how many keys are kept: some 10 MB at most.
 const localCapacity = 100_000
 
 // NewLocal returns an empty one.
-func NewLocal() *Local { return &Local{counters: map[string]Counter{}} }
+func NewLocal() *Local { return &Local{seed: maphash.MakeSeed(), counters: map[uint64]kept{}} }
 
 // Spend admits one by a rule, or says when one would be.
 func (l *Local) Spend(key string, v Volume, now time.Time) (retryAfter time.Duration, ok bool) {
@@ -61,15 +69,18 @@ func (l *Local) Open(key string, v Volume, now time.Time) (retryAfter time.Durat
 }
 
 func (l *Local) of(key string) Counter {
-	c := l.counters[key]
-	c.Key = key
-	return c
+	k, ok := l.counters[maphash.String(l.seed, key)]
+	if !ok {
+		return Counter{Key: key}
+	}
+	return Counter{Key: key, Data: k.data, ExpiresAt: time.UnixMilli(k.ends)}
 }
 
 func (l *Local) put(c Counter, now time.Time) {
-	if _, have := l.counters[c.Key]; !have && len(l.counters) >= max(1024, 2*l.swept) {
+	key := maphash.String(l.seed, c.Key)
+	if _, have := l.counters[key]; !have && len(l.counters) >= max(1024, 2*l.swept) {
 		for k, old := range l.counters {
-			if !now.Before(old.ExpiresAt) {
+			if old.ends <= floor(now) {
 				delete(l.counters, k)
 			}
 		}
@@ -78,5 +89,5 @@ func (l *Local) put(c Counter, now time.Time) {
 			return
 		}
 	}
-	l.counters[c.Key] = c
+	l.counters[key] = kept{c.Data, ceil(c.ExpiresAt)}
 }
