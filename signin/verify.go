@@ -67,8 +67,8 @@ func (p *Pages) showVerifySetUp(v *visit, f *flow, tx *idx.Transaction, step *id
 		s.Sent = v.words.H("verify.sent_number", "number", v.words.Strong(number))
 	}
 	current, _ := about["selectedChannel"].(string)
-	if s.Sent != "" {
-		current = "" // the same once more, for another address
+	if s.Sent != "" || s.Over {
+		current = "" // the same once more: for another address, or a link that is not too old
 	}
 	s.Channels = p.channels(v, tx, current)
 	if tx.Step(chooseEnroll) != nil {
