@@ -281,7 +281,8 @@ func (v *view) follow(words string) *view {
 	return v.b.get(to)
 }
 
-// form gives where and what a press of the button sends, typed values included.
+// form gives where and what a press of the button sends, typed values included. One
+// that the page does not offer fails the test.
 func (v *view) form(action string, typed ...string) (string, url.Values) {
 	v.b.t.Helper()
 	button := `name="action" value="` + action + `"`
@@ -303,12 +304,57 @@ func (v *view) form(action string, typed ...string) (string, url.Values) {
 			values.Set(name, attr(in[2], "value"))
 		}
 		for i := 0; i+1 < len(typed); i += 2 {
-			values.Set(typed[i], typed[i+1])
+			if !takes(m[2], typed[i], typed[i+1]) {
+				v.b.t.Errorf("%s at %s takes no %s %q: %s", v.page(), v.url, typed[i], typed[i+1], m[2])
+			}
 		}
-		return attr(m[1], "action"), values
+		return attr(m[1], "action"), fill(values, typed)
 	}
 	v.b.t.Fatalf("%s at %s has no button %q: %s", v.page(), v.url, action, v.html)
 	return "", nil
+}
+
+// forge sends what the page does not offer, as an old page or an attacker would.
+func (v *view) forge(action string, typed ...string) *view {
+	v.b.t.Helper()
+	to, values := v.form(action)
+	return v.b.send(http.MethodPost, to, fill(values, typed))
+}
+
+func fill(values url.Values, typed []string) url.Values {
+	for i := 0; i+1 < len(typed); i += 2 {
+		values.Set(typed[i], typed[i+1])
+	}
+	return values
+}
+
+// takes reports whether a person could give value in a form: one that it lists, where
+// it lists some.
+func takes(form, name, value string) bool {
+	for _, in := range inputTag.FindAllStringSubmatch(form, -1) {
+		if attr(in[2], "name") != name {
+			continue
+		}
+		switch kind := attr(in[2], "type"); {
+		case in[1] == "select":
+			if listed(form, name, value) {
+				return true
+			}
+		case in[1] == "button" || kind == "radio" || kind == "checkbox" || kind == "hidden":
+			if attr(in[2], "value") == value || value == "" && kind != "hidden" {
+				return true
+			}
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+func listed(form, name, value string) bool {
+	_, rest, _ := strings.Cut(form, `<select id="`+name+`"`)
+	options, _, _ := strings.Cut(rest, "</select>")
+	return strings.Contains(options, `<option value="`+html.EscapeString(value)+`"`)
 }
 
 func (v *view) press(action string, typed ...string) *view {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/stile-id/stile/idx"
 )
 
 // Limits of what a form takes, in characters; the engine's own may be narrower.
@@ -11,6 +13,18 @@ const (
 	maxName    = 50
 	maxAddress = 254 // RFC 5321 §4.5.3.1.3, without the angle brackets
 )
+
+// lettered are the authenticators whose codes have letters: a run of digits in one
+// is not the code.
+var lettered = map[string]bool{"recovery_code": true, "tac": true}
+
+// typedCode is what a person typed as the code that a step asks for.
+func typedCode(step *idx.NextStep, s string) string {
+	if step.Authenticator != nil && lettered[step.Authenticator.Key] {
+		return s // which separators count is the engine's to say
+	}
+	return normalCode(s)
+}
 
 // normalCode gives the one-time code in what a person typed or pasted: digits of
 // any script, with spaces, dashes, line ends or words around them (UX P3.3). What

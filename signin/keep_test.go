@@ -132,7 +132,7 @@ func TestKeepMeSignedInOffered(t *testing.T) {
 	if v.tag("keep") != "" {
 		t.Error("it is there, without refresh tokens")
 	}
-	v.press("next", "identifier", ada, "keep", "true").press("continue", "verificationCode", l.code(ada)).isApp()
+	v.forge("next", "identifier", ada, "keep", "true").press("continue", "verificationCode", l.code(ada)).isApp()
 	if got := b.life(); got != 0 {
 		t.Errorf("it lasts %v", got)
 	}

@@ -24,7 +24,7 @@ func TestUX_P7_2_SignOutOneDevice(t *testing.T) {
 	b.get("/").isApp(ada)
 	other.get("/login/profile").is("sign-in")
 	other.get("/").is("sign-in")
-	v.press("end-device", "device", "nothing").is("profile") // it has ended by itself
+	v.forge("end-device", "device", "nothing").is("profile") // it has ended by itself
 }
 
 func TestUX_P7_2_SignOutEverywhere(t *testing.T) {

@@ -224,9 +224,7 @@ func (p *Pages) input(v *visit, f *flow, step *idx.NextStep) (idx.Input, []note)
 			if kindOf(step) == verifyCodeStep {
 				missing = "error.code.blank_phone"
 			}
-			if step.Authenticator == nil || step.Authenticator.Key != "recovery_code" { // those have letters
-				value = normalCode(value)
-			}
+			value = typedCode(step, value)
 		case "answer":
 			missing = "error.answer.blank"
 		case "password", "newPassword":

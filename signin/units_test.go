@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/stile-id/stile/idx"
 )
 
 func TestUX_P3_3_NormalCode(t *testing.T) {
@@ -44,6 +47,48 @@ func TestUX_P3_3_NormalCode(t *testing.T) {
 			t.Errorf("%q gives %q, want %q", in, got, want)
 		}
 	}
+}
+
+func TestAUTH_A43_CodesWithLettersAreLeftAsTyped(t *testing.T) {
+	for _, x := range []struct{ authenticator, typed, want string }{
+		{"tac", "k3m4-8123-45wq-abcd", "k3m4-8123-45wq-abcd"},
+		{"tac", "0123 4567 89ab cdef", "0123 4567 89ab cdef"},
+		{"tac", "1234-5678-9012-3456", "1234-5678-9012-3456"},
+		{"recovery_code", "k3m4-8123-45wq-abcd-8x", "k3m4-8123-45wq-abcd-8x"},
+		{"google_otp", "123 456", "123456"},
+		{"custom_otp", "Code: 12345678.", "12345678"},
+		{"okta_verify", "123-456", "123456"},
+		{"", "123 456", "123456"},
+	} {
+		step := &idx.NextStep{}
+		if x.authenticator != "" {
+			step.Authenticator = &idx.Authenticator{Key: x.authenticator}
+		}
+		if got := typedCode(step, x.typed); got != x.want {
+			t.Errorf("%s: %q gives %q, want %q", x.authenticator, x.typed, got, x.want)
+		}
+	}
+}
+
+// Whatever code an operator hands out, and however it is grouped, all of it goes to
+// the engine.
+func TestAUTH_A43_EveryAccessCodeCanBeEntered(t *testing.T) {
+	const alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+	step := &idx.NextStep{Authenticator: &idx.Authenticator{Key: "tac"}}
+	rapid.Check(t, func(t *rapid.T) {
+		chars := rapid.SliceOfN(rapid.SampledFrom([]rune(alphabet+"0123456789")), 16, 16).Draw(t, "code") // more digits than by chance
+		between := rapid.SampledFrom([]string{"-", " ", ""}).Draw(t, "between")
+		var code strings.Builder
+		for i, r := range chars {
+			if i > 0 && i%4 == 0 {
+				code.WriteString(between)
+			}
+			code.WriteRune(r)
+		}
+		if got := typedCode(step, code.String()); got != code.String() {
+			t.Fatalf("%q is given on as %q", code.String(), got)
+		}
+	})
 }
 
 func TestUX_P2_5_Addresses(t *testing.T) {

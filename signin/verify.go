@@ -36,6 +36,7 @@ type verifySetUp struct {
 	QR        template.URL
 	Link      string // to go on in this browser
 	Far       bool   // the address of the engine leads nowhere from a phone
+	Insecure  bool   // no browser keeps a key for the engine's pages
 	Sent      template.HTML
 	Over      bool // the link is too old
 	Channels  []choice
@@ -58,8 +59,9 @@ func (p *Pages) showVerifySetUp(v *visit, f *flow, tx *idx.Transaction, step *id
 	}
 	own, _ := about["stile"].(map[string]any)
 	if link, _ := own["link"].(string); s.QR != "" && p.ofEngine(link) {
-		s.Link, s.Far = link, p.unreachable()
+		s.Link = link
 	}
+	s.Far, s.Insecure = p.reach()
 	if address, _ := about["email"].(string); address != "" {
 		s.Sent = v.words.H("verify.sent", "address", v.words.Strong(address))
 		s.Inbox = p.inboxOf(address)
@@ -67,8 +69,8 @@ func (p *Pages) showVerifySetUp(v *visit, f *flow, tx *idx.Transaction, step *id
 		s.Sent = v.words.H("verify.sent_number", "number", v.words.Strong(number))
 	}
 	current, _ := about["selectedChannel"].(string)
-	if s.Sent != "" {
-		current = "" // the same once more, for another address
+	if s.Sent != "" || s.Over {
+		current = "" // the same once more: for another address, or a link that is not too old
 	}
 	s.Channels = p.channels(v, tx, current)
 	if tx.Step(chooseEnroll) != nil {
@@ -76,6 +78,10 @@ func (p *Pages) showVerifySetUp(v *visit, f *flow, tx *idx.Transaction, step *id
 	}
 	if step.Poll != nil {
 		s.PollEvery = int(max(step.Poll.Every, fastPoll).Milliseconds())
+	}
+	if s.Insecure { // however the link is handed over, it leads to nothing
+		pg.pictures = false
+		s = verifySetUp{Insecure: true, Back: s.Back, CanSkip: s.CanSkip}
 	}
 	pg.report(f.told(step))
 	pg.wrong = pg.wrong || s.Over
@@ -112,11 +118,12 @@ func (p *Pages) ofEngine(link string) bool {
 	return err == nil && ierr == nil && u.Host != "" && u.Scheme == issuer.Scheme && u.Host == issuer.Host
 }
 
-// unreachable reports whether a phone could not open the engine's pages, or would
-// keep no key for them: browsers do that over https alone.
-func (p *Pages) unreachable() bool {
+// reach reports whether the engine's pages open on this computer alone, or are such
+// that no browser keeps a key for them: they do over https, and on loopback.
+func (p *Pages) reach() (far, insecure bool) {
 	u, err := url.Parse(p.client.Config().Issuer)
-	return err != nil || u.Scheme != "https" || loopback(u.Hostname())
+	far = err == nil && loopback(u.Hostname())
+	return far, !far && (err != nil || u.Scheme != "https")
 }
 
 // verifySend is the page that asks where the link is to be sent.

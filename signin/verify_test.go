@@ -1,13 +1,17 @@
 package signin_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stile-id/stile/idx"
+	"github.com/stile-id/stile/signin"
 	"github.com/stile-id/stile/stiletest"
 )
 
@@ -89,6 +93,49 @@ func TestAUTH_A22_SetUpAPhone(t *testing.T) {
 		t.Fatalf("%d %s", status, body)
 	}
 	v.press("check").is("select-authenticator").says("Okta Verify added: Pixel 9 <b>").press("skip").isApp(ada)
+}
+
+// An elsewhere is an engine at another address, as its clients see it.
+type elsewhere struct{ engine, seen string }
+
+func (e elsewhere) RoundTrip(r *http.Request) (*http.Response, error) {
+	there := r.Clone(r.Context())
+	there.URL.Host, there.Host = strings.TrimPrefix(e.engine, "http://"), ""
+	res, err := http.DefaultTransport.RoundTrip(there)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	text = bytes.ReplaceAll(text, []byte(e.engine), []byte(e.seen))
+	res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	return res, err
+}
+
+// No browser keeps a key for plain http, but on loopback: nothing leads there.
+func TestAUTH_A22_NoPhoneOverPlainHTTP(t *testing.T) {
+	l := live(t, "")
+	cfg := l.eng.Client.Config()
+	cfg.Issuer = strings.Replace(cfg.Issuer, l.eng.URL, "http://192.0.2.5", 1)
+	cfg.HTTPClient = &http.Client{Transport: elsewhere{engine: l.eng.URL, seen: "http://192.0.2.5"}}
+	client, err := idx.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := signin.New(client, signin.Options{RedirectURI: l.url + "/login/callback", AppName: "Acme", Now: l.eng.Clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.mu.Lock()
+	l.handler = pages
+	l.mu.Unlock()
+	v := l.browser().signUp("Ada", "L", ada).press("continue", "verificationCode", l.eng.Code(t, ada)).is("select-authenticator")
+	v = v.press("submit", "authenticator", "okta_verify").is("verify-set-up")
+	v.says("keep keys for https addresses alone").saysNot("this computer", "Scan this code", "Waiting for your phone", "Send the link")
+	if v.here() != "" || v.has("check") || strings.Contains(v.html, "<img") || strings.Contains(v.html, `id="poll"`) {
+		t.Errorf("it leads to where no phone can be set up: %s", v.html)
+	}
+	v.follow("Back to the list").is("select-authenticator").press("skip")
 }
 
 func TestAUTH_A27_SignInByPhone(t *testing.T) {

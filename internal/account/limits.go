@@ -87,8 +87,10 @@ func (c *change) countText(text authenticator.Text) error {
 	}{
 		{limit.Key("text-new", to), rules.NewNumberTexts()},
 		{limit.Key("text-new of", c.account.ID), rules.AccountNewTexts},
+		{limit.Key("texts-new in", text.Country), rules.NewCountryTexts()},
 		{limit.Key("texts-new"), rules.NewTexts()},
 		{limit.Key("text", to), rules.NumberTexts},
+		{limit.Key("texts in", text.Country), rules.CountryTexts},
 		{limit.Key("texts"), rules.Texts},
 	} {
 		if one.rule.Off() {

@@ -2,10 +2,12 @@ package account_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stile-id/stile/internal/app"
+	"github.com/stile-id/stile/internal/limit"
 	"github.com/stile-id/stile/internal/problem"
 )
 
@@ -38,5 +40,24 @@ func TestAUTH_A14_AddedAgainAfterAllCodes(t *testing.T) {
 	}
 	if all, err := w.Account.Phones(t.Context(), w.fresh(who)); err != nil || len(all) != 1 || all[0].Verified {
 		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// Numbers of one country that are added leave those of others theirs.
+func TestSEC_S53_CapOfACountry(t *testing.T) {
+	w := start(t, func(c *app.Config) {
+		c.Policy.Offer("phone_number")
+		c.Limits.Rules.CountryTexts = limit.Volume{{N: 4, Per: 24 * time.Hour}} // half of them before they are anybody's
+		c.Limits.Rules.Texts = limit.Volume{{N: 100, Per: 24 * time.Hour}}
+	})
+	for i, x := range []struct {
+		number  string
+		refused bool
+	}{{"+12025550100", false}, {"+12025550101", false}, {"+12025550102", true}, {"+16135550100", false}} {
+		who := w.person(fmt.Sprintf("p%d@example.com", i))
+		_, err := w.Account.AddPhone(t.Context(), w.fresh(who), x.number, "sms", true)
+		if refused := problem.KindOf(err) == problem.Forbidden; refused != x.refused || err != nil && !refused {
+			t.Errorf("%s: %v", x.number, err)
+		}
 	}
 }

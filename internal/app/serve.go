@@ -116,6 +116,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	}
 	counting := flow.DefaultLimits()
 	counting.Rules.NumberTexts = limit.Volume{{N: t.TextsPerHour, Per: time.Hour}}
+	counting.Rules.CountryTexts = limit.Volume{{N: t.TextsPerCountry, Per: 24 * time.Hour}}
 	counting.Rules.Texts = limit.Volume{{N: t.TextsPerDay, Per: 24 * time.Hour}}
 	err = inTurn(ctx, func() error {
 		n.app, err = New(ctx, Config{

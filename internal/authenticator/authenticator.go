@@ -179,6 +179,7 @@ type Effect struct {
 type Text struct {
 	Method    Method // "sms", "voice"
 	To        string // E.164
+	Country   string // of the number, two letters
 	Code      string // empty: nothing is right, and nobody is told
 	Link      string // in place of a code
 	ExpiresAt time.Time

@@ -13,11 +13,18 @@ const hooked = "telephony_hook: https://hook.example\ntelephony_hook_secret: hus
 func TestSEC_S53_PhoneSettings(t *testing.T) {
 	s, wrong := load(t, Serve{}, enough+hooked+"phone_texts_per_day: 50\nphone_methods: sms\n", nil)
 	if wrong != "" || s.TelephonyHookSecret != "hush" || !slices.Equal(s.PhoneCountries, []string{"DE", "NO"}) ||
-		s.TextsPerHour != 5 || s.TextsPerDay != 50 || !slices.Equal(s.PhoneMethods, []string{"sms"}) {
+		s.TextsPerHour != 5 || s.TextsPerDay != 50 || s.TextsPerCountry != 25 || !slices.Equal(s.PhoneMethods, []string{"sms"}) {
 		t.Errorf("%s: %+v", wrong, s)
 	}
 	if s, wrong := load(t, Serve{}, enough, nil); wrong != "" || s.TelephonyHook != "" || s.TextsPerDay != 1000 {
 		t.Errorf("without: %s, %+v", wrong, s)
+	}
+	for yaml, want := range map[string]int{
+		hooked: 500, strings.Replace(hooked, "[DE, NO]", "[DE]", 1): 1000, hooked + "phone_texts_per_country: 900\n": 900, hooked + "phone_texts_per_day: 1\n": 1,
+	} {
+		if s, wrong := load(t, Serve{}, enough+yaml, nil); wrong != "" || s.TextsPerCountry != want {
+			t.Errorf("%s: %d texts to a country, want %d; %s", yaml, s.TextsPerCountry, want, wrong)
+		}
 	}
 	for name, c := range map[string]struct{ yaml, want string }{
 		"no countries":      {"telephony_hook: https://h.example\ntelephony_hook_secret: hush\n", "phone_countries: is needed"},
@@ -26,6 +33,7 @@ func TestSEC_S53_PhoneSettings(t *testing.T) {
 		"another way":       {hooked + "phone_methods: [sms, fax]\n", `phone_methods: "fax" is neither sms nor voice`},
 		"no number":         {hooked + "phone_texts_per_hour: many\n", `phone_texts_per_hour: "many" is not a number from 1 to 100`},
 		"no limit":          {hooked + "phone_texts_per_day: 0\n", `phone_texts_per_day: "0" is not a number from 1 to 10000000`},
+		"none to a country": {hooked + "phone_texts_per_country: 0\n", `phone_texts_per_country: "0" is not a number from 1 to 10000000`},
 		"as many as wanted": {hooked + "phone_texts_per_hour: 101\n", `phone_texts_per_hour: "101" is not`},
 	} {
 		_, wrong := load(t, Serve{}, enough+c.yaml, nil)

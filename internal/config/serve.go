@@ -41,6 +41,7 @@ type Serve struct {
 	PhoneMethods           []string `name:"phone-methods" env:"STILE_PHONE_METHODS" placeholder:"METHOD" help:"How codes may be sent: sms, voice or both, the preferred one first. Default: all that hook and gateway can do."`
 	PhoneTextsPerHour      string   `name:"phone-texts-per-hour" env:"STILE_PHONE_TEXTS_PER_HOUR" placeholder:"N" help:"How many texts and calls one number gets within an hour, from 1 to 100 (5)."`
 	PhoneTextsPerDay       string   `name:"phone-texts-per-day" env:"STILE_PHONE_TEXTS_PER_DAY" placeholder:"N" help:"How many go out in all within a day, from 1 to 10000000 (1000)."`
+	PhoneTextsPerCountry   string   `name:"phone-texts-per-country" env:"STILE_PHONE_TEXTS_PER_COUNTRY" placeholder:"N" help:"How many go to the numbers of one country within a day, from 1 to 10000000. Default: half of all; all of them where there is one country."`
 
 	WebPushKey     string   `name:"web-push-key" env:"STILE_WEB_PUSH_KEY" secret:"whole" placeholder:"KEY" help:"What the engine proves itself with to push services, as stile web-push-key makes it: devices that approve sign-ins are woken. Default: none; they ask while they are open."`
 	WebPushSubject string   `name:"web-push-subject" env:"STILE_WEB_PUSH_SUBJECT" placeholder:"URL" help:"Where push services reach whoever runs the engine: mailto:ops@example.com or an address at https. Needed with the key."`
@@ -86,6 +87,7 @@ type Settings struct {
 	TelephonyCalls                           []byte // what stands in it, once it was checked
 	PhoneCountries, PhoneMethods             []string
 	TextsPerHour, TextsPerDay                int
+	TextsPerCountry                          int // within a day
 
 	WebPushKey, WebPushSubject string // both or neither
 	WebPushHosts               []string
@@ -170,6 +172,13 @@ func (s Serve) phones(t *Settings, f *Faults) {
 	t.PhoneCountries, t.PhoneMethods = s.PhoneCountries, s.PhoneMethods
 	t.TextsPerHour = f.number("phone_texts_per_hour", or(s.PhoneTextsPerHour, "5"), 1, 100)
 	t.TextsPerDay = f.number("phone_texts_per_day", or(s.PhoneTextsPerDay, "1000"), 1, 10_000_000)
+	t.TextsPerCountry = t.TextsPerDay
+	if len(s.PhoneCountries) > 1 {
+		t.TextsPerCountry = (t.TextsPerDay + 1) / 2
+	}
+	if s.PhoneTextsPerCountry != "" {
+		t.TextsPerCountry = f.number("phone_texts_per_country", s.PhoneTextsPerCountry, 1, 10_000_000)
+	}
 	if (s.TelephonyHook == "") != (s.TelephonyHookSecret == "") {
 		f.Add("telephony_hook", "goes together with telephony_hook_secret")
 	}

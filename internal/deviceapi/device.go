@@ -22,6 +22,10 @@ import (
 // whichever node is asked; reading the requests tells what the requests' owner
 // could be told; leaving has nothing left to leave; and a name, or where it can be
 // woken, comes back that the device has said itself within the minute.
+//
+// Enrolling is answered in full again, secret and all, for as long as the link is
+// good: an answer may be lost, and the device has nothing else to ask with. Who has
+// seen a statement, inside TLS, has seen or could have had its first answer too.
 
 type enrolled struct {
 	Device    string `json:"device"`

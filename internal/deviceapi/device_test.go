@@ -2,6 +2,9 @@ package deviceapi_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -9,9 +12,12 @@ import (
 	"image/png"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/stile-id/stile/idx"
 	"github.com/stile-id/stile/stiletest"
@@ -229,4 +235,74 @@ func TestUX_G27_PhoneOfABrand(t *testing.T) {
 	if post := color.NRGBAModel.Convert(icon.At(14*4, 20*4)); post != (color.NRGBA{0, 0, 0, 0xff}) {
 		t.Errorf("the icon's post is %v", post)
 	}
+}
+
+// The answer to an enrolment may be lost: it comes again to the same key while the
+// link is good, and to nobody and at no time else.
+func TestSEC_S51_EnrolmentSaidAgain(t *testing.T) {
+	e := stiletest.Start(t)
+	const address, path = "ada@example.com", "/device/v1/enroll"
+	ctx := t.Context()
+	tx, err := e.Client.Register(ctx, idx.Profile{FirstName: "Ada", LastName: "Lovelace", Email: address})
+	if err == nil {
+		tx, err = e.Client.Proceed(ctx, tx, idx.Input{VerificationCode: e.Code(t, address)})
+	}
+	if err == nil {
+		tx, err = e.Client.Proceed(ctx, tx, idx.Input{Authenticator: "okta_verify"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, _ := tx.NextStep.Authenticator.Context["stile"].(map[string]any)
+	link, _ := url.Parse(own["link"].(string))
+	statement := func(key *ecdsa.PrivateKey) string {
+		t.Helper()
+		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, (&jose.SignerOptions{EmbedJWK: true}).WithType("stile-device+jwt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims, err := json.Marshal(map[string]any{
+			"htm": "POST", "htu": e.URL + path, "iat": e.Clock.Now().Unix(), "jti": rand.Text(), "token": link.Query().Get("t"), "name": "Phone",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signed, err := signer.Sign(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := signed.CompactSerialize()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, said := e.NewPhone(t), statement(key)
+	status, first := p.Post(t, path, said)
+	if status != http.StatusOK {
+		t.Fatalf("%d %s", status, first)
+	}
+	tells := func(what, said string, want int, wrong string) {
+		t.Helper()
+		status, body := p.Post(t, path, said)
+		if status != want || want == http.StatusOK && !bytes.Equal(body, first) || want != http.StatusOK && errorOf(t, body) != wrong {
+			t.Errorf("%s: %d %s", what, status, body)
+		}
+	}
+	tells("the same statement", said, http.StatusOK, "")
+	tells("a new one of the same key", statement(key), http.StatusOK, "")
+	tells("another key", statement(other), http.StatusGone, "gone")
+	e.Clock.Advance(2 * time.Minute)
+	tells("the same statement, later", said, http.StatusUnauthorized, "wrong_time")
+	tells("a new one, later", statement(key), http.StatusOK, "")
+	e.Clock.Advance(14 * time.Minute)
+	tells("after the link's end", statement(key), http.StatusGone, "gone")
 }

@@ -158,7 +158,16 @@ func (e *Engine) beginByTicket(ctx context.Context, tx *Transaction, kind direct
 	// Who holds it reads the mail that it came with, or was given it by an operator.
 	tx.Proofs = []Proof{{Authenticator: emailKey, AMR: e.authenticators[emailKey].Info().AMR, At: now}}
 	tx.Ticket, tx.Recovering, tx.Activating = ticket.ID, kind == directory.Recovery, kind == directory.Activation
-	return nil
+	client, ok, err := e.clients.FlowClient(ctx, tx.Request.ClientID)
+	if err != nil || !ok {
+		return err
+	}
+	return e.known(tx, client, account).onlyFactor(ctx)
+}
+
+// known is a turn at the start of a transaction whose person is known.
+func (e *Engine) known(tx *Transaction, client Client, account directory.Account) *Turn {
+	return &Turn{e: e, tx: tx, org: e.policies(), client: client, account: &account, now: tx.CreatedAt}
 }
 
 // useTicket spends the ticket that began the transaction, with the change that

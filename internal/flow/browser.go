@@ -99,6 +99,9 @@ func (e *Engine) beginBySession(ctx context.Context, tx *Transaction, s Start) (
 		Locale: account.Locale,
 	}
 	tx.Session, tx.Remember = row.ID, row.Remembered
+	if err := e.known(tx, client, account).onlyFactor(ctx); err != nil {
+		return nil, err
+	}
 	p := e.policies().SessionFor(account.Groups)
 	idle := p.Idle
 	if row.Remembered {

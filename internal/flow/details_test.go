@@ -262,3 +262,82 @@ func TestSEC_S109_APauseTellsNothing(t *testing.T) {
 		t.Errorf("a wrong answer is told %+v, the right one in the pause %+v", first.Messages, paused.Messages)
 	}
 }
+
+// knowing is a passkey that knows its owner.
+type knowing struct{ passkey }
+
+func (k knowing) Info() authenticator.Info {
+	info := k.passkey.Info()
+	info.VerifiesUser = true
+	return info
+}
+
+// The one factor that is left and that asks how before it sends anything is in hand
+// whichever way the person came; nothing is sent by that.
+func TestAUTH_SEL3_TheOnlyFactorIsInHandEachWayIn(t *testing.T) {
+	phoneToo := []policy.Constraint{{Possession: &policy.Evidence{Types: []string{"phone"}}}}
+	start := func(t *testing.T, keys ...string) (*rig, *policy.AccessRule) {
+		org := with(emailOnly(), keys...)
+		r := newRig(t, org)
+		r.authenticators[passkeyKey] = knowing{}
+		v := r.proven(ada)
+		v.number("sms", "+15550000101")
+		v.answer("enroll-authenticator", "credentials.passcode", "123456")
+		for _, key := range keys[1:] {
+			v.add(key)
+			v.answer("enroll-authenticator", "credentials.key", "k1", "credentials.passcode", right)
+		}
+		if v.last.Stage != Success {
+			t.Fatalf("the sign-up ends at %s of %s", v.last.Stage, list(v.last))
+		}
+		r.pass(time.Hour)
+		return r, &org.Access[0].Rules[0] // what it holds is in force
+	}
+	inHand := func(t *testing.T, r *rig, got *View, sent int) {
+		t.Helper()
+		if got.Stage != ChallengeData || got.Current == nil || got.Current.Info.Key != phoneKey || r.post.texts() != sent {
+			t.Errorf("at %s %s, %d texts more", got.Stage, names(got), r.post.texts()-sent)
+		}
+	}
+	t.Run("a sign-up that becomes a sign-in", func(t *testing.T) {
+		r, rule := start(t, phoneKey)
+		rule.Constraints = phoneToo
+		v, sent := r.begin(), r.post.texts()
+		v.signUp(ada)
+		inHand(t, r, v.answer("enroll-authenticator", "credentials.passcode", r.code(ada)), sent)
+	})
+	t.Run("a key of the field's list", func(t *testing.T) {
+		r, rule := start(t, phoneKey, passkeyKey)
+		rule.Constraints = []policy.Constraint{{Possession: phoneToo[0].Possession, Inherence: &policy.Evidence{}}}
+		v, sent := r.begin(), r.post.texts()
+		challenge, _ := v.last.Discover["challenge"].(string)
+		inHand(t, r, v.answer("challenge-webauthn-autofillui-authenticator",
+			"credentials.key", "k1", "credentials.userHandle", r.account(ada).ID, "credentials.signed", challenge), sent)
+	})
+	t.Run("a session", func(t *testing.T) {
+		r, rule := start(t, phoneKey)
+		v := r.begin()
+		v.browser.Keeps = true
+		v.answer("identify", "identifier", ada)
+		cookie := v.prove(r.code(ada)).Cookie
+		if cookie == "" {
+			t.Fatalf("no session at %s", v.last.Stage)
+		}
+		rule.Constraints = phoneToo
+		sent := r.post.texts()
+		v = r.beginWith(Start{Request: Request{ClientID: "0oa1", Server: "default", State: "s"}, Browser: Browser{Cookie: cookie, Keeps: true}})
+		inHand(t, r, v.last, sent)
+		if got := v.answer("authenticator-verification-data", "authenticator.id", "aut"+phoneKey, "authenticator.methodType", "sms"); got.Stage != Challenge {
+			t.Fatalf("the method leads to %s", got.Stage)
+		}
+		if got := v.prove("123456"); got.Stage != Success {
+			t.Errorf("the code leads to %s", got.Stage)
+		}
+	})
+	t.Run("a recovery token", func(t *testing.T) {
+		r, _ := start(t, phoneKey, passwordKey)
+		sent := r.post.texts()
+		v := r.beginWith(Start{Request: Request{ClientID: "0oa1"}, RecoveryToken: r.ticket(directory.Recovery, r.account(ada).ID)})
+		inHand(t, r, v.last, sent)
+	})
+}

@@ -48,7 +48,7 @@ func (p phone) begin(s authenticator.Subject, to string) (authenticator.Prompt, 
 		Method: authenticator.Method(s.Details["methodType"]), Sealed: []byte(to), Fields: []authenticator.Field{{Name: "passcode"}},
 		ExpiresAt: p.now().Add(5 * time.Minute),
 		Effects: []authenticator.Effect{{Text: &authenticator.Text{
-			Method: authenticator.Method(s.Details["methodType"]), To: to, Code: "123456", Enrolling: s.Enrolling,
+			Method: authenticator.Method(s.Details["methodType"]), To: to, Country: to[:min(3, len(to))], Code: "123456", Enrolling: s.Enrolling,
 		}}},
 	}, nil
 }

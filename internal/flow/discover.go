@@ -105,7 +105,7 @@ func discovered(ctx context.Context, t *Turn, in Input) error {
 		return err
 	}
 	t.durable = true
-	return nil
+	return t.onlyFactor(ctx)
 }
 
 // nobodysKey refuses the answer of a key that proves nothing.

@@ -291,7 +291,8 @@ func (t *Turn) countSent(ctx context.Context, ef authenticator.Effect) error {
 }
 
 // countText notes that a text goes to a number: so many to each within an hour,
-// whoever asks for them, and so many to all within a day, for they cost money (SEC S-53).
+// whoever asks for them, and so many to each country and to all within a day, for they
+// cost money (SEC S-53).
 func (t *Turn) countText(text authenticator.Text) {
 	rules, now := t.e.limits.Rules, t.now
 	number := t.e.keys.MAC("flow/texted", text.To)
@@ -299,9 +300,11 @@ func (t *Turn) countText(text authenticator.Text) {
 	if text.Enrolling {
 		t.spend(limit.Key("text-new", to), rules.NewNumberTexts(), now, over)
 		t.spend(limit.Key("text-new of", t.guessedAt()), rules.AccountNewTexts, now, over)
+		t.spend(limit.Key("texts-new in", text.Country), rules.NewCountryTexts(), now, over)
 		t.spend(limit.Key("texts-new"), rules.NewTexts(), now, over)
 	}
 	t.spend(limit.Key("text", to), rules.NumberTexts, now, over)
+	t.spend(limit.Key("texts in", text.Country), rules.CountryTexts, now, over)
 	t.spend(limit.Key("texts"), rules.Texts, now, over)
 }
 

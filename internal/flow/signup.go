@@ -252,7 +252,7 @@ func answerEnrollment(ctx context.Context, t *Turn, in Input) error {
 	t.tx.Open = nil
 	t.durable = true
 	t.move()
-	return nil
+	return t.onlyFactor(ctx)
 }
 
 func skipOptional(_ context.Context, t *Turn, _ Input) error {

@@ -92,6 +92,60 @@ func TestSEC_S53_CapsOfNumberAndDay(t *testing.T) {
 	}
 }
 
+// Whoever has numbers of one country texted, as one that shares what a text costs,
+// comes to that country's end, and leaves people of others theirs: those who come new
+// and those who sign in by phone.
+func TestSEC_S53_CapOfACountry(t *testing.T) {
+	org := with(policy.PasswordOptional(), phoneKey)
+	org.Access[0].Rules[0].Constraints = []policy.Constraint{{Knowledge: &policy.Evidence{}, Possession: &policy.Evidence{Types: []string{"phone"}}}}
+	r := newRig(t, org)
+	r.limits.Rules.CountryTexts = limit.Volume{{N: 8, Per: 24 * time.Hour}} // half of them before they are anybody's
+	r.limits.Rules.Texts = limit.Volume{{N: 40, Per: 24 * time.Hour}}
+	owns := func(email, number string) {
+		t.Helper()
+		v := r.proven(email)
+		v.number("sms", number)
+		v.answer("enroll-authenticator", "credentials.passcode", "123456")
+		v.add(passwordKey)
+		if got := v.answer("enroll-authenticator", "credentials.passcode", right); got.Stage == Enroll || got.Kind != problem.None {
+			t.Fatalf("%s: %s %+v", email, got.Stage, got.Messages)
+		}
+	}
+	signIn := func(email string) *View {
+		v := r.begin()
+		if got := v.answer("identify", "identifier", email); got.Stage == ChooseFactor {
+			v.choose(passwordKey)
+		}
+		v.prove(right)
+		return v.answer("select-authenticator-authenticate", "authenticator.id", "aut"+phoneKey, "authenticator.methodType", "voice")
+	}
+	owns(ada, "+685720001")
+	owns("grace@example.com", "+491711234567")
+	for i := range 6 {
+		got := r.proven(fmt.Sprintf("p%d@example.com", i)).number("sms", fmt.Sprintf("+68572010%d", i))
+		if want := map[bool]problem.Kind{true: problem.Forbidden}[i >= 3]; got.Kind != want {
+			t.Errorf("text %d to the country: %v, want %v", i+1, got.Kind, want)
+		}
+	}
+	if got := r.proven("new@example.com").number("sms", "+491711234500"); got.Stage != Enroll || got.Kind != problem.None {
+		t.Errorf("somebody new of another country: %s %v", got.Stage, got.Kind)
+	}
+	for i := range 6 { // whoever owns a number there
+		got := signIn(ada)
+		if want := map[bool]problem.Kind{true: problem.Forbidden}[i >= 4]; got.Kind != want || want == problem.Forbidden && key(got) != "errors.E0000151" {
+			t.Errorf("call %d to the country: %v %s, want %v", i+1, got.Kind, key(got), want)
+		}
+		r.pass(time.Hour)
+	}
+	if got := signIn("grace@example.com"); got.Stage != Challenge || got.Kind != problem.None {
+		t.Errorf("who signs in by a phone of another country: %s %v", got.Stage, got.Kind)
+	}
+	r.pass(24 * time.Hour)
+	if got := r.proven("late@example.com").number("sms", "+685720199"); got.Stage != Enroll {
+		t.Errorf("a day later: %s %v", got.Stage, got.Kind)
+	}
+}
+
 // Strangers who type somebody's number leave its owner a text to sign in with: five
 // within the hour are for both.
 func TestSEC_S53_StrangersLeaveTheOwnerAText(t *testing.T) {

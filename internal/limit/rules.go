@@ -29,10 +29,11 @@ type Rules struct {
 
 	AddressMails Volume // S-11
 
-	// Of a phone number, and of all of them: texts cost money (S-53).
+	// Of a phone number, of a country's, and of all of them: texts cost money (S-53).
 
 	NumberTexts     Volume
 	AccountNewTexts Volume // of an account, to numbers that are not its own yet
+	CountryTexts    Volume // of one country; less than Texts, or one that pays its caller could use up those of all
 	Texts           Volume
 
 	// Of an account.
@@ -82,6 +83,7 @@ func DefaultRules() Rules {
 
 		NumberTexts:     Volume{{N: 5, Per: time.Hour}},
 		AccountNewTexts: Volume{{N: 8, Per: time.Hour}, {N: 20, Per: day}},
+		CountryTexts:    Volume{{N: 500, Per: day}},
 		Texts:           Volume{{N: 1000, Per: day}},
 		Pushes:          Volume{{N: 3, Per: 5 * time.Minute}, {N: 20, Per: day}},
 
@@ -126,9 +128,15 @@ func (r Rules) NewNumberTexts() Volume {
 
 // NewTexts are those that all numbers together get before they are anybody's, half of
 // Texts: a crowd of sign-ups must not keep out who signs in by phone.
-func (r Rules) NewTexts() Volume {
+func (r Rules) NewTexts() Volume { return half(r.Texts) }
+
+// NewCountryTexts are those that the numbers of one country get before they are
+// anybody's, half of CountryTexts.
+func (r Rules) NewCountryTexts() Volume { return half(r.CountryTexts) }
+
+func half(v Volume) Volume {
 	var out Volume
-	for _, w := range r.Texts {
+	for _, w := range v {
 		out = append(out, Window{N: max(w.N/2, min(w.N, 1)), Per: w.Per})
 	}
 	return out

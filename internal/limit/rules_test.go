@@ -23,6 +23,7 @@ func TestSEC_U_DefaultRules(t *testing.T) {
 		AddressMails:    Volume{{5, 15 * time.Minute}, {10, time.Hour}, {20, 24 * time.Hour}},
 		NumberTexts:     Volume{{5, time.Hour}},
 		AccountNewTexts: Volume{{8, time.Hour}, {20, 24 * time.Hour}},
+		CountryTexts:    Volume{{500, 24 * time.Hour}},
 		Texts:           Volume{{1000, 24 * time.Hour}},
 		Pushes:          Volume{{3, 5 * time.Minute}, {20, 24 * time.Hour}},
 		SourceWrong:     Volume{{60, time.Hour}},

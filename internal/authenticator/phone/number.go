@@ -42,11 +42,20 @@ func (a *Authenticator) parse(typed string) (string, error) {
 	return phonenumbers.Format(n, phonenumbers.E164), nil
 }
 
-// Textable reads a number as people write it, and returns it as E.164; ok is false for
-// one that no text goes to.
-func (a *Authenticator) Textable(typed string) (number string, ok bool) {
+// Textable reads a number as people write it, and returns it as E.164, with its
+// country; ok is false for one that no text goes to.
+func (a *Authenticator) Textable(typed string) (number, country string, ok bool) {
 	number, err := a.parse(typed)
-	return number, err == nil && textable(number)
+	return number, countryOf(number), err == nil && textable(number)
+}
+
+// countryOf is that of a number in E.164: several may have one calling code.
+func countryOf(number string) string {
+	n, err := phonenumbers.Parse(number, "")
+	if err != nil {
+		return ""
+	}
+	return phonenumbers.GetRegionCodeForNumber(n)
 }
 
 // textable reports whether a text can reach a number: a line at a wall has none.

@@ -99,6 +99,15 @@ func TestCountries(t *testing.T) {
 	}
 }
 
+// Several countries have one calling code; texts are counted for each of them.
+func TestSEC_S53_CountryOfANumber(t *testing.T) {
+	for number, want := range map[string]string{"+491711234567": "DE", "+12025550100": "US", "+16135550100": "CA", "+18765550100": "JM", "+1": "", "": ""} {
+		if got := countryOf(number); got != want {
+			t.Errorf("%s is of %q, want %q", number, got, want)
+		}
+	}
+}
+
 // A text cannot reach a line at a wall; a call can.
 func TestTextable(t *testing.T) {
 	for number, want := range map[string]bool{"+493012345678": false, "+491711234567": true, "+12025550100": true} {

@@ -226,7 +226,7 @@ func (a *Authenticator) issue(s authenticator.Subject, how authenticator.Method,
 		return authenticator.Prompt{}, fmt.Errorf("phone: encode challenge: %w", err)
 	}
 	text := authenticator.Text{
-		Method: how, To: to, Code: code, ExpiresAt: a.now().Add(lifetime),
+		Method: how, To: to, Country: countryOf(to), Code: code, ExpiresAt: a.now().Add(lifetime),
 		Purpose: s.Purpose, Enrolling: s.Enrolling,
 	}
 	p := authenticator.Prompt{

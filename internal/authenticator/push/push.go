@@ -47,9 +47,9 @@ type Config struct {
 	Keyring   *keyring.Keyring // required; makes links that the database alone cannot
 	Now       func() time.Time // required
 	PublicURL string           // required; where the engine is reached, without a path
-	// Number reads a number as people type it, and returns it as E.164; ok is false for
-	// one that no text goes to. Nil: nothing carries texts to phones.
-	Number func(typed string) (number string, ok bool)
+	// Number reads a number as people type it, and returns it as E.164, with its country;
+	// ok is false for one that no text goes to. Nil: nothing carries texts to phones.
+	Number func(typed string) (number, country string, ok bool)
 	Wakes  bool // something wakes devices
 }
 
@@ -58,7 +58,7 @@ type Authenticator struct {
 	keys   *keyring.Keyring
 	now    func() time.Time
 	base   string // the public URL
-	number func(typed string) (string, bool)
+	number func(typed string) (number, country string, ok bool)
 	wakes  bool
 }
 
@@ -165,12 +165,12 @@ func (a *Authenticator) sendLink(s authenticator.Subject, p authenticator.Prompt
 	}
 	p.Public[field.Name] = to // as typed: clients show and compare it (AUTH §3.2)
 	if channel == byText {
-		number, ok := a.number(to)
+		number, country, ok := a.number(to)
 		if !ok {
 			return p, rejected(field.Name, "api.factors.error.sms.invalid_phone", "Invalid Phone Number.")
 		}
 		p.Effects = []authenticator.Effect{{Text: &authenticator.Text{
-			Method: byText, To: number, Link: link, ExpiresAt: p.ExpiresAt,
+			Method: byText, To: number, Country: country, Link: link, ExpiresAt: p.ExpiresAt,
 			Purpose: s.Purpose, Enrolling: true, // a stranger's number, as far as limits go
 		}}}
 		return p, nil

@@ -27,7 +27,9 @@ func newPush(t *testing.T, texts bool) (*Authenticator, *time.Time) {
 	now := time.Date(2026, 11, 22, 20, 0, 0, 0, time.UTC)
 	c := Config{Keyring: keys, Now: func() time.Time { return now }, PublicURL: "https://id.example.com/"}
 	if texts {
-		c.Number = func(typed string) (string, bool) { return "+15555550100", strings.Contains(typed, "0100") }
+		c.Number = func(typed string) (string, string, bool) {
+			return "+15555550100", "US", strings.Contains(typed, "0100")
+		}
 	}
 	a, err := New(c)
 	if err != nil {
