@@ -77,7 +77,7 @@ func TestAUTH_A43_EveryAccessCodeCanBeEntered(t *testing.T) {
 	step := &idx.NextStep{Authenticator: &idx.Authenticator{Key: "tac"}}
 	rapid.Check(t, func(t *rapid.T) {
 		chars := rapid.SliceOfN(rapid.SampledFrom([]rune(alphabet+"0123456789")), 16, 16).Draw(t, "code") // more digits than by chance
-		between := rapid.SampledFrom([]string{"-", " ", ""}).Draw(t, "between")
+		between := rapid.SampledFrom([]string{"-", " ", "", "\u2011", "\u00a0"}).Draw(t, "between")
 		var code strings.Builder
 		for i, r := range chars {
 			if i > 0 && i%4 == 0 {

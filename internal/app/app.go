@@ -458,7 +458,7 @@ func (a *App) Close(ctx context.Context) error {
 	var err error
 	if a.stop != nil {
 		a.stop()
-		if a.stopMail(ctx) != nil { // no failure of the stop: its leases are given back
+		if a.stopMail(ctx) != nil { // no failure of the stop: leases are given back, or run out
 			a.log.Warn("mail under way was broken off; it is tried again by another node, or after the next start")
 		}
 		a.workers.Wait()

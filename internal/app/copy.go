@@ -33,7 +33,8 @@ func targetOf(ctx context.Context, p config.Place) (*transfer.Target, error) {
 }
 
 // Copy moves a database to another place, of either kind, and writes to out what
-// both hold. If it fails there is nothing at the new place.
+// both hold. If it fails there is nothing at the new place, but for the one failure
+// that says so.
 func Copy(ctx context.Context, c config.Copy, out io.Writer) (err error) {
 	CollectSeldom()
 	if err := errors.Join(c.From.Validate("--from"), c.To.Validate("--to")); err != nil {
@@ -58,6 +59,11 @@ func Copy(ctx context.Context, c config.Copy, out io.Writer) (err error) {
 	}
 	if err != nil {
 		return fmt.Errorf("nothing was copied: %w", err)
+	}
+	// What is on disk now is whole: nobody can write until from is closed. But who has
+	// come meanwhile would go on there.
+	if err := from.Alone(ctx); err != nil {
+		return fmt.Errorf("all was copied, but --from is not left alone: stop what uses it, or use it on and remove the copy: %w", err)
 	}
 	rows := table(out, sums)
 	fmt.Fprintf(out, "Copied %s; both sides hold the same.\n\n", count(rows, "row"))

@@ -53,7 +53,7 @@ func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
 		return errors.Join(err, n.stop())
 	}
 	go func() {
-		for n.app.AwaitReady(ctx) != nil { // why not, /readyz says
+		for err := n.app.AwaitReady(ctx); err != nil; err = n.app.Ready(ctx) { // why not, /readyz says
 			select {
 			case <-ctx.Done():
 				return

@@ -56,7 +56,7 @@ func TestREL_R16_StopWhileARelayStalls(t *testing.T) {
 	stalled := <-accepted
 	defer stalled.Close()
 	server.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // as `stile serve` has
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second) // `stile serve` has five, on a machine that does nothing else
 	defer cancel()
 	if err := e.Close(ctx); err != nil {
 		t.Errorf("the stop: %v", err)

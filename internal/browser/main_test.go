@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 
 // required holds where nothing may be left out.
 func required() bool {
-	return os.Getenv("CI") == "true" || os.Getenv("STILE_BROWSER") == "required"
+	return os.Getenv("CI") == "true" || os.Getenv("STILE_TEST_BROWSER") == "required"
 }
 
 // without leaves a test out for lack of something, or fails it where it is required.

@@ -15,8 +15,8 @@ var besides = []string{"STILE_CONFIG", "STILE_DEBUG", "STILE_ISSUER", "STILE_RED
 // forTests is how those begin that tests set.
 const forTests = "STILE_TEST_"
 
-// linked are the variables that Kubernetes and Docker make of a service whose name
-// begins with stile. Where a port alone stands in one, somebody meant a setting.
+// linked are the variables that Kubernetes makes of a service whose name begins with
+// stile. Where a port alone stands in one, somebody meant a setting.
 var linked = regexp.MustCompile(`^STILE_(?:.*_)?(?:SERVICE_HOST=|SERVICE_PORT(?:_[^=]*)?=|PORT=[a-z]+://|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?=)`)
 
 // UnknownVariables returns the names of an environment, as of os.Environ, that nothing

@@ -102,7 +102,7 @@ func (g *gate) enter(ctx context.Context, c Class, source netip.Addr) (waited, o
 	now, wait := time.Now(), patience
 	if len(g.waiting[c]) == 0 {
 		g.busy[c] = now
-	} else if now.Sub(g.busy[c]) > interval {
+	} else if now.Sub(g.busy[c]) > interval && !g.soon(c, source) {
 		wait = impatience
 	}
 	if len(g.waiting[c]) >= g.crowd {
@@ -132,6 +132,25 @@ func (g *gate) wait(ctx context.Context, c Class, w *waiter, most time.Duration)
 	}
 	g.mu.Unlock()
 	return i < 0 && <-w.answer // else the answer came at the same time
+}
+
+// soon reports whether a place is soon that of a source: it has nothing, and at most
+// one other that has nothing waits, however many of somebody who floods do. Nobody's
+// source is many. It is called with mu held.
+func (g *gate) soon(c Class, source netip.Addr) bool {
+	if !source.IsValid() || g.by[source] > 0 {
+		return false
+	}
+	others := 0
+	for _, w := range g.waiting[c] {
+		if w.source == source {
+			return false
+		}
+		if g.by[w.source] == 0 {
+			others++
+		}
+	}
+	return others <= 1
 }
 
 // crowding is the oldest of the source that has the most waiting. It is called with

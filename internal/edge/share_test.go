@@ -86,6 +86,37 @@ func TestREL_R20_FairQueue(t *testing.T) {
 	})
 }
 
+// The flood of one source does not make another impatient, which is let in next.
+func TestREL_R20_AFloodIsNotForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := only(8)
+		greedy, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+		at := time.Now()
+		for range share(8) {
+			g.enter(t.Context(), Start, greedy)
+		}
+		g.enter(t.Context(), Start, anybody) // full
+		var flood sync.WaitGroup
+		for time.Since(at) < 3*interval {
+			flood.Go(func() { g.enter(t.Context(), Start, greedy) })
+			time.Sleep(time.Millisecond) // of made-up time
+			synctest.Wait()
+		}
+		verdict := make(chan bool, 1)
+		go func() {
+			_, ok := g.enter(t.Context(), Start, other)
+			verdict <- ok
+		}()
+		synctest.Wait()
+		time.Sleep(patience / 2)
+		g.leave(Start, anybody, at)
+		if !<-verdict {
+			t.Error("a source that has nothing was refused for the flood of another")
+		}
+		flood.Wait()
+	})
+}
+
 // A trusted proxy that does not say for whom it asks is not held to a share, and
 // neither is a client of the machine's own socket.
 func TestREL_R20_WhoHasAShare(t *testing.T) {

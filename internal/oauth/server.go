@@ -370,24 +370,28 @@ func (s *Server) MakeKeys(ctx context.Context) error {
 // firstKeys makes keys until every server has its own: until then nothing but it would
 // ask for them, since an engine without keys is not ready.
 func (s *Server) firstKeys(ctx context.Context) {
-	for failing := false; ; failing = true {
+	for pause := keysAgain; ; pause = min(2*pause, keysSeldom) {
 		err := s.MakeKeys(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if !failing {
+		if pause == keysAgain {
 			s.log.ErrorContext(ctx, "no signing keys yet", "err", err)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(keysAgain):
+		case <-time.After(pause):
 		}
 	}
 }
 
-// keysAgain is the pause after keys could not be made.
-const keysAgain = time.Second
+// The pauses after keys could not be made, the first and the longest: each try costs
+// the making of a key.
+const (
+	keysAgain  = time.Second
+	keysSeldom = 30 * time.Second
+)
 
 // Run makes the first signing keys and keeps keys and revocations fresh until
 // ctx ends, whose error it returns. Everything works without it, but slower: what is stale is then read

@@ -185,9 +185,9 @@ func TestREL_R08_AdmissionOfAllNodes(t *testing.T) {
 	s := &memory{}
 	synctest.Test(t, func(t *testing.T) {
 		away := &Temporary{Class: "away", Unavailable: true}
-		node := func(err error) *Outbox {
+		node := func(delivers string, err error) *Outbox {
 			d := &sink{do: func(context.Context, int) error { return err }}
-			return New(Config{Store: s, Keyring: testKeys, Deliver: map[string]Deliverer{"mail": d}, MaxOpen: 8})
+			return New(Config{Store: s, Keyring: testKeys, Deliver: map[string]Deliverer{delivers: d}, MaxOpen: 8})
 		}
 		full := func(o *Outbox) bool {
 			t.Helper()
@@ -203,7 +203,7 @@ func TestREL_R08_AdmissionOfAllNodes(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		first := node(away)
+		first := node("mail", away)
 		first.Start()
 		for range 8 {
 			m := prepare(t, first, 10*time.Minute)
@@ -216,7 +216,7 @@ func TestREL_R08_AdmissionOfAllNodes(t *testing.T) {
 		}
 		stop(first)
 
-		again, other := node(away), node(away)
+		again, other := node("mail", away), node("other", away) // which does not compete for the mail
 		again.Start()
 		other.Start()
 		pass(0)
@@ -224,7 +224,7 @@ func TestREL_R08_AdmissionOfAllNodes(t *testing.T) {
 			t.Error("after a restart the full table takes more")
 		}
 		stop(again)
-		delivers := node(nil)
+		delivers := node("mail", nil)
 		delivers.Start()
 		pass(5 * time.Minute) // until the last that was delayed is due
 		if len(s.rows) != 8 {

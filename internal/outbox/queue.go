@@ -150,7 +150,7 @@ func New(c Config) *Outbox {
 // caller writes it in the transaction of the state that it belongs to, and calls
 // Handoff once that is committed. A caller that dies in between loses nothing:
 // the lease runs out. It returns a refusal of kind Unavailable while too many
-// messages are unsettled.
+// messages wait to be delivered, by a count that may be ten seconds old.
 func (o *Outbox) Prepare(kind string, payload any, now, expires time.Time) (Message, error) {
 	return o.PrepareAs(o.newID(now), kind, payload, now, expires)
 }
@@ -282,7 +282,8 @@ func (o *Outbox) fetch() {
 		case <-o.wake:
 		case <-timer.C:
 		}
-		if began := time.Now(); !began.Before(recount) && o.count() {
+		if began := time.Now(); !began.Before(recount) {
+			o.count()
 			recount = began.Add(max(claimEvery, countShare*time.Since(began)))
 		}
 		o.claim()
@@ -292,17 +293,16 @@ func (o *Outbox) fetch() {
 
 // count corrects open: a process that starts may find a full table, messages end
 // unsent, and other nodes add and deliver too.
-func (o *Outbox) count() bool {
+func (o *Outbox) count() {
 	before := o.open.Load()
 	n, _, err := o.store.OutboxWaiting(o.stopping, o.now())
 	if err != nil {
 		if o.stopping.Err() == nil {
 			o.log.Error("outbox: count", "error", err)
 		}
-		return false
+		return
 	}
 	o.open.Add(n - before)
-	return true
 }
 
 func (o *Outbox) claim() {

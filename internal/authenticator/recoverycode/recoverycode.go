@@ -82,11 +82,9 @@ func newCode() string {
 	return strings.Join(parts, "-")
 }
 
-// hash is of a code as people type it: case, spaces and hyphens do not count, and
-// letters that look like digits are those digits (Crockford's base32).
+// hash is of a code as people type it.
 func hash(typed string) []byte {
-	clean := strings.NewReplacer(" ", "", "-", "", "\t", "", "\r", "", "\n", "", "o", "0", "i", "1", "l", "1").Replace(strings.ToLower(typed))
-	sum := sha256.Sum256([]byte(clean))
+	sum := sha256.Sum256([]byte(authenticator.BareCode(typed)))
 	return sum[:]
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -12,11 +13,10 @@ import (
 // is, and asks what there is to tell of. A setting of the connection stays when the
 // server reads its own anew.
 const look = `
-	WITH server AS MATERIALIZED (SELECT current_setting('synchronous_commit') AS commit)
 	SELECT set_config('synchronous_commit', CASE commit WHEN 'remote_apply' THEN commit ELSE 'on' END, false),
 		commit, pg_postmaster_start_time()::text, current_setting('server_version_num')::int, current_setting('server_encoding'),
 		current_setting('fsync'), current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication)
-	FROM server`
+	FROM (SELECT current_setting('synchronous_commit') AS commit OFFSET 0) AS server` // read before it is set
 
 // A server is what is asked of one.
 type server struct {
@@ -57,18 +57,35 @@ func (s *Store) greet(ctx context.Context, c *pgx.Conn) error {
 	return nil
 }
 
-// tell says once of each server, and again when it has restarted, what can lose data.
-func (s *Store) tell(v server) {
-	if before := s.told.Swap(&v.began); before != nil && *before == v.began {
-		return
+// told is what was said of the server of the last connection.
+type told struct {
+	mu    sync.Mutex
+	began string
+	said  map[string]bool
+}
+
+// once reports whether something is to be said: not again of the same server, until
+// it has restarted.
+func (t *told) once(v server, what string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.began != v.began || t.said == nil {
+		t.began, t.said = v.began, map[string]bool{}
 	}
-	if v.commit != "on" && v.commit != "remote_apply" {
+	said := t.said[what]
+	t.said[what] = true
+	return !said
+}
+
+// tell says what can lose data, once it is so: a standby may come later.
+func (s *Store) tell(v server) {
+	if v.commit != "on" && v.commit != "remote_apply" && s.told.once(v, v.commit) {
 		s.log.Warn("the database has synchronous_commit = "+v.commit, "instead", "on, where a commit must be durable")
 	}
-	if v.fsync != "on" {
+	if v.fsync != "on" && s.told.once(v, "fsync") {
 		s.log.Warn("the database has fsync = off: no commit survives the loss of power")
 	}
-	if v.standbys > 0 && v.synchronous == "" { // REL R-11
+	if v.standbys > 0 && v.synchronous == "" && s.told.once(v, "standbys") { // REL R-11
 		s.log.Warn("no standby of the database is synchronous: a failover may lose the last moments", "standbys", v.standbys)
 	}
 }

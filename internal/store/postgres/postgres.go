@@ -57,7 +57,7 @@ type Store struct {
 	*sqlstore.Reader
 	pool *pool
 	log  *slog.Logger
-	told atomic.Pointer[string] // of which server inspect has told
+	told told
 
 	commits, durable, transactions, rowWrites, txReads atomic.Int64
 }

@@ -80,7 +80,7 @@ func snapshot(ctx context.Context, db *sql.DB, alone bool) (_ *transfer.Snapshot
 	}
 	for _, statement := range begin {
 		if _, err := conn.ExecContext(ctx, statement); code(err) == lockNotAvailable {
-			return nil, errors.New("the database is in use: somebody writes to it")
+			return nil, errors.New("the database is in use: somebody writes to it, or the server clears it up (vacuum); try again later")
 		} else if err != nil {
 			return nil, err
 		}

@@ -154,10 +154,10 @@ func Copy(ctx context.Context, from *Snapshot, to *Target) ([]Sum, error) {
 		}
 		sums = append(sums, sum)
 	}
-	if err := from.Alone(ctx); err != nil {
+	if err := to.loaded(ctx); err != nil { // takes long
 		return nil, err
 	}
-	return sums, to.loaded(ctx)
+	return sums, from.Alone(ctx)
 }
 
 // A Row is one of a table, by the names of its columns.
