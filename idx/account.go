@@ -147,6 +147,14 @@ func (a *Account) Proof(ctx context.Context, maxAge time.Duration) error {
 	return a.call(ctx, http.MethodGet, "/proof?max_age="+strconv.Itoa(int(maxAge/time.Second)), nil, nil)
 }
 
+// RemovalProof tells whether RemoveMethod would go through: nil, or what it would be
+// refused with. It changes nothing. What a sign-in has set up it may remove again for
+// five minutes, though Proof asks for more (the scope okta.myAccount.profile.read).
+func (a *Account) RemovalProof(ctx context.Context, id string) error {
+	// An engine that does not know "remove" goes by the age.
+	return a.call(ctx, http.MethodGet, "/proof?max_age=300&remove="+url.QueryEscape(id), nil, nil)
+}
+
 // An AccountProfile is what an account says of its person.
 type AccountProfile struct {
 	CreatedAt, ModifiedAt time.Time

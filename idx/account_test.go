@@ -185,6 +185,12 @@ func TestAccount_PasswordAndStepUp(t *testing.T) {
 	}
 	// There is a second class by now, which the token does not tell of.
 	var up *idx.StepUpError
+	if err := o.RemovalProof(ctx, methods[1].ID); !errors.As(err, &up) || up.MaxAge != 5*time.Minute {
+		t.Errorf("RemovalProof: %v", err)
+	}
+	if got := code(o.RemovalProof(ctx, "lae 0&000")); got != "404 E0000007" {
+		t.Errorf("RemovalProof of nothing: %s", got)
+	}
 	if err := o.RemoveMethod(ctx, methods[1].ID); !errors.As(err, &up) || up.MaxAge != 5*time.Minute || len(up.ACRValues) != 1 {
 		t.Fatalf("%v", err)
 	}
@@ -200,6 +206,9 @@ func TestAccount_PasswordAndStepUp(t *testing.T) {
 	}
 	if err := o.ChangePassword(ctx, "", right+"!"); err != nil {
 		t.Error(err)
+	}
+	if err := o.RemovalProof(ctx, methods[1].ID); err != nil {
+		t.Errorf("RemovalProof: %v", err)
 	}
 	if err := o.RemovePassword(ctx); err != nil {
 		t.Error(err)

@@ -37,7 +37,7 @@ func (p *Pages) showRemove(v *visit, o *owner) (*answer, error) {
 			Text:    v.words.H(keptKey(m.Kept)), Primary: p.back(v),
 		}), nil
 	}
-	if err := o.Proof(v.ctx, freshProof); err != nil {
+	if err := o.RemovalProof(v.ctx, id); err != nil {
 		return nil, err
 	}
 	return p.notice(v, http.StatusOK, "profile-remove", notice{

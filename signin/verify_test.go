@@ -167,6 +167,25 @@ func TestAUTH_A27_SignInByPhone(t *testing.T) {
 	v.press("continue", "verificationCode", p.Code(0)).isApp(ada, "otp")
 }
 
+// A stranger has scanned the QR code: the owner is through with what they have, removes the
+// phone on the profile, and is asked for the mailbox anew before anything else.
+func TestAUTH_A22_S56_AStrangersPhoneIsRemovedOnTheProfile(t *testing.T) {
+	l := ownable(t, ownScopes)
+	b := l.browser()
+	v := b.signUp("Ada", "L", ada).press("continue", "verificationCode", l.code(ada)).is("select-authenticator")
+	v = v.press("submit", "authenticator", "okta_verify").is("verify-set-up")
+	stranger := l.eng.Phone(t, v.here())
+	v.goesOn().is("select-authenticator").press("skip").isApp(ada)
+	l.eng.Clock.Advance(2 * time.Minute)
+	v = b.get("/login/profile").is("profile").says("Okta Verify").follow("Remove").is("profile-remove")
+	v.press("remove").is("profile").says("Removed.")
+	if status, _ := stranger.Send(t, "/device/v1/requests", nil, nil); status != http.StatusNotFound {
+		t.Errorf("the stranger's phone: %d", status)
+	}
+	l.eng.Clock.Advance(time.Second)
+	b.get("/login/profile").follow("Change email").proves(l, ada).is("profile-email").press("save", "email", "countess@example.com").is("profile-code")
+}
+
 // A second phone from the profile page, which asks for the first one; a lost phone
 // is removed there, and is told.
 func TestUX_P7_3_SecondAndLostPhone(t *testing.T) {

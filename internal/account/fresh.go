@@ -43,10 +43,19 @@ func (a *Accounts) Proven(ctx context.Context, by Actor, age time.Duration) erro
 // what a sign-in with acr_values of "two factors if possible" and this max_age
 // asks for, so that whoever does that is through. more are proofs given here.
 func (c *change) need(ctx context.Context, age time.Duration, more ...string) error {
-	proofs, err := c.proofs(ctx, age)
+	var proofs []policy.Proof
+	used, err := c.used(ctx)
+	if err == nil && !used {
+		proofs, err = c.proofs(ctx, age)
+	}
 	if err != nil {
 		return err
 	}
+	return c.enough(proofs, age, more...)
+}
+
+// enough refuses proofs, and more of what is shown here, that are too few.
+func (c *change) enough(proofs []policy.Proof, age time.Duration, more ...string) error {
 	for _, key := range more {
 		proofs = append(proofs, c.asProof(key))
 	}
@@ -163,7 +172,8 @@ func (c *change) justAdded(ctx context.Context, en directory.Enrollment) (out []
 	return out, nil
 }
 
-// additions are what the actor's sign-in has set up within Fresh.
+// additions are what the actor's sign-in has set up within Fresh, and what it has removed
+// of that while its proofs could count still.
 func (c *change) additions(ctx context.Context) ([]session.Addition, error) {
 	if c.by.Grant == "" {
 		return nil, nil
@@ -172,7 +182,32 @@ func (c *change) additions(ctx context.Context) ([]session.Addition, error) {
 	if err != nil {
 		return nil, fmt.Errorf("account: additions: %w", err)
 	}
-	return slices.DeleteFunc(all, func(one session.Addition) bool { return c.now.Sub(one.At) > Fresh }), nil
+	return slices.DeleteFunc(all, func(one session.Addition) bool {
+		return c.now.Sub(one.At) > Fresh && (one.Removed.IsZero() || c.now.Sub(one.Removed) > Recent)
+	}), nil
+}
+
+// used reports whether the actor's sign-in has removed something by having set it up. From
+// then on its proofs count for nothing else: the mailbox would be all that is left to show,
+// and a stolen token tells of that (SEC S-56).
+func (c *change) used(ctx context.Context) (bool, error) {
+	all, err := c.additions(ctx)
+	return slices.ContainsFunc(all, func(one session.Addition) bool { return !one.Removed.IsZero() }), err
+}
+
+// use notes that en goes because the actor's sign-in has set it up.
+func (c *change) use(ctx context.Context, en directory.Enrollment) error {
+	all, err := c.additions(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if all[i].Enrollment == en.ID {
+			all[i].Removed = c.now
+		}
+	}
+	c.write(func(tx Tx) error { return tx.KeepAdditions(c.by.Grant, all) })
+	return nil
 }
 
 // added notes that the actor's sign-in has set en up.

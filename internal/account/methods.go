@@ -1,7 +1,9 @@
 package account
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/stile-id/stile/internal/audit"
@@ -69,9 +71,13 @@ func (a *Accounts) Methods(ctx context.Context, by Actor) ([]Method, error) {
 		if known.Info().Assigned && c.spent(en) {
 			continue // nothing is left of it
 		}
+		kept, err := c.kept(ctx, en)
+		if err != nil {
+			return nil, err
+		}
 		m := Method{
 			ID: en.ID, Info: known.Info(), Label: credential.Name, Profile: credential.Profile,
-			CreatedAt: en.CreatedAt, LastUsedAt: en.LastUsedAt, Kept: c.kept(en),
+			CreatedAt: en.CreatedAt, LastUsedAt: en.LastUsedAt, Kept: kept,
 		}
 		if addresser, ok := known.(authenticator.Addresser); ok {
 			m.Address = addresser.Address(credential)
@@ -87,8 +93,10 @@ func (a *Accounts) Methods(ctx context.Context, by Actor) ([]Method, error) {
 	return out, nil
 }
 
-// kept says why an enrollment must stay.
-func (c *change) kept(en directory.Enrollment) Kept {
+// kept says why an enrollment must stay. What is required need not where the actor's
+// sign-in has just set it up: the device may be a stranger's, whose owner would be asked
+// for it before they set up their own. The next sign-in asks for one again.
+func (c *change) kept(ctx context.Context, en directory.Enrollment) (Kept, error) {
 	enrollment := c.org.EnrollmentFor(c.account.Groups)
 	others, same := 0, 0
 	for _, e := range c.account.Enrollments {
@@ -101,40 +109,88 @@ func (c *change) kept(en directory.Enrollment) Kept {
 			others++
 		}
 	}
-	switch {
-	case en.Authenticator == emailKey:
-		return KeptEmail
-	case enrollment.Need(en.Authenticator) == policy.Required && same == 0:
-		return KeptRequired
-	case others == 0:
-		return KeptLast
+	if en.Authenticator == emailKey {
+		return KeptEmail, nil
 	}
-	return ""
+	if enrollment.Need(en.Authenticator) == policy.Required && same == 0 {
+		if shown, err := c.justAdded(ctx, en); err != nil || len(shown) == 0 {
+			return KeptRequired, err
+		}
+	}
+	if others == 0 {
+		return KeptLast, nil
+	}
+	return "", nil
+}
+
+// Removable refuses like RemoveMethod, and changes nothing.
+func (a *Accounts) Removable(ctx context.Context, by Actor, id string) error {
+	c, err := a.open(ctx, by)
+	if err != nil {
+		return err
+	}
+	en, err := c.method(id)
+	if err == nil {
+		_, err = c.removable(ctx, en)
+	}
+	return err
+}
+
+func (c *change) method(id string) (directory.Enrollment, error) {
+	for _, en := range c.account.Enrollments {
+		if en.ID == id && c.a.authenticators[en.Authenticator] != nil {
+			return en, nil
+		}
+	}
+	return directory.Enrollment{}, errNoMethod
 }
 
 // RemoveMethod removes one way to sign in. Everything else that the person is
 // signed in with ends, since it may have begun by what goes (SEC S-32).
 func (a *Accounts) RemoveMethod(ctx context.Context, by Actor, id string) error {
 	return a.do(ctx, by, func(ctx context.Context, c *change) error {
-		for _, en := range c.account.Enrollments {
-			if en.ID == id && a.authenticators[en.Authenticator] != nil {
-				return c.removeMethod(ctx, en)
-			}
+		en, err := c.method(id)
+		if err != nil {
+			return err
 		}
-		return errNoMethod
+		return c.removeMethod(ctx, en)
 	})
 }
 
-func (c *change) removeMethod(ctx context.Context, en directory.Enrollment) error {
-	if kept := c.kept(en); kept != "" {
-		return problem.New(problem.Forbidden, string(kept), "%s", keptWords[kept])
+// removable refuses what may not be removed, and reports whether it may only because the
+// actor's sign-in has just set it up.
+func (c *change) removable(ctx context.Context, en directory.Enrollment) (bool, error) {
+	kept, err := c.kept(ctx, en)
+	if err != nil {
+		return false, err
+	}
+	if kept != "" {
+		return false, problem.New(problem.Forbidden, string(kept), "%s", keptWords[kept])
+	}
+	refusal := c.need(ctx, Fresh)
+	if !errors.As(refusal, new(*StepUp)) {
+		return false, refusal
 	}
 	shown, err := c.justAdded(ctx, en)
+	if err != nil || len(shown) == 0 {
+		return false, cmp.Or(err, refusal)
+	}
+	proofs, err := c.proofs(ctx, Fresh)
+	if err != nil {
+		return false, err
+	}
+	return true, c.enough(proofs, Fresh, shown...)
+}
+
+func (c *change) removeMethod(ctx context.Context, en directory.Enrollment) error {
+	added, err := c.removable(ctx, en)
 	if err != nil {
 		return err
 	}
-	if err := c.need(ctx, Fresh, shown...); err != nil {
-		return err
+	if added {
+		if err := c.use(ctx, en); err != nil {
+			return err
+		}
 	}
 	c.remove(en)
 	if err := c.signOutOthers(ctx); err != nil {

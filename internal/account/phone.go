@@ -66,7 +66,11 @@ func (a *Accounts) Phones(ctx context.Context, by Actor) ([]Phone, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Phone{ID: en.ID, Number: number, Verified: true, Kept: c.kept(en)})
+		kept, err := c.kept(ctx, en)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, Phone{ID: en.ID, Number: number, Verified: true, Kept: kept})
 	}
 	tickets, err := c.waiting(ctx, directory.PhoneChange)
 	if err != nil {

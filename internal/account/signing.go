@@ -93,7 +93,11 @@ func (a *Accounts) ChangeSigner(ctx context.Context, s Signer, key string, with 
 // somebody else who holds it.
 func (a *Accounts) RemoveSigner(ctx context.Context, s Signer, key string) error {
 	return a.signing(ctx, s, key, func(ctx context.Context, c *change, en directory.Enrollment) error {
-		if kept := c.kept(en); kept != "" {
+		kept, err := c.kept(ctx, en)
+		if err != nil {
+			return err
+		}
+		if kept != "" {
 			return problem.New(problem.Forbidden, string(kept), "%s", keptWords[kept])
 		}
 		c.remove(en)

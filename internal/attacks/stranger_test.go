@@ -66,12 +66,20 @@ func told(t *testing.T, e *stiletest.Engine, address, text string) (n int) {
 
 // A stranger scans the QR code of somebody's sign-up: their device is on the account
 // then, and signs in by itself. The owner is told which device it is, and takes it away
-// with the sign-in that set it up, for five minutes. Another sign-in that shows the
+// with the sign-in that set it up, for five minutes, required or not. Another sign-in that shows the
 // mailbox alone does not, or whoever reads the mail would take away what the owner has.
 func TestAUTH_A22_S56_AStrangersDeviceIsToldAndRemoved(t *testing.T) {
-	for name, late := range map[string]time.Duration{"at once": 0, "too late": 5*time.Minute + time.Second} {
+	for name, c := range map[string]struct {
+		late    time.Duration
+		options []stiletest.Option
+	}{
+		"at once":            {},
+		"too late":           {late: 5*time.Minute + time.Second},
+		"required":           {options: []stiletest.Option{stiletest.Require("okta_verify")}},
+		"required, too late": {5*time.Minute + time.Second, []stiletest.Option{stiletest.Require("okta_verify")}},
+	} {
 		t.Run(name, func(t *testing.T) {
-			e := stiletest.Start(t)
+			e := stiletest.Start(t, c.options...)
 			const address = "ada@example.com"
 			w := managing(t, e, "")
 			w.enrolled(address)
@@ -94,11 +102,18 @@ func TestAUTH_A22_S56_AStrangersDeviceIsToldAndRemoved(t *testing.T) {
 				t.Fatal("the device is not on the account")
 			}
 
+			e.Mails(t, address) // or a notice that is on its way would be newer than the code
 			reader := managing(t, e, "")
 			reader.identify(address)
+			if c.options != nil { // what is required is on the list, whoever has it
+				reader.choose(emailID)
+			}
 			mailbox := reader.redeem(reader.prove(e.Code(t, address)).code(), nil).str("access_token")
 			if mailbox == "" {
 				t.Fatal("the mailbox does not sign in")
+			}
+			if a := reader.mine(mailbox, "GET", "proof?remove="+device, ""); a.status != http.StatusForbidden {
+				t.Errorf("S-56: another sign-in is told that it may: %d %s", a.status, a.body)
 			}
 			if a := reader.mine(mailbox, "DELETE", "methods/"+device, ""); a.status != http.StatusForbidden {
 				t.Errorf("S-56: another sign-in by the mailbox removes it: %d %s", a.status, a.body)
@@ -109,11 +124,15 @@ func TestAUTH_A22_S56_AStrangersDeviceIsToldAndRemoved(t *testing.T) {
 				t.Errorf("S-56: the address is changed by what was just set up: %d %s", a.status, a.body)
 			}
 
-			e.Clock.Advance(late)
+			e.Clock.Advance(c.late)
+			asked := w.mine(owner, "GET", "proof?remove="+device, "")
 			a := w.mine(owner, "DELETE", "methods/"+device, "")
-			if late > 0 {
+			if asked.status != a.status {
+				t.Errorf("whether it may is answered with %d, the removal with %d", asked.status, a.status)
+			}
+			if c.late > 0 {
 				if a.status != http.StatusForbidden {
-					t.Errorf("after %v: %d %s", late, a.status, a.body)
+					t.Errorf("after %v: %d %s", c.late, a.status, a.body)
 				}
 				return
 			}
@@ -128,6 +147,31 @@ func TestAUTH_A22_S56_AStrangersDeviceIsToldAndRemoved(t *testing.T) {
 			}
 			if n := told(t, e, address, "Okta Verify (Mallory's Pixel) was removed"); n != 1 {
 				t.Errorf("of the removal the owner is told %d times", n)
+			}
+
+			// The account has the mailbox alone by now, and whoever has stolen the token has
+			// not got that: it is shown anew.
+			e.Clock.Advance(time.Second)
+			if a := w.mine(owner, "POST", "emails", change); a.status != http.StatusForbidden || a.header.Get("WWW-Authenticate") == "" {
+				t.Errorf("S-56: the address is changed by the token that removed it: %d %s", a.status, a.body)
+			}
+			e.Mails(t, address)
+			again := managing(t, e, "")
+			again.identify(address)
+			if c.options != nil {
+				again.choose(emailID)
+			}
+			done = again.prove(e.Code(t, address))
+			if c.options != nil { // they set up their own
+				link, _ := shown(t, again.answer("credential/enroll", phoneBy()))
+				e.Phone(t, link)
+				if done = again.answer("challenge/poll", nil); done.code() == "" {
+					t.Errorf("their own device leads to %d %s", done.status, done.body)
+				}
+				return
+			}
+			if a := again.mine(again.redeem(done.code(), nil).str("access_token"), "POST", "emails", change); a.status != http.StatusCreated {
+				t.Errorf("the owner does not change the address: %d %s", a.status, a.body)
 			}
 		})
 	}
@@ -154,6 +198,7 @@ func TestSEC_S56_S61_NoticesGoToTheEarlierAddressToo(t *testing.T) {
 	if a = w.addPassword(); a.code() == "" {
 		t.Fatalf("the password: %d %s", a.status, a.body)
 	}
+	e.Mails(t, owner) // or it would be too old to be sent
 	e.Clock.Advance(time.Hour)
 	begin(t, e).recovered(thief, otherSecret)
 	both := func(text string, want ...int) {

@@ -257,12 +257,18 @@ func (t *Turn) first() []string {
 }
 
 // untouched reports whether this transaction lets its person in for the first time, and
-// they had nothing but the mailbox before. One who was invited may have been given a
-// token, or has what they had before they were shut out (SEC S-56).
+// they had nothing but the mailbox before that they could show. One who was invited may
+// have been given a token, or has what they had before they were shut out (SEC S-56).
 func (t *Turn) untouched() bool {
-	return t.tx.Subject.Created && (t.account == nil || !slices.ContainsFunc(t.account.Enrollments, func(en directory.Enrollment) bool {
-		return en.Authenticator != emailKey && !slices.ContainsFunc(t.tx.Enrolled, func(one session.Addition) bool { return one.Enrollment == en.ID })
-	}))
+	if !t.tx.Subject.Created || t.account == nil {
+		return t.tx.Subject.Created
+	}
+	usable := t.enrollment().Keys("")
+	return !slices.ContainsFunc(t.account.Enrollments, func(en directory.Enrollment) bool {
+		return en.Authenticator != emailKey && slices.Contains(usable, en.Authenticator) &&
+			!slices.ContainsFunc(t.tx.Enrolled, func(one session.Addition) bool { return one.Enrollment == en.ID }) &&
+			!slices.ContainsFunc(t.spent(en.Authenticator), func(one directory.Enrollment) bool { return one.ID == en.ID })
+	})
 }
 
 // standards are the rules that first goes by, in their order.

@@ -163,6 +163,53 @@ func TestSEC_S56_AnInvitedPersonShowsWhatTheyHad(t *testing.T) {
 			if got := v.answer("enroll-authenticator", "credentials.passcode", right); got.Stage != Success {
 				t.Errorf("%s: the password leads to %s of %s", by, got.Stage, list(got))
 			}
+			if got := r.added(ada); got != 1 {
+				t.Errorf("%s: what is added to what they had is told %d times", by, got)
+			}
+		}
+	}
+}
+
+// added counts the notices of a way to sign in that was added.
+func (r *rig) added(address string) (n int) {
+	for _, m := range r.post.sent(address) {
+		if m.Template == "method-added" {
+			n++
+		}
+	}
+	return n
+}
+
+// worn is used up.
+type worn struct{ authenticator.Authenticator }
+
+func (worn) Spent(authenticator.Credential) bool { return true }
+
+// Who is invited and has nothing that they could show is as who signs up: a code that was
+// used, or what the policy lists no more, takes the list of what they may have from nobody.
+func TestSEC_S56_WhatCannotBeShownIsNothingHad(t *testing.T) {
+	for _, of := range []string{"used up", "listed no more"} {
+		org := emailAndPassword()
+		if of == "used up" {
+			org.Offer(totpKey)
+		}
+		r := newRig(t, org)
+		if of == "used up" {
+			r.authenticators[totpKey] = worn{r.authenticators[totpKey]}
+		}
+		u := directory.User{ID: directory.NewID("00u"), Version: 1, Status: directory.Provisioned, Email: ada, Canonical: ada, FirstName: "Ada"}
+		en := directory.Enrollment{ID: "entoken", UserID: u.ID, Version: 1, Authenticator: totpKey}
+		en.Credential = r.SealCredential(en.ID, authenticator.Credential{})
+		r.store.users[u.ID] = directory.Account{User: u, Enrollments: []directory.Enrollment{en}}
+		v := r.beginWith(Start{Request: Request{ClientID: "0oa1"}, ActivationToken: r.ticket(directory.Activation, u.ID)})
+		if v.last.Stage != ChooseEnroll {
+			t.Errorf("%s: the invitation leads to %s of %s", of, v.last.Stage, list(v.last))
+			continue
+		}
+		v.add(passwordKey)
+		v.answer("enroll-authenticator", "credentials.passcode", right)
+		if got := r.added(ada); got != 0 {
+			t.Errorf("%s: who has just come in is told %d times", of, got)
 		}
 	}
 }

@@ -174,9 +174,11 @@ func (t *Turn) enroll(key string, c authenticator.Credential) error {
 	}
 	t.durable = true
 	t.record(audit.Event{Type: "user.mfa.factor.activate", Outcome: audit.Success, Authenticator: key})
-	// Who has just made the account knows what they have added, unless a device answered:
-	// it may be a stranger's, who has seen the QR code or was sent the link by mistake.
-	if t.elsewhere || !t.tx.Subject.Created && !t.recovering() {
+	// Who comes in for the first time, with nothing from before, knows what they have added,
+	// unless a device answered: it may be a stranger's, who has seen the QR code or was sent
+	// the link by mistake.
+	known := t.untouched() || t.tx.Subject.Created && key == emailKey // proven by whoever reads the notice
+	if t.elsewhere || !known && !t.recovering() {
 		t.notify("method-added", authenticator.Mail{Method: t.e.authenticators[key].Info().Name, Which: c.Which()})
 	}
 	t.move()

@@ -169,9 +169,14 @@ func Document(d account.Data) any {
 // maxProof is the oldest proof that anybody may ask about, in seconds.
 const maxProof = 24 * 60 * 60
 
-// proof tells whether a change that needs a proof of that age would be refused.
+// proof tells whether a change that needs a proof of that age would be refused, or the
+// removal of a way to sign in.
 func (c *call) proof() error {
-	age, err := strconv.Atoi(c.r.URL.Query().Get("max_age"))
+	asked := c.r.URL.Query()
+	if id := asked.Get("remove"); id != "" {
+		return c.nothing(c.accounts.Removable(c.r.Context(), c.by, id))
+	}
+	age, err := strconv.Atoi(asked.Get("max_age"))
 	if err != nil || age < 1 || age > maxProof {
 		return problem.New(problem.Invalid, "max_age", "max_age: a number of seconds, from 1 to %d", maxProof)
 	}

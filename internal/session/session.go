@@ -19,6 +19,9 @@ type Proof struct {
 type Addition struct {
 	Enrollment string    `json:"enrollment"` // its id
 	At         time.Time `json:"at"`
+
+	// Removed is when the sign-in took it away again by that alone; zero: it has not.
+	Removed time.Time `json:"removed,omitzero"`
 }
 
 // A Session is one browser. Its row is made when all factors are shown, never
