@@ -74,7 +74,8 @@ func (p *process) app() *idx.Client {
 // on its way when the engine ended comes after its start.
 func (p *process) mailed(address string) string {
 	p.t.Helper()
-	for range 20 {
+	// One that was being delivered when the engine was killed is leased for a minute.
+	for end := time.Now().Add(3 * time.Minute); time.Now().Before(end); {
 		m, err := p.mail(p.t.Context(), address, p.read[address])
 		if err != nil {
 			continue // it has waited for some time

@@ -171,7 +171,7 @@ func withKey(alternatives []Constraint, hardware bool) []Constraint {
 			}
 			key = *p
 		}
-		key.PhishingResistant, key.hardware = true, hardware
+		key.PhishingResistant, key.hardware = true, key.hardware || hardware
 		c.Possession = &key
 		out = append(out, c)
 	}

@@ -176,6 +176,14 @@ func TestWhatHelpsComesNearer(t *testing.T) {
 	})
 }
 
+// Who asks for a key in hardware first, and then for any, is asked for hardware.
+func TestAUTH_AnyKeyAfterHardware(t *testing.T) {
+	r := AccessRule{Factors: 1}.With(ACRHardware).With(ACRPhishingResistant)
+	if r.Satisfied([]Proof{byKey}, true) || !r.Satisfied([]Proof{byHardware}, true) {
+		t.Errorf("%+v", r)
+	}
+}
+
 // No client can ask for less than the policy does, however often it asks.
 func TestWithNeverLowers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
