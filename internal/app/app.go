@@ -32,11 +32,9 @@ import (
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/flow"
-	"github.com/stile-id/stile/internal/idxapi"
 	"github.com/stile-id/stile/internal/keyring"
 	"github.com/stile-id/stile/internal/mail"
 	"github.com/stile-id/stile/internal/metrics"
-	"github.com/stile-id/stile/internal/myaccount"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/policy"
@@ -329,50 +327,6 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 // is not overloaded, and below what a person notices (SEC S-42).
 const beat = 5 * time.Millisecond
 
-// brand is how the engine's own pages look.
-func (a *App) brand() edge.Brand {
-	b := a.policies.Current().Brand
-	return edge.Brand{Name: b.Name, Color: b.Color}
-}
-
-// routes puts the doors side by side.
-func (a *App) routes(c Config, linkTransaction func(string) (string, bool), cookie edge.SessionCookie, device http.Handler) http.Handler {
-	idx := idxapi.New(idxapi.Config{
-		Engine: a.Engine, PublicURL: c.PublicURL, TokenURL: a.OAuth.TokenURL, LinkTransaction: linkTransaction, Agent: mail.ParseUserAgent,
-		Tickets: a.admin.Landing, Brand: a.brand,
-		Cookie: cookie, Admission: a.bounds.admission, Logger: c.Logger,
-	})
-	own := myaccount.New(myaccount.Config{
-		Accounts: a.Account, Tokens: accountTokens{a.OAuth}, PublicURL: c.PublicURL, LinkTicket: linkTransaction,
-		Brand:     a.brand,
-		Admission: a.bounds.admission, Logger: c.Logger,
-	})
-	cors := edge.CORS{
-		Trusts:  a.OAuth.TrustsOrigin,
-		Methods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete},
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/idp/myaccount/", cors.Handler(own))
-	mux.Handle("/account/", own.Pages())
-	mux.Handle("/idp/idx/", a.OAuth.CORS(idx))
-	mux.Handle("/email/verify/", idx)
-	for _, path := range []string{"/auth/push/link", "/device/v1/", "/phone", "/phone/"} {
-		mux.Handle(path, device)
-	}
-	mux.Handle(admin.TicketPath, idx)
-	if a.Inbox != nil {
-		mux.Handle("/dev/inbox", a.Inbox.Handler())
-		mux.Handle("/dev/inbox/", a.Inbox.Handler())
-		mux.Handle("GET /{$}", http.RedirectHandler("/dev/inbox", http.StatusFound))
-	}
-	mux.HandleFunc("GET /healthz", alive)
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { a.tellReady(w, r, false) })
-	mux.Handle("/", a.OAuth.Handler())
-	known := edge.KnownHosts(append([]string{hostname(c.PublicURL)}, c.Hosts...), []string{"/healthz", "/readyz"}, mux)
-	door := edge.WithRequestID(directory.NewID, sourced(edge.SecureHeaders(a.logged(a.contained(a.leaving(known))))))
-	return edge.BehindProxies(c.TrustedProxies, door)
-}
-
 // Handler serves everything that the engine answers.
 func (a *App) Handler() http.Handler { return a.handler }
 
@@ -401,55 +355,6 @@ func (a *App) Start() {
 		defer tick.Stop()
 		a.sealer.Run(ctx, tick.C)
 	})
-}
-
-// purgeEvery is how often what has ended is removed (REL R-23).
-const purgeEvery = 5 * time.Minute
-
-func (a *App) purge(ctx context.Context) {
-	tick := time.NewTicker(purgeEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if _, err := a.Purge(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("purge", "err", err)
-		}
-	}
-}
-
-// A purge goes on for a while and then leaves the database alone for purgeRest times
-// as long, so that a twentieth of the time is its own. On a machine that is at its limit it
-// rests for longestRest, or a million rows would not go within ten minutes (REL R-23).
-const (
-	purgeBatch  = 250
-	purgeRest   = 19
-	longestRest = 140 * time.Millisecond
-)
-
-// Purge removes what has ended when it begins, as is done every few minutes, and
-// returns how many rows that were, as far as the database has counted. What ends
-// meanwhile is for the next one: rows end all the time.
-func (a *App) Purge(ctx context.Context) (total int, err error) {
-	now := a.now()
-	for {
-		began := time.Now()
-		n, err := a.Store.Purge(ctx, now, purgeBatch)
-		total += n
-		if err != nil || n == 0 {
-			return total, err
-		}
-		rest := time.NewTimer(min(purgeRest*time.Since(began), longestRest))
-		select {
-		case <-ctx.Done():
-			rest.Stop()
-			return total, ctx.Err()
-		case <-rest.C:
-		}
-	}
 }
 
 // Close stops the workers, gives back the mail that they had in hand, seals the
