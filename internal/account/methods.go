@@ -93,9 +93,10 @@ func (a *Accounts) Methods(ctx context.Context, by Actor) ([]Method, error) {
 	return out, nil
 }
 
-// kept says why an enrollment must stay. What is required need not where the actor's
-// sign-in has just set it up: the device may be a stranger's, whose owner would be asked
-// for it before they set up their own. The next sign-in asks for one again.
+// kept says why an enrollment must stay. What is required need not where another device
+// has answered and the actor's sign-in has just set it up: the device may be a stranger's,
+// and the owner would be asked for it before they set up their own. The next sign-in asks
+// for one again.
 func (c *change) kept(ctx context.Context, en directory.Enrollment) (Kept, error) {
 	enrollment := c.org.EnrollmentFor(c.account.Groups)
 	others, same := 0, 0
@@ -113,6 +114,9 @@ func (c *change) kept(ctx context.Context, en directory.Enrollment) (Kept, error
 		return KeptEmail, nil
 	}
 	if enrollment.Need(en.Authenticator) == policy.Required && same == 0 {
+		if _, elsewhere := c.a.authenticators[en.Authenticator].(authenticator.Channeler); !elsewhere {
+			return KeptRequired, nil
+		}
 		if shown, err := c.justAdded(ctx, en); err != nil || len(shown) == 0 {
 			return KeptRequired, err
 		}
