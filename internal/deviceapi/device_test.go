@@ -23,8 +23,8 @@ import (
 	"github.com/stile-id/stile/stiletest"
 )
 
-// signedUp makes somebody with a phone.
-func signedUp(t *testing.T, e *stiletest.Engine, address string, more ...idx.Input) *stiletest.Phone {
+// shown signs somebody up as far as the link for their phone.
+func shown(t *testing.T, e *stiletest.Engine, address string) (tx *idx.Transaction, link string) {
 	t.Helper()
 	ctx := t.Context()
 	tx, err := e.Client.Register(ctx, idx.Profile{FirstName: "Ada", LastName: "Lovelace", Email: address})
@@ -38,8 +38,16 @@ func signedUp(t *testing.T, e *stiletest.Engine, address string, more ...idx.Inp
 		t.Fatal(err)
 	}
 	own, _ := tx.NextStep.Authenticator.Context["stile"].(map[string]any)
-	p := e.Phone(t, own["link"].(string))
-	tx, err = e.Client.Poll(ctx, tx)
+	return tx, own["link"].(string)
+}
+
+// signedUp makes somebody with a phone.
+func signedUp(t *testing.T, e *stiletest.Engine, address string, more ...idx.Input) *stiletest.Phone {
+	t.Helper()
+	ctx := t.Context()
+	tx, link := shown(t, e, address)
+	p := e.Phone(t, link)
+	tx, err := e.Client.Poll(ctx, tx)
 	if err == nil && tx.NextStep != nil {
 		tx, err = e.Client.Proceed(ctx, tx, idx.Input{Skip: true})
 	}
@@ -242,19 +250,8 @@ func TestUX_G27_PhoneOfABrand(t *testing.T) {
 func TestSEC_S51_EnrolmentSaidAgain(t *testing.T) {
 	e := stiletest.Start(t)
 	const address, path = "ada@example.com", "/device/v1/enroll"
-	ctx := t.Context()
-	tx, err := e.Client.Register(ctx, idx.Profile{FirstName: "Ada", LastName: "Lovelace", Email: address})
-	if err == nil {
-		tx, err = e.Client.Proceed(ctx, tx, idx.Input{VerificationCode: e.Code(t, address)})
-	}
-	if err == nil {
-		tx, err = e.Client.Proceed(ctx, tx, idx.Input{Authenticator: "okta_verify"})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, _ := tx.NextStep.Authenticator.Context["stile"].(map[string]any)
-	link, _ := url.Parse(own["link"].(string))
+	_, handed := shown(t, e, address)
+	link, _ := url.Parse(handed)
 	statement := func(key *ecdsa.PrivateKey) string {
 		t.Helper()
 		signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: key}, (&jose.SignerOptions{EmbedJWK: true}).WithType("stile-device+jwt"))

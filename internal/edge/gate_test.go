@@ -93,7 +93,7 @@ func TestREL_R17_Impatience(t *testing.T) {
 		var flood sync.WaitGroup
 		took := map[time.Duration]time.Duration{} // when one came to how long it waited
 		var mu sync.Mutex
-		for ; time.Since(start) < 3*interval; time.Sleep(time.Millisecond) {
+		for ; time.Since(start) < 3*interval; time.Sleep(time.Millisecond) { // of made-up time
 			at := time.Since(start)
 			flood.Go(func() {
 				d := waited()

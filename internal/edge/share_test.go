@@ -108,7 +108,7 @@ func TestREL_R20_AFloodIsNotForOthers(t *testing.T) {
 			verdict <- ok
 		}()
 		synctest.Wait()
-		time.Sleep(patience / 2)
+		time.Sleep(patience / 2) // of made-up time
 		g.leave(Start, anybody, at)
 		if !<-verdict {
 			t.Error("a source that has nothing was refused for the flood of another")

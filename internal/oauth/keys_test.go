@@ -296,7 +296,7 @@ func TestREL_R30_KeysOnceTheDatabaseIsBack(t *testing.T) {
 		}
 		away(nil)
 		e.clock.Move(keysAge)
-		time.Sleep(2 * keysAgain)
+		time.Sleep(2 * keysAgain) // of the bubble
 		synctest.Wait()
 		if err := e.server.Ready(t.Context()); err != nil {
 			t.Error(err)
