@@ -164,17 +164,23 @@ type waiter struct {
 	handle, code string
 }
 
-func (c *visitors) asked(ctx context.Context, n int, address string) (waiter, error) {
+// wishes goes as far as the page that asks for the code.
+func (c *visitors) wishes(ctx context.Context, n int, address string) (handle string, err error) {
 	h, err := c.begin(ctx, n)
 	for _, step := range [][2]string{
 		{"enroll", `{"stateHandle":%q}`},
 		{"enroll/new", `{"stateHandle":%q,"userProfile":{"firstName":"Ada","lastName":"Lovelace","email":"` + address + `"}}`},
 	} {
 		if err != nil {
-			return waiter{}, err
+			return "", err
 		}
 		h, err = handleIn(c.post(ctx, n, "/idp/idx/"+step[0], "application/json", fmt.Sprintf(step[1], h)))
 	}
+	return h, err
+}
+
+func (c *visitors) asked(ctx context.Context, n int, address string) (waiter, error) {
+	h, err := c.wishes(ctx, n, address)
 	if err != nil {
 		return waiter{}, err
 	}

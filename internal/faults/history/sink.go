@@ -37,6 +37,7 @@ type Sink struct {
 	URL string // for the setting smtp
 
 	server *smtp.Server
+	place  string // where it listens
 	mu     sync.Mutex
 	mails  []Mail
 	boxes  map[string]*mailbox
@@ -66,15 +67,67 @@ func NewSink() (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sink{URL: "smtp://" + l.Addr().String() + "?starttls=off", boxes: map[string]*mailbox{}, never: map[string]bool{}}
-	s.server = smtp.NewServer(s)
-	s.server.Domain, s.server.ErrorLog = "sink.example", log.New(io.Discard, "", 0)
-	go func() { _ = s.server.Serve(l) }()
+	at := l.Addr().String()
+	s := &Sink{URL: "smtp://" + at + "?starttls=off", place: at, boxes: map[string]*mailbox{}, never: map[string]bool{}}
+	s.serve(l)
 	return s, nil
 }
 
-// Close stops the server.
+func (s *Sink) serve(l net.Listener) {
+	s.server = smtp.NewServer(s)
+	s.server.Domain, s.server.ErrorLog = "sink.example", log.New(io.Discard, "", 0)
+	go func() { _ = s.server.Serve(l) }()
+}
+
+// Close stops the server; nobody listens at its address from then on.
 func (s *Sink) Close() error { return s.server.Close() }
+
+// Reopen starts it again, at the same address.
+func (s *Sink) Reopen() error {
+	l, err := net.Listen("tcp", s.place)
+	if err == nil {
+		s.serve(l)
+	}
+	return err
+}
+
+// Instead has another server at the address, which is told of each connection and
+// closes it when it returns. What it returns ends that, and starts the sink again.
+func (s *Sink) Instead(server func(net.Conn)) (end func() error, err error) {
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", s.place)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	var open []net.Conn
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			open = append(open, c)
+			mu.Unlock()
+			go func() {
+				defer c.Close()
+				server(c)
+			}()
+		}
+	}()
+	return func() error {
+		err := l.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, c := range open {
+			_ = c.Close()
+		}
+		return errors.Join(err, s.Reopen())
+	}, nil
+}
 
 // Refuse makes the sink answer with what f says of each recipient; nil takes all.
 func (s *Sink) Refuse(f func(to string) error) {
