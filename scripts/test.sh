@@ -158,7 +158,7 @@ foreign_clients() {
       ready+=("$suite")
     fi
   done
-  [ ${#ready[@]} -eq 0 ] || timeout 15m interop/run "${ready[@]}"
+  [ ${#ready[@]} -eq 0 ] || timeout 30m interop/run "${ready[@]}"
 }
 
 npm_packages() {
@@ -194,7 +194,7 @@ tests() {
   if [ -n "$long" ]; then
     STILE_TEST_LONG=1 go test -timeout=120m -skip='_Timing$' ./...
   else
-    go test -timeout=25m ./...
+    go test -timeout=60m ./...
   fi
 }
 

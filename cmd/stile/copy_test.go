@@ -41,7 +41,7 @@ func killedWaiting(t *testing.T, url, args string) {
 	}
 	watch := connected(t, url)
 	waits := 0
-	for range 1000 {
+	for range 3000 {
 		err := watch.QueryRow("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'stile transfer' AND wait_event_type = 'Lock'").Scan(&waits)
 		if err != nil {
 			t.Fatal(err)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"database/sql"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/stile-id/stile/internal/app"
 	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/loopback"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 )
@@ -41,12 +41,7 @@ func scripts(t *testing.T, dir string, env func() map[string]string) {
 				}
 			}
 			for _, name := range []string{"LISTEN", "APP"} {
-				l, err := net.Listen("tcp", "localhost:0")
-				if err != nil {
-					return err
-				}
-				defer l.Close()
-				_, port, err := net.SplitHostPort(l.Addr().String())
+				port, err := loopback.Port()
 				if err != nil {
 					return err
 				}

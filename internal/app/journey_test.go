@@ -202,7 +202,7 @@ func (e *engine) enrolled(address string) (string, error) {
 }
 
 func (e *engine) code(ctx context.Context, address string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if len(e.nodes) == 0 {
 		m, err := e.Inbox.Wait(ctx, address, "")

@@ -60,7 +60,7 @@ func (p *provider) next(t *testing.T) string {
 	select {
 	case body := <-p.come:
 		return body
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no message came")
 		return ""
 	}

@@ -391,3 +391,39 @@ func TestUX_P4_6_NewLinkInOnePress(t *testing.T) {
 		p.isIn(address)
 	})
 }
+
+// What was sent is not cut off by the page that goes elsewhere by itself: its answer
+// brings the session.
+func TestUX_P3_12_NewsDoNotCutOffAPress(t *testing.T) {
+	p := newPerson(t, stage(t), desk)
+	p.stopTime()
+	p.begin(newAddress())
+	eval[bool](p, `(() => {
+		window.gone = location.hash;
+		window.fetch = async () => { asked++; return { json: async () => ({ go: "#elsewhere" }) }; };
+		document.getElementById("verificationCode").form.addEventListener("submit", (e) => e.preventDefault()); // it is under way for long
+		return true;
+	})()`)
+	p.advance(2 * time.Second)
+	p.wait(`asked === 1 && location.hash === "#elsewhere"`) // so it does else
+
+	p.reload()
+	p.at("email-code")
+	eval[bool](p, `(() => {
+		history.replaceState(null, "", location.pathname + location.search);
+		window.answer = null;
+		window.fetch = () => { asked++; return new Promise((done) => { answer = () => done({ json: async () => { setTimeout(() => { window.read = true; }); return { go: "#elsewhere" }; } }); }); };
+		document.getElementById("verificationCode").form.addEventListener("submit", (e) => e.preventDefault());
+		return true;
+	})()`)
+	p.advance(2 * time.Second)
+	p.wait(`asked === 1`)
+	p.put("verificationCode", "123456").click(action("continue"))
+	p.wait(`document.getElementById("verificationCode").form.dataset.sent === "1"`)
+	eval[bool](p, `(answer(), true)`) // the news of before the press
+	p.wait(`waiting() > 0`)
+	p.advance(time.Minute)
+	if got := eval[string](p, `asked + location.hash`); got != "1" {
+		t.Errorf("after the press: %s, want that it stays and asks no more", got)
+	}
+}

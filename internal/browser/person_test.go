@@ -220,6 +220,7 @@ func (p *person) at(name string) *person {
 	if err := p.try(chromedp.WaitReady(chromedp.CSS(`main[data-page="` + name + `"]`))); err != nil {
 		p.t.Fatalf("not at %s: %v\n%s", name, err, p.where())
 	}
+	p.wait(`document.readyState === "complete"`) // else a press takes this page's end for that of the next
 	p.sound()
 	return p
 }
@@ -257,7 +258,8 @@ func (p *person) opens(selector string) *person {
 	p.t.Helper()
 	waiting, stop := context.WithTimeout(p.ctx, patience)
 	defer stop()
-	opened := chromedp.WaitNewTarget(waiting, func(*target.Info) bool { return true })
+	own := chromedp.FromContext(p.ctx).Target.TargetID
+	opened := chromedp.WaitNewTarget(waiting, func(i *target.Info) bool { return i.OpenerID == own })
 	p.click(selector)
 	id, ok := <-opened
 	if !ok {

@@ -40,8 +40,7 @@ func TestUX_P7_1_WithoutAPassword(t *testing.T) {
 	both(t, func(t *testing.T, l look) {
 		p, address := newPerson(t, shared(t), l), newAddress()
 		p.site.account(t, address, password)
-		p.toCode(address)
-		last := p.site.mail(t, address)
+		last := p.toCode(address, p.site.mail(t, address))
 		p.press(action("instead")).at("password").press(action("recover")).at("email-code") // UX G30
 		p.enter(p.site.mail(t, address, last).Code).at("reset-password").press(action("skip")).at("home").isIn(address)
 	})

@@ -58,9 +58,7 @@ func TestSignIn_ByPassword(t *testing.T) {
 		p.toCode(address, p.site.mail(t, address))
 		p.press(action("instead")).at("password").says(address)
 		p.put("password", "not it at all").press(action("continue")).at("password").says("That password is not right")
-		if got := eval[string](p, `document.activeElement.id`); got != "password" {
-			t.Errorf("UX G24: focus is on %q", got)
-		}
+		p.wantFocus("G24", "password")
 		p.reload()
 		p.at("password").put("password", password)
 		if !l.noScript {

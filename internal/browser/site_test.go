@@ -28,6 +28,7 @@ import (
 
 	"github.com/stile-id/stile/examples/demo"
 	"github.com/stile-id/stile/idx"
+	"github.com/stile-id/stile/internal/loopback"
 	"github.com/stile-id/stile/signin"
 	"github.com/stile-id/stile/stiletest"
 )
@@ -52,7 +53,7 @@ type mail struct {
 }
 
 // patience is how long anything may take before a test gives up on it.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // mails lists what was sent to an address, newest first. wait holds the answer
 // until there is something after the message with the id.
@@ -308,12 +309,7 @@ func (s *site) account(t testing.TB, address, password string) {
 }
 
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	port, err := loopback.Port()
 	return net.JoinHostPort("localhost", port), err
 }
 

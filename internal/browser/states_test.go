@@ -195,7 +195,7 @@ var states = []state{
 		added := p.phone()
 		p.press(action("push")).at("verify-push")
 		added.Deny(p.t, added.Requests(p.t)[0])
-		p.reload()
+		p.wait(`!document.getElementById("number")`)
 		p.at("verify-push").says("Not approved")
 	}},
 	{name: "phone, its code", reach: func(p *person) {
@@ -438,7 +438,6 @@ func (p *person) phone() *stiletest.Phone {
 	address := newAddress()
 	p.enter(p.begin(address).Code).at("select-authenticator").picks("okta_verify").at("verify-set-up")
 	added := p.site.kit.Phone(p.t, eval[string](p, `document.getElementById("here").href`))
-	p.reload()
 	p.skip().signOut()
 	p.open(p.site.home+"/login/").at("sign-in").put("identifier", address).press(action("next")).at("email-code")
 	p.press(`a[href*="view=list"]`).at("choose-authenticator").picks("okta_verify").at("verify-method")

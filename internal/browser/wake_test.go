@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
@@ -103,15 +104,20 @@ func (p *person) looks(name string) {
 // notification; and what a worker may open, browsers decide by presses of their own.
 func (p *person) opensOnPress() string {
 	p.t.Helper()
-	all, err := chromedp.Targets(p.ctx)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	at := slices.IndexFunc(all, func(i *target.Info) bool {
-		return i.Type == "service_worker" && i.URL == p.site.engine+"/phone/worker.js"
-	})
-	if at < 0 {
-		p.t.Fatal("there is no worker")
+	at, all := -1, []*target.Info(nil)
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for end := time.Now().Add(patience); at < 0; <-again.C { // one that has slept is started anew
+		var err error
+		if all, err = chromedp.Targets(p.ctx); err != nil {
+			p.t.Fatal(err)
+		}
+		at = slices.IndexFunc(all, func(i *target.Info) bool {
+			return i.Type == "service_worker" && i.URL == p.site.engine+"/phone/worker.js"
+		})
+		if at < 0 && time.Now().After(end) {
+			p.t.Fatal("there is no worker")
+		}
 	}
 	ctx, leave := chromedp.NewContext(p.ctx, chromedp.WithTargetID(all[at].TargetID))
 	defer leave()

@@ -61,6 +61,7 @@ func TestARequestWakesTheDevice(t *testing.T) {
 		t.Error("a new device is woken")
 	}
 	asks(t, e, "ada@example.com")
+	e.MailTried(t) // that one woke nobody
 	subscription, path := service.Subscribe(t)
 	wake(t, p, subscription, 200, `{"wake":true}`)
 	if !wakes(t, p) {

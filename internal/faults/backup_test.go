@@ -32,10 +32,10 @@ func TestREL_R25_RestoredAgainstTheJournal(t *testing.T) {
 
 func againstTheJournal(t *testing.T, database string, elsewhere func() string) {
 	s := open(t, plan{database: database})
-	l := s.begin(8, sized(2*time.Minute, 30*time.Minute))
+	l := s.begin(8, sized(10*time.Minute, 30*time.Minute))
 	var backups []backup
-	for i := range sized(2, 20) {
-		l.through(int64(sized(10, 200) * (i + 1)))
+	for range sized(2, 20) {
+		l.through(l.done.Load() + int64(sized(10, 200))) // more than are under way
 		backups = append(backups, s.backup())
 	}
 	l.through(l.done.Load() + 8) // so that there is something that no backup has

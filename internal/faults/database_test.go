@@ -133,7 +133,7 @@ func TestREL_R12_DatabaseAway(t *testing.T) {
 	h := newHole(t, c.Address)
 	s := open(t, plan{database: strings.Replace(c.URL("stile"), c.Address, h.address, 1)})
 	n := s.nodes[0]
-	l := s.begin(4, sized(4*time.Minute, 20*time.Minute), crashing)
+	l := s.begin(4, sized(10*time.Minute, 20*time.Minute), crashing)
 	var held []*sql.DB
 	for _, fault := range []struct {
 		name     string
@@ -202,19 +202,23 @@ func exhaust(t *testing.T, c *pgtest.Cluster) []*sql.DB {
 		return nodes
 	}
 	end() // and connect, while there is room
+	full := 0
 	for range 1000 {
 		db, err := sql.Open("pgx", c.URL("postgres"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if db.Ping() == nil {
-			held = append(held, db)
+			held, full = append(held, db), 0
 			continue
 		}
-		db.Close()      // it is full
-		if end() == 0 { // of others
+		db.Close()
+		if end() > 0 { // of others
+			full = 0
+		} else if full++; full > 2 {
 			return held
 		}
+		pause(t.Context(), 100*time.Millisecond) // one that still says who it is cannot be seen
 	}
 	t.Fatal("the node keeps a connection")
 	return nil

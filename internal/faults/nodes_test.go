@@ -11,18 +11,19 @@ import (
 )
 
 // cluster opens some nodes on one PostgreSQL behind a front.
-func cluster(t *testing.T, nodes int) (*site, *front) {
+func cluster(t *testing.T, p plan) (*site, *front) {
 	t.Helper()
 	f := newFront(t)
-	s := open(t, plan{database: pgtest.Database(t), nodes: nodes, public: f.listen})
+	p.database, p.public = pgtest.Database(t), f.listen
+	s := open(t, p)
 	f.serve(s)
 	return s, f
 }
 
 // REL R-10: any node continues any flow. Every two seconds one is killed.
 func TestREL_R10_KilledNodes(t *testing.T) {
-	s, f := cluster(t, 3)
-	l := s.begin(6, sized(2*time.Minute, 20*time.Minute))
+	s, f := cluster(t, plan{nodes: 3})
+	l := s.begin(6, sized(10*time.Minute, 20*time.Minute))
 	times := sized(5, 300)
 	for i := range times {
 		pause(l.ctx, 2*time.Second)
@@ -46,8 +47,8 @@ func TestREL_R10_KilledNodes(t *testing.T) {
 // REL R-16: nodes that are restarted one after the other with their leave cost
 // nobody a request.
 func TestREL_R16_RollingRestart(t *testing.T) {
-	s, _ := cluster(t, 3)
-	l := s.begin(4, sized(2*time.Minute, 20*time.Minute), patient, unattended)
+	s, _ := cluster(t, plan{nodes: 3, drain: "4s"}) // the front looks every 50 ms, if it is let
+	l := s.begin(4, sized(10*time.Minute, 20*time.Minute), patient, unattended)
 	rounds := sized(1, 10)
 	for range rounds {
 		for _, n := range s.nodes {
@@ -71,10 +72,10 @@ func TestREL_R16_RollingRestart(t *testing.T) {
 // REL R-03: a tenth of all answers is lost, and a twentieth of all requests comes
 // twice; everybody gets one account, and one mail for each wish.
 func TestREL_R03_LostAnswers(t *testing.T) {
-	s, f := cluster(t, 2)
+	s, f := cluster(t, plan{nodes: 2})
 	people := sized(int64(100), 2000)
 	f.lose, f.double = 0.1, 0.05
-	l := s.begin(8, sized(3*time.Minute, 60*time.Minute), only(people))
+	l := s.begin(8, sized(10*time.Minute, 60*time.Minute), only(people))
 	l.people.Wait()
 	f.lose, f.double = 0, 0
 	v := s.judge(l)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,17 +14,13 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/idx"
+	"github.com/stile-id/stile/internal/loopback"
 )
 
 // running starts a real engine for one test, with policies if there are any.
 func running(t *testing.T, org string) *process {
 	t.Helper()
-	l, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{t: t, binary: build(t), data: t.TempDir(), listen: l.Addr().String(), read: map[string]string{}}
-	l.Close()
+	p := &process{t: t, binary: build(t), data: t.TempDir(), listen: loopback.Address(t), read: map[string]string{}}
 	if org != "" {
 		file := filepath.Join(t.TempDir(), "org.yaml")
 		if err := os.WriteFile(file, []byte(org), 0o600); err != nil {

@@ -32,7 +32,7 @@ func TestREL_R07_BusyRelay(t *testing.T) {
 		})
 	}
 	refuse(nil)
-	l := s.begin(4, sized(2*time.Minute, 20*time.Minute), patient)
+	l := s.begin(4, sized(10*time.Minute, 20*time.Minute), patient)
 	times := sized(1, 20)
 	const strangers = 5
 	for i := range times {

@@ -39,7 +39,7 @@ func (l *load) repeats(mails []history.Mail) error {
 		broken := false
 		for _, at := range l.cuts {
 			// The mail server may still be reading what a process had sent before it ended.
-			broken = broken || at.After(was.Add(-5*time.Second)) && at.Before(was.Add(written)) && at.Before(m.At)
+			broken = broken || at.After(was.Add(-written)) && at.Before(was.Add(written)) && at.Before(m.At)
 		}
 		if !broken {
 			return fmt.Errorf("mail %s came again %v later, and nothing had ended meanwhile", m.MessageID, m.At.Sub(was))

@@ -3,10 +3,10 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/stile-id/stile/internal/faults/history"
+	"github.com/stile-id/stile/internal/loopback"
 )
 
 // long says that the tests take the time that the specification gives them.
@@ -61,20 +62,11 @@ type node struct {
 	listen string
 	env    []string
 	nice   bool
+	drain  string
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
 	exits chan error
-}
-
-func address(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // A plan is what a site is to be.
@@ -85,6 +77,7 @@ type plan struct {
 	public   string // host:port that clients connect to; default the node's
 	dir      string // of the node; default a temporary one
 	nice     bool   // the tests' own process gets a processor before the nodes do
+	drain    string // how long a node that stops still answers; default 1s
 }
 
 // open starts a site, and registers the app at it.
@@ -102,7 +95,7 @@ func open(t *testing.T, p plan) *site {
 	}
 	t.Cleanup(func() { _ = s.journal.Close() })
 	for i := range max(1, p.nodes) {
-		n := &node{site: s, name: fmt.Sprintf("node%d", i+1), dir: t.TempDir(), listen: address(t), nice: p.nice}
+		n := &node{site: s, name: fmt.Sprintf("node%d", i+1), dir: t.TempDir(), listen: loopback.Address(t), nice: p.nice, drain: cmp.Or(p.drain, "1s")}
 		if p.dir != "" {
 			n.dir = p.dir
 		}
@@ -141,8 +134,8 @@ func open(t *testing.T, p plan) *site {
 func (n *node) configure(more string) {
 	n.site.t.Helper()
 	s := n.site
-	settings := fmt.Sprintf("public_url: %s\nlisten: %s\ndata: %s\nsmtp: %s\nmail_from: Acme <id@example.com>\ntrusted_proxies: 127.0.0.0/8\nshutdown_drain: 1s\nlog_level: error\n%s",
-		s.url, n.listen, filepath.Join(n.dir, "data"), s.sink.URL, more)
+	settings := fmt.Sprintf("public_url: %s\nlisten: %s\ndata: %s\nsmtp: %s\nmail_from: Acme <id@example.com>\ntrusted_proxies: 127.0.0.0/8\nshutdown_drain: %s\nlog_level: error\n%s",
+		s.url, n.listen, filepath.Join(n.dir, "data"), s.sink.URL, n.drain, more)
 	if s.database != "" {
 		settings += "database: " + s.database + "\n"
 	}

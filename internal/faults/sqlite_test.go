@@ -13,13 +13,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stile-id/stile/internal/loopback"
 )
 
 // REL R-13: whoever else holds the file up is not seen by anybody: a writer for
 // some seconds, a reader for long. A second engine on it does not start.
 func TestREL_R13_HeldUp(t *testing.T) {
 	s := open(t, plan{})
-	l := s.begin(4, sized(2*time.Minute, 10*time.Minute), patient)
+	l := s.begin(4, sized(10*time.Minute, 10*time.Minute), patient)
 	db := s.sql()
 	defer db.Close()
 	ctx := context.Background()
@@ -43,7 +45,8 @@ func TestREL_R13_HeldUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	was := l.done.Load()
-	pause(l.ctx, 3*time.Second)
+	hold := sized(1500*time.Millisecond, 3*time.Second) // the engine waits 5 s
+	pause(l.ctx, hold)
 	held := l.done.Load() - was
 	if _, err := writer.ExecContext(ctx, "ROLLBACK"); err != nil {
 		t.Fatal(err)
@@ -53,7 +56,7 @@ func TestREL_R13_HeldUp(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	second := exec.Command(s.binary, "serve", "--config", filepath.Join(s.nodes[0].dir, "stile.yaml"), "--listen", address(t))
+	second := exec.Command(s.binary, "serve", "--config", filepath.Join(s.nodes[0].dir, "stile.yaml"), "--listen", loopback.Address(t))
 	out, err := second.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "in use") {
 		t.Errorf("a second engine: %v\n%s", err, out)
@@ -61,7 +64,7 @@ func TestREL_R13_HeldUp(t *testing.T) {
 	l.end()
 	retried := l.retried.Load()
 	v := s.judge(l)
-	t.Logf("a reader for %v and more, a writer for 3 s in which %d people got through", sized(2*time.Second, 60*time.Second), held)
+	t.Logf("a reader for %v and more, a writer for %v in which %d people got through", sized(2*time.Second, 60*time.Second), hold, held)
 	if v.refused > 0 || v.unknown > 0 || retried > 0 {
 		t.Errorf("%d requests refused, %d without an answer, %d calls made again; want none", v.refused, v.unknown, retried)
 	}
@@ -86,7 +89,7 @@ func TestREL_R14_DiskFull(t *testing.T) {
 	})
 	s := open(t, plan{dir: dir})
 	n := s.nodes[0]
-	l := s.begin(4, sized(3*time.Minute, 30*time.Minute))
+	l := s.begin(4, sized(10*time.Minute, 30*time.Minute))
 	times, refused := sized(2, 20), 0
 	for range times {
 		pause(l.ctx, time.Second)

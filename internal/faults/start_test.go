@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stile-id/stile/internal/loopback"
 )
 
 // screen is a terminal that tells when something new is on it.
@@ -47,16 +48,7 @@ func TestDevSaysWhatToOpen(t *testing.T) {
 	if info, err := os.Stat(binary); err != nil || info.Size() > 40<<20 {
 		t.Errorf("the binary has %d bytes, more than 40 MB (%v)", info.Size(), err)
 	}
-	var listen [2]string
-	for i := range listen {
-		l, err := net.Listen("tcp", "localhost:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		listen[i] = l.Addr().String()
-		defer l.Close()
-		l.Close()
-	}
+	listen := [2]string{loopback.Address(t), loopback.Address(t)}
 	out := &screen{news: make(chan struct{}, 1)}
 	cmd := exec.Command(binary, "dev", "--listen", listen[0], "--app-listen", listen[1], "--data", t.TempDir())
 	cmd.Stdout, cmd.Stderr = out, out

@@ -88,7 +88,7 @@ func TestREL_R08_StalledRelay(t *testing.T) {
 	second := &relay{}
 	r := NewRelays(time.Now, slog.New(slog.DiscardHandler),
 		dialer(t, "smtp://"+script(t, "…")), dialer(t, "smtp://"+serve(t, second, cleartext)))
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 	defer cancel()
 	wantClass(t, r.Send(ctx, letter(t)), "", false, false)
 	if got := len(second.received()); got != 1 {

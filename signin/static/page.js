@@ -131,6 +131,9 @@ if (copy && navigator.clipboard) {
 const go = document.querySelector('[data-page="link-continue"] form');
 if (go) go.requestSubmit(go.querySelector("button"));
 
+// Something that was sent is not to be cut off by going elsewhere.
+const sending = () => [...document.forms].some((form) => form.dataset.sent);
+
 // Was the link opened in this browser, or the phone asked? Asked for while the page is looked at,
 // more slowly as time passes.
 const poll = $("poll");
@@ -150,13 +153,14 @@ if (poll) {
   };
   const ask = async () => {
     if (document.hidden || busy || over) return;
+    if (sending()) { plan(every); return; }
     busy = true;
     let wait = 0;
     try {
       const body = new URLSearchParams({ flow: poll.dataset.flow, turn: poll.dataset.turn, step: poll.dataset.step || "", delivery });
       const answer = await fetch(poll.dataset.url, { method: "POST", body, credentials: "same-origin" });
       const news = await answer.json();
-      if (news.go) { location.assign(news.go); return; }
+      if (news.go && !sending()) { location.assign(news.go); return; }
       if (news.notice) { say(news.notice); delivery = news.delivery; }
       wait = news.wait || 0;
       over = !!news.stop;

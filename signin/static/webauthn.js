@@ -95,13 +95,17 @@
     let waiting = null; // aborts what the field's list waits for
     let renewal = 0;
     const old = () => !options || Date.now() - fresh >= life || Date.now() < fresh;
+    let coming = null; // of two questions the browser would keep the later one's cookie alone
     const fetched = async () => {
       if (!old()) return options;
-      const answer = await fetch(form.dataset.begin, { method: "POST", body: new URLSearchParams(new FormData(form)), credentials: "same-origin" });
-      if (!answer.ok) throw new Error(answer.status);
-      options = asked(await answer.json());
-      fresh = Date.now();
-      return options;
+      coming ||= (async () => {
+        const answer = await fetch(form.dataset.begin, { method: "POST", body: new URLSearchParams(new FormData(form)), credentials: "same-origin" });
+        if (!answer.ok) throw new Error(answer.status);
+        options = asked(await answer.json());
+        fresh = Date.now();
+        return options;
+      })().finally(() => { coming = null; });
+      return coming;
     };
     // A question costs the engine a transaction: none is put for a page that nobody looks at, be it
     // fetched ahead or in a tab behind, nor where the browser has no list for the field.

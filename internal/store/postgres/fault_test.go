@@ -214,7 +214,7 @@ func TestREL_R11_OutcomeWaitsForTheTransaction(t *testing.T) {
 // Where nobody can be asked it is not known, and the caller is told so.
 func TestREL_R11_UnknownWhileAway(t *testing.T) {
 	p := newProxy(t, pgtest.Database(t))
-	s, err := postgres.Open(bg, postgres.Options{URL: p.url, StatementTimeout: 100 * time.Millisecond})
+	s, err := postgres.Open(bg, postgres.Options{URL: p.url, StatementTimeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +324,7 @@ func TestREL_I10_NoStatementAfterTheDeadline(t *testing.T) {
 // A server that does not answer is not waited for long, and used again when it does.
 func TestREL_R12_Stalled(t *testing.T) {
 	p := newProxy(t, pgtest.Database(t))
-	s, err := postgres.Open(bg, postgres.Options{URL: p.url, StatementTimeout: 100 * time.Millisecond})
+	s, err := postgres.Open(bg, postgres.Options{URL: p.url, StatementTimeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ func TestREL_R12_Stalled(t *testing.T) {
 func TestREL_R12_OneWaitForAllStatements(t *testing.T) {
 	p := newProxy(t, pgtest.Database(t))
 	s, err := postgres.Open(bg, postgres.Options{
-		URL: p.url, Connections: 1, StatementTimeout: 100 * time.Millisecond, AcquireTimeout: time.Hour,
+		URL: p.url, Connections: 1, StatementTimeout: time.Second, AcquireTimeout: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

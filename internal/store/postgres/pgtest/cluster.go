@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/stile-id/stile/internal/loopback"
 )
 
 // A Cluster is a server of one test alone, to be broken: it can be stopped,
@@ -81,12 +83,7 @@ func prepare(t testing.TB) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	c := &Cluster{t: t, bin: bin, dir: dir, Address: l.Addr().String()}
+	c := &Cluster{t: t, bin: bin, dir: dir, Address: loopback.Address(t)}
 	_, c.port, _ = net.SplitHostPort(c.Address)
 	c.guard()
 	return c
@@ -201,10 +198,14 @@ func (c *Cluster) Kill() {
 	c.t.Fatalf("process %d does not end", pids[0])
 }
 
-// Signal sends a signal to all of the server, as SIGSTOP and SIGCONT.
+// Signal sends a signal to all of the server, as SIGSTOP and SIGCONT: to the
+// postmaster first, which makes no more processes then.
 func (c *Cluster) Signal(s syscall.Signal) {
-	for _, pid := range c.processes() {
-		_ = syscall.Kill(pid, s)
+	for i, all := 0, c.processes(); i < len(all); i++ {
+		_ = syscall.Kill(all[i], s)
+		if i == 0 {
+			all = c.processes()
+		}
 	}
 }
 
