@@ -3,6 +3,7 @@ package limit
 import (
 	"encoding/binary"
 	"hash/maphash"
+	"math"
 	"sync"
 	"time"
 )
@@ -15,20 +16,27 @@ type Local struct {
 	seed maphash.Seed // nobody else's, so that nobody finds two keys of one hash
 
 	mu       sync.Mutex
-	counters map[uint64]kept // by the hash of their key
-	swept    int             // size after the last sweep
+	counters map[uint64]kept   // by the hash of their key
+	long     map[uint64][]byte // data that kept has no room for
+	sweep    int               // size at which what has ended is looked for
+	swept    int64             // when it was last, in seconds of Unix time
 }
 
+// kept is a counter without its key, and without a pointer that the collector would
+// have to follow: most have an hour to live and count to one.
 type kept struct {
-	data []byte
-	ends int64 // in milliseconds, as a Counter's
+	ends uint32 // in whole seconds of Unix time, rounded up
+	size uint8  // of data; more than it holds: it is in long
+	data [19]byte
 }
 
-// localCapacity is how many keys are kept: some 10 MB at most.
+// localCapacity is how many keys are kept: some 6 MB at most.
 const localCapacity = 100_000
 
 // NewLocal returns an empty one.
-func NewLocal() *Local { return &Local{seed: maphash.MakeSeed(), counters: map[uint64]kept{}} }
+func NewLocal() *Local {
+	return &Local{seed: maphash.MakeSeed(), counters: map[uint64]kept{}, long: map[uint64][]byte{}, sweep: 1024}
+}
 
 // Spend admits one by a rule, or says when one would be.
 func (l *Local) Spend(key string, v Volume, now time.Time) (retryAfter time.Duration, ok bool) {
@@ -69,25 +77,49 @@ func (l *Local) Open(key string, v Volume, now time.Time) (retryAfter time.Durat
 }
 
 func (l *Local) of(key string) Counter {
-	k, ok := l.counters[maphash.String(l.seed, key)]
+	h := maphash.String(l.seed, key)
+	k, ok := l.counters[h]
 	if !ok {
 		return Counter{Key: key}
 	}
-	return Counter{Key: key, Data: k.data, ExpiresAt: time.UnixMilli(k.ends)}
+	c := Counter{Key: key, ExpiresAt: ending(int64(k.ends) * 1000)}
+	if c.Data = l.long[h]; int(k.size) <= len(k.data) {
+		c.Data = k.data[:k.size]
+	}
+	return c
 }
 
 func (l *Local) put(c Counter, now time.Time) {
-	key := maphash.String(l.seed, c.Key)
-	if _, have := l.counters[key]; !have && len(l.counters) >= max(1024, 2*l.swept) {
-		for k, old := range l.counters {
-			if old.ends <= floor(now) {
-				delete(l.counters, k)
-			}
+	h := maphash.String(l.seed, c.Key)
+	if _, have := l.counters[h]; !have && len(l.counters) >= l.sweep {
+		// Once a second is enough where all live: it takes a millisecond.
+		if second := floor(now) / 1000; len(l.counters) < localCapacity || second != l.swept {
+			l.forget(second)
 		}
-		l.swept = len(l.counters)
-		if l.swept >= localCapacity {
+		if len(l.counters) >= localCapacity {
 			return
 		}
 	}
-	l.counters[key] = kept{c.Data, ceil(c.ExpiresAt)}
+	k := kept{ends: uint32(min((ceil(c.ExpiresAt)+999)/1000, math.MaxUint32)), size: math.MaxUint8}
+	if len(c.Data) <= len(k.data) {
+		k.size = uint8(copy(k.data[:], c.Data))
+		delete(l.long, h)
+	} else {
+		l.long[h] = c.Data
+	}
+	l.counters[h] = k
+}
+
+// forget removes what has ended. It is called again when there are a quarter more: the
+// keys of what lasts for seconds would else be as many as those of what lasts for hours.
+func (l *Local) forget(second int64) {
+	l.swept = second
+	for h, k := range l.counters {
+		if int64(k.ends) <= second {
+			delete(l.counters, h)
+			delete(l.long, h)
+		}
+	}
+	live := len(l.counters)
+	l.sweep = min(live+max(1024, live/4), max(localCapacity, live))
 }
