@@ -83,3 +83,14 @@ func TestUnit(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+// The engine may ask which addresses are its own: it dials none while it does not know.
+func TestSEC_S120_UnitAllowsNetlink(t *testing.T) {
+	unit, err := os.ReadFile("../../packaging/stile.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`(?m)^RestrictAddressFamilies=.*\bAF_NETLINK\b`).Match(unit) {
+		t.Error("RestrictAddressFamilies lacks AF_NETLINK")
+	}
+}
