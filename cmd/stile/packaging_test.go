@@ -84,6 +84,18 @@ func TestUnit(t *testing.T) {
 	}
 }
 
+// Go reads the length of the queue of a listener from /proc/sys, which is 128 where that
+// cannot be read, and metrics the start of the process from /proc/stat.
+func TestREL_R20_UnitLeavesProc(t *testing.T) {
+	unit, err := os.ReadFile("../../packaging/stile.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(unit, []byte("\nProcSubset=pid")) || !bytes.Contains(unit, []byte("\nProtectProc=invisible\n")) {
+		t.Error("the unit hides /proc/sys and /proc/stat, or shows the processes of others")
+	}
+}
+
 // The engine may ask which addresses are its own: it dials none while it does not know.
 func TestSEC_S120_UnitAllowsNetlink(t *testing.T) {
 	unit, err := os.ReadFile("../../packaging/stile.service")
