@@ -53,7 +53,7 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// systemd takes the unit, with whatever program there is in place of the engine.
+// systemd takes the unit, which waits for what the engine tells it, with whatever program there is in place of the engine.
 func TestUnit(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil && os.Getenv("CI") == "true" {
@@ -65,6 +65,11 @@ func TestUnit(t *testing.T) {
 	unit, err := os.ReadFile("../../packaging/stile.service")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, line := range []string{"Type=notify", "NotifyAccess=main"} {
+		if !bytes.Contains(unit, []byte("\n"+line+"\n")) {
+			t.Errorf("no %s", line)
+		}
 	}
 	for _, command := range regexp.MustCompile(`(?m)^Exec\w+=(.*)$`).FindAllSubmatch(unit, -1) {
 		if !bytes.HasPrefix(command[1], []byte("/usr/local/bin/stile serve --config /etc/stile/stile.yaml")) {

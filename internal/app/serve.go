@@ -60,6 +60,7 @@ func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
 			case <-time.After(readyAge):
 			}
 		}
+		tellSystemd(logger, serviceReady)
 		logger.Info("ready")
 		settle(logger)
 	}()
@@ -67,8 +68,10 @@ func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
 	var err error
 	select {
 	case <-ctx.Done():
+		tellSystemd(logger, serviceStopping)
 		n.drain()
 	case err = <-n.failed:
+		tellSystemd(logger, serviceStopping)
 	}
 	err = errors.Join(err, n.stop())
 	logger.Info("stopped")
