@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,41 +17,106 @@ import (
 	"github.com/stile-id/stile/internal/config"
 )
 
-// The Compose file can be read, and its variables are settings.
+// A composeFile is what is looked at of the Compose file.
+type composeFile struct {
+	Services map[string]struct {
+		Environment map[string]string
+		Secrets     []string
+		Networks    any
+		Healthcheck struct{ Test []string }
+	}
+	Networks map[string]struct {
+		IPAM struct {
+			Config []struct {
+				Subnet, Gateway string
+				Range           string `yaml:"ip_range"`
+			}
+		}
+	}
+	Secrets map[string]struct{ File string }
+}
+
+// Each node starts with the settings in the Compose file: the engine's own reader takes
+// them, with secrets as README.md has them made.
 func TestCompose(t *testing.T) {
 	data, err := os.ReadFile("../../packaging/compose/compose.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file struct {
-		Services map[string]struct {
-			Environment map[string]string
-			Secrets     []string
-			Networks    any
-		}
-		Secrets map[string]struct{ File string }
-	}
+	var file composeFile
 	if err := yaml.Unmarshal(data, &file); err != nil {
 		t.Fatal(err)
 	}
+	secrets := t.TempDir()
+	for name, text := range map[string]string{
+		"database_url": "postgres://stile:0123abcd@database/stile\n", "smtp_url": "smtp://user:password@relay.example.com\n",
+		"master_key": strings.Repeat("A", 43) + "=\n",
+	} {
+		if err := os.WriteFile(filepath.Join(secrets, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	example := regexp.MustCompile(`\$\{\w+:\?as (.*)\}`) // what Compose says to whoever has not set it
 	for _, name := range []string{"stile1", "stile2", "stile3"} {
 		s := file.Services[name]
-		if len(s.Environment) < 8 {
-			t.Errorf("%s: %v", name, s.Environment)
-		}
+		environ := []string{"HOSTNAME=" + name}
 		for variable, value := range s.Environment {
-			key := strings.ToLower(strings.TrimPrefix(variable, "STILE_"))
-			if !slices.Contains(config.Keys(), key) && !slices.Contains([]string{"database_file", "smtp_file"}, key) {
-				t.Errorf("%s: %s is no setting", name, variable)
+			if secret, ok := strings.CutPrefix(value, "/run/secrets/"); ok {
+				if !slices.Contains(s.Secrets, secret) || file.Secrets[secret].File != "./secrets/"+secret {
+					t.Errorf("%s: %s is not there", name, value)
+				}
+				value = filepath.Join(secrets, secret)
 			}
-			if secret, ok := strings.CutPrefix(value, "/run/secrets/"); ok && (!slices.Contains(s.Secrets, secret) || file.Secrets[secret].File == "") {
-				t.Errorf("%s: %s is not there", name, value)
-			}
+			environ = append(environ, variable+"="+example.ReplaceAllString(value, "$1"))
 		}
+		settings, faults := config.Serve{}.Load(environ)
+		if err := faults.Err(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if settings.Database == "" || settings.PublicURL != "https://id.example.com" || settings.MasterKeyFile != filepath.Join(secrets, "master_key") {
+			t.Errorf("%s: %+v", name, settings)
+		}
+		if !slices.Equal(s.Healthcheck.Test, []string{"CMD", "/stile", "ready"}) {
+			t.Errorf("%s: it is asked by %q", name, s.Healthcheck.Test)
+		}
+		if door, err := (config.Ready{}).Door(environ); err != nil || door.URL != "http://127.0.0.1:9100" {
+			t.Errorf("%s: it is asked at %q, %v", name, door.URL, err)
+		}
+		if proxy := file.address(t); !slices.Equal(settings.TrustedProxies, []netip.Prefix{netip.PrefixFrom(proxy, 32)}) {
+			t.Errorf("%s: it believes %v, and the proxy has %v", name, settings.TrustedProxies, proxy)
+		}
+	}
+	if test := file.Services["database"].Healthcheck.Test; !slices.Equal(test, []string{"CMD", "pg_isready", "-h", "127.0.0.1", "-U", "stile"}) {
+		t.Errorf("the database is asked by %q", test)
 	}
 	proxy, err := os.ReadFile("../../packaging/compose/haproxy.cfg")
 	if err != nil || strings.Count(string(proxy), ":9000\n") != 3 || !strings.Contains(string(proxy), "/readyz") {
 		t.Errorf("haproxy.cfg: %v", err)
+	}
+}
+
+// address is the proxy's, which no other container can be given.
+func (f composeFile) address(t *testing.T) netip.Addr {
+	t.Helper()
+	networks, _ := f.Services["proxy"].Networks.(map[string]any)
+	outside, _ := networks["outside"].(map[string]any)
+	address, err := netip.ParseAddr(fmt.Sprint(outside["ipv4_address"]))
+	if err != nil || len(f.Networks["outside"].IPAM.Config) != 1 {
+		t.Fatalf("%v, %+v", err, f.Networks)
+	}
+	c := f.Networks["outside"].IPAM.Config[0]
+	subnet, others := netip.MustParsePrefix(c.Subnet), netip.MustParsePrefix(c.Range)
+	if !subnet.Contains(address) || !subnet.Contains(others.Addr()) || others.Contains(address) || c.Gateway == address.String() {
+		t.Errorf("the proxy has %v of %v, others get %v, the gateway has %v", address, subnet, others, c.Gateway)
+	}
+	return address
+}
+
+// The image has nothing but the engine to ask itself with.
+func TestREL_R30_ContainerHealth(t *testing.T) {
+	file, err := os.ReadFile("../../packaging/Containerfile")
+	if err != nil || !regexp.MustCompile(`(?m)^HEALTHCHECK .*CMD \["/stile", "ready"\]$`).Match(file) {
+		t.Errorf("no HEALTHCHECK, %v", err)
 	}
 }
 
