@@ -123,7 +123,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	counting.Rules.Texts = limit.Volume{{N: t.TextsPerDay, Per: 24 * time.Hour}}
 	err = inTurn(ctx, func() error {
 		n.app, err = New(ctx, Config{
-			Dir: t.Data, Database: t.Database, QuickCheck: t.QuickCheck, MasterKeyFile: t.MasterKeyFile, KeyMustExist: !t.MakeMasterKey,
+			Dir: t.Data, Database: t.Database, DatabaseConnections: t.DatabaseConnections, QuickCheck: t.QuickCheck, MasterKeyFile: t.MasterKeyFile, KeyMustExist: !t.MakeMasterKey,
 			PublicURL: t.PublicURL, Policy: policy.PasswordOptional(), Limits: counting, TrustedProxies: t.TrustedProxies,
 			Hosts: t.Hosts, Traces: t.Traces,
 			Phones: Phones{
