@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -120,8 +121,20 @@ func TestREL_R30_ContainerHealth(t *testing.T) {
 	}
 }
 
-// systemd takes the unit, which waits for what the engine tells it, with whatever program there is in place of the engine.
+// systemd takes the units, of which the engine's waits for what it tells, with whatever
+// program there is in its place.
 func TestUnit(t *testing.T) {
+	unit := packaged(t, "stile.service")
+	for _, line := range []string{"Type=notify", "NotifyAccess=main"} {
+		if !strings.Contains(unit, "\n"+line+"\n") {
+			t.Errorf("no %s", line)
+		}
+	}
+	for _, command := range regexp.MustCompile(`(?m)^Exec\w+=(.*)$`).FindAllStringSubmatch(unit, -1) {
+		if !strings.HasPrefix(command[1], "/usr/local/bin/stile serve --config /etc/stile/stile.yaml") {
+			t.Errorf("%s", command[1])
+		}
+	}
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil && os.Getenv("CI") == "true" {
 		t.Fatal(err)
@@ -129,52 +142,109 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Skip("no systemd-analyze") // macOS, Windows, and Linux without systemd have none
 	}
-	unit, err := os.ReadFile("../../packaging/stile.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range []string{"Type=notify", "NotifyAccess=main"} {
-		if !bytes.Contains(unit, []byte("\n"+line+"\n")) {
-			t.Errorf("no %s", line)
-		}
-	}
-	for _, command := range regexp.MustCompile(`(?m)^Exec\w+=(.*)$`).FindAllSubmatch(unit, -1) {
-		if !bytes.HasPrefix(command[1], []byte("/usr/local/bin/stile serve --config /etc/stile/stile.yaml")) {
-			t.Errorf("%s", command[1])
-		}
-	}
 	program, err := exec.LookPath("true")
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(t.TempDir(), "stile.service")
-	if err := os.WriteFile(name, bytes.ReplaceAll(unit, []byte("/usr/local/bin/stile"), []byte(program)), 0o600); err != nil {
-		t.Fatal(err)
+	dir := t.TempDir()
+	args := []string{"verify", "--man=no"}
+	for _, name := range []string{"stile.service", "stile-backup.service", "stile-backup.timer"} {
+		text := strings.ReplaceAll(packaged(t, name), "/usr/local/bin/stile", program)
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, name)
 	}
-	if out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", name).CombinedOutput(); err != nil || bytes.Contains(out, []byte("stile.service")) {
+	if out, err := exec.CommandContext(t.Context(), analyze, args...).CombinedOutput(); err != nil || bytes.Contains(out, []byte("stile")) {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// What the unit of the timer runs makes a backup that can be restored, and then removes
+// old ones alone; where it fails nothing is removed.
+func TestREL_R25_BackupUnit(t *testing.T) {
+	unit := packaged(t, "stile-backup.service")
+	dir := t.TempDir()
+	kept := filepath.Join(dir, "kept")
+	old := time.Now().Add(-50 * time.Hour)
+	for name, at := range map[string]time.Time{
+		"stile-1.backup": old, ".stile-1.backup.incomplete-2": old, "stile-3.backup": time.Now().Add(-40 * time.Hour), "other": old,
+	} {
+		name = filepath.Join(kept, name)
+		err := os.MkdirAll(kept, 0o700)
+		if err == nil {
+			err = os.WriteFile(name, nil, 0o600)
+		}
+		if err == nil {
+			err = os.Chtimes(name, at, at)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// run does with a line what systemd does: % stands twice for one, and $ in what is not its own.
+	run := func(key, data string) error {
+		_, line, _ := strings.Cut(unit, "\n"+key+"=")
+		line, _, _ = strings.Cut(line, "\n")
+		if !strings.Contains(line, " ") {
+			t.Fatalf("no %s", key)
+		}
+		line = strings.NewReplacer("$$", "$", "%%", "%", "/usr/local/bin/stile", self).Replace(line)
+		c := exec.CommandContext(t.Context(), "/bin/sh", "-c", line)
+		c.Env = append(os.Environ(), "STILE_TEST_COMMAND=1", "STILE_DATA="+data, "STATE_DIRECTORY="+kept)
+		out, err := c.CombinedOutput()
+		t.Logf("%s", out)
+		return err
+	}
+	if err := run("ExecStart", filepath.Join(dir, "none")); err == nil {
+		t.Error("a backup of nothing")
+	}
+	data := filepath.Join(dir, "data")
+	defer engine(t, data)()
+	for _, key := range []string{"ExecStart", "ExecStartPost"} {
+		if err := run(key, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(kept, "*"))
+	if err != nil || len(files) != 3 || filepath.Base(files[0]) != "other" {
+		t.Fatalf("%v, %v", files, err)
+	}
+	made := files[1]
+	if !regexp.MustCompile(`^stile-\d{8}T\d{6}Z\.backup$`).MatchString(filepath.Base(made)) || filepath.Base(files[2]) != "stile-3.backup" {
+		t.Fatalf("%v", files)
+	}
+	stile(t, "restore --from "+made+" --to sqlite:"+filepath.Join(dir, "again"))
+	stile(t, "verify --data "+filepath.Join(dir, "again")+" --master-key-file "+filepath.Join(data, "master.key"))
+}
+
+func packaged(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../packaging/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // Go reads the length of the queue of a listener from /proc/sys, which is 128 where that
 // cannot be read, and metrics the start of the process from /proc/stat.
 func TestREL_R20_UnitLeavesProc(t *testing.T) {
-	unit, err := os.ReadFile("../../packaging/stile.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if bytes.Contains(unit, []byte("\nProcSubset=pid")) || !bytes.Contains(unit, []byte("\nProtectProc=invisible\n")) {
+	unit := packaged(t, "stile.service")
+	if strings.Contains(unit, "\nProcSubset=pid") || !strings.Contains(unit, "\nProtectProc=invisible\n") {
 		t.Error("the unit hides /proc/sys and /proc/stat, or shows the processes of others")
 	}
 }
 
 // The engine may ask which addresses are its own: it dials none while it does not know.
 func TestSEC_S120_UnitAllowsNetlink(t *testing.T) {
-	unit, err := os.ReadFile("../../packaging/stile.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !regexp.MustCompile(`(?m)^RestrictAddressFamilies=.*\bAF_NETLINK\b`).Match(unit) {
+	unit := packaged(t, "stile.service")
+	if !regexp.MustCompile(`(?m)^RestrictAddressFamilies=.*\bAF_NETLINK\b`).MatchString(unit) {
 		t.Error("RestrictAddressFamilies lacks AF_NETLINK")
 	}
 }
