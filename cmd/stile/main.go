@@ -19,6 +19,7 @@ import (
 var cli struct {
 	Dev     config.Dev     `cmd:"" help:"Run the engine, a mail inbox and a demo app on this machine, for development only."`
 	Serve   config.Serve   `cmd:"" help:"Run the engine for production; docs/operations.md has every setting."`
+	Ready   config.Ready   `cmd:"" help:"Ask a running engine whether it is ready; the status is 1 if it is not."`
 	Apply   config.Apply   `cmd:"" help:"Make policies, groups and apps what a file says, after showing what changes."`
 	Export  config.Export  `cmd:"" help:"Write policies, groups and apps as a file for stile apply."`
 	Users   config.Users   `cmd:"" help:"Look after people."`
@@ -62,6 +63,8 @@ func run(ctx context.Context, command string) error {
 		return app.Dev(ctx, cli.Dev, os.Stdout, os.Stderr)
 	case "serve":
 		return app.Serve(ctx, cli.Serve, os.Stdout, os.Stderr)
+	case "ready", "ready <url>":
+		return app.AskReady(ctx, cli.Ready, os.Stdout)
 	case "audit verify":
 		return app.AuditVerify(ctx, cli.Audit.Verify, os.Stdout)
 	case "audit tail":

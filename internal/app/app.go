@@ -47,6 +47,8 @@ import (
 type Config struct {
 	Dir      string // of the master key, the inbox, and the database if that is SQLite
 	Database string // postgres://…; empty: SQLite in Dir
+	// DatabaseConnections bounds those that this node opens to it; 0: postgres.Options has the default.
+	DatabaseConnections int
 	// QuickCheck looks through an SQLite file for damage before it is used (REL R-05).
 	QuickCheck bool
 	// MasterKeyFile is the master key's file; default master.key in Dir. If there

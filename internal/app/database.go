@@ -18,7 +18,7 @@ import (
 // schema up to date.
 func openStore(ctx context.Context, c Config) (store.Store, error) {
 	if c.Database != "" {
-		return postgres.Open(ctx, postgres.Options{URL: c.Database, Logger: c.Logger})
+		return postgres.Open(ctx, postgres.Options{URL: c.Database, Connections: c.DatabaseConnections, Logger: c.Logger})
 	}
 	return sqlite.Open(ctx, sqlite.Options{Path: databaseFile(c.Dir), QuickCheck: c.QuickCheck, Logger: c.Logger})
 }

@@ -60,6 +60,7 @@ func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
 			case <-time.After(readyAge):
 			}
 		}
+		tellSystemd(logger, serviceReady)
 		logger.Info("ready")
 		settle(logger)
 	}()
@@ -67,8 +68,10 @@ func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
 	var err error
 	select {
 	case <-ctx.Done():
+		tellSystemd(logger, serviceStopping)
 		n.drain()
 	case err = <-n.failed:
+		tellSystemd(logger, serviceStopping)
 	}
 	err = errors.Join(err, n.stop())
 	logger.Info("stopped")
@@ -120,7 +123,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	counting.Rules.Texts = limit.Volume{{N: t.TextsPerDay, Per: 24 * time.Hour}}
 	err = inTurn(ctx, func() error {
 		n.app, err = New(ctx, Config{
-			Dir: t.Data, Database: t.Database, QuickCheck: t.QuickCheck, MasterKeyFile: t.MasterKeyFile, KeyMustExist: !t.MakeMasterKey,
+			Dir: t.Data, Database: t.Database, DatabaseConnections: t.DatabaseConnections, QuickCheck: t.QuickCheck, MasterKeyFile: t.MasterKeyFile, KeyMustExist: !t.MakeMasterKey,
 			PublicURL: t.PublicURL, Policy: policy.PasswordOptional(), Limits: counting, TrustedProxies: t.TrustedProxies,
 			Hosts: t.Hosts, Traces: t.Traces,
 			Phones: Phones{

@@ -22,10 +22,11 @@ type Serve struct {
 	TLSKey         string   `name:"tls-key" env:"STILE_TLS_KEY" placeholder:"FILE" help:"Its private key, readable by the engine alone."`
 	TrustedProxies []string `name:"trusted-proxies" env:"STILE_TRUSTED_PROXIES" placeholder:"ADDRESS" help:"Proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas."`
 
-	Data          string `name:"data" env:"STILE_DATA" placeholder:"DIR" help:"Folder of the SQLite database, the master key and the operators' socket (/var/lib/stile)."`
-	Database      string `name:"database" env:"STILE_DATABASE" secret:"" placeholder:"URL" help:"PostgreSQL that everything is kept in: postgres://user:password@host/name. Default: SQLite in --data."`
-	QuickCheck    string `name:"quick-check" env:"STILE_QUICK_CHECK" placeholder:"BOOL" help:"Whether the SQLite file is looked through for damage at start (true)."`
-	MasterKeyFile string `name:"master-key-file" env:"STILE_MASTER_KEY_FILE" placeholder:"FILE" help:"The master key, readable by the engine alone (master.key in --data)."`
+	Data                string `name:"data" env:"STILE_DATA" placeholder:"DIR" help:"Folder of the SQLite database, the master key and the operators' socket (/var/lib/stile)."`
+	Database            string `name:"database" env:"STILE_DATABASE" secret:"" placeholder:"URL" help:"PostgreSQL that everything is kept in: postgres://user:password@host/name. Default: SQLite in --data."`
+	DatabaseConnections string `name:"database-connections" env:"STILE_DATABASE_CONNECTIONS" placeholder:"N" help:"How many connections to PostgreSQL this node opens at most, from 2 to 100. Default: two for each processor, of 4 to 20."`
+	QuickCheck          string `name:"quick-check" env:"STILE_QUICK_CHECK" placeholder:"BOOL" help:"Whether the SQLite file is looked through for damage at start (true)."`
+	MasterKeyFile       string `name:"master-key-file" env:"STILE_MASTER_KEY_FILE" placeholder:"FILE" help:"The master key, readable by the engine alone (master.key in --data)."`
 
 	SMTP          string `name:"smtp" env:"STILE_SMTP" secret:"" placeholder:"URL" help:"Where mail is delivered: smtp://user:password@host:587 or smtps://. Needed."`
 	SMTPFallback  string `name:"smtp-fallback" env:"STILE_SMTP_FALLBACK" secret:"" placeholder:"URL" help:"Where mail is delivered while the first server fails, in the same form. Default: nowhere."`
@@ -75,6 +76,7 @@ type Settings struct {
 	Hosts           []string
 
 	Data, Database, MasterKeyFile string
+	DatabaseConnections           int // 0: as many as the processors have a use for
 	QuickCheck                    bool
 	MakeMasterKey                 bool
 
@@ -120,6 +122,12 @@ func (s Serve) settings(f *Faults) *Settings {
 	s.listeners(t, f)
 	if checkDatabase(s.Database) != nil { // nothing of the value is told: a password may stand there
 		f.Add("database", "not of the form postgres://user:password@host/name")
+	}
+	if s.DatabaseConnections != "" {
+		t.DatabaseConnections = f.number("database_connections", s.DatabaseConnections, 2, 100)
+		if s.Database == "" {
+			f.Add("database_connections", "goes together with database")
+		}
 	}
 	if f.need("smtp", s.SMTP) {
 		t.SMTP = append(t.SMTP, s.SMTP)

@@ -4,6 +4,7 @@ package outbound
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,16 +19,30 @@ const (
 	maxHeaders = 64 << 10
 )
 
-// ErrNotPublic refuses an address that is not for everybody.
-var ErrNotPublic = errors.New("outbound: the address is not a public one")
+var (
+	// ErrNotPublic refuses an address that is not for everybody.
+	ErrNotPublic = errors.New("outbound: the address is not a public one")
+	// ErrOwnUnknown says nothing of the address: this machine did not tell its own, as a
+	// sandbox without AF_NETLINK keeps it from doing, and nothing is dialled meanwhile.
+	ErrOwnUnknown = errors.New("outbound: the addresses of this machine cannot be read")
+)
 
 // NewClient returns a client that follows no redirect, asks no proxy and keeps no
 // cookie. It looks at the address that is dialled, whatever a name resolved to before:
 // one that answers differently the second time leads nowhere else (SEC S-120).
-func NewClient() *http.Client {
+func NewClient() *http.Client { return newClient(net.InterfaceAddrs) }
+
+func newClient(addresses func() ([]net.Addr, error)) *http.Client {
 	dialer := &net.Dialer{Timeout: connect, Control: func(_, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
-		if err != nil || !Public(to.Addr()) || own(to.Addr()) {
+		if err != nil || !Public(to.Addr()) {
+			return ErrNotPublic
+		}
+		all, err := addresses()
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrOwnUnknown, err)
+		}
+		if among(all, to.Addr()) {
 			return ErrNotPublic
 		}
 		return nil
@@ -92,12 +107,8 @@ func within(list []netip.Prefix, a netip.Addr) bool {
 	return false
 }
 
-// own reports whether an address is one of this machine's.
-func own(a netip.Addr) bool {
-	all, err := net.InterfaceAddrs()
-	if err != nil {
-		return true // not known: nothing is dialled
-	}
+// among reports whether an address is one of a machine's.
+func among(all []net.Addr, a netip.Addr) bool {
 	for _, n := range all {
 		if p, err := netip.ParsePrefix(n.String()); err == nil && p.Addr().Unmap() == a.Unmap().WithZone("") {
 			return true

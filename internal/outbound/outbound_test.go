@@ -55,12 +55,34 @@ func TestSEC_S120_NothingInsideIsDialled(t *testing.T) {
 		t.Fatalf("%v, %v", addresses, err)
 	}
 	for _, a := range addresses {
-		if p := netip.MustParsePrefix(a.String()); !own(p.Addr()) {
+		if p := netip.MustParsePrefix(a.String()); !among(addresses, p.Addr()) {
 			t.Errorf("%s is not this machine's", p.Addr())
 		}
 	}
 	if reached {
 		t.Error("the server inside was asked")
+	}
+}
+
+// One's own public address is refused; where a machine does not tell its addresses,
+// nothing is dialled, and nothing is said of the address.
+func TestSEC_S120_OwnAddresses(t *testing.T) {
+	denied := errors.New("netlinkrib: address family not supported by protocol")
+	for name, c := range map[string]struct {
+		addresses []net.Addr
+		fails     error
+		want      error
+	}{
+		"its own": {addresses: []net.Addr{&net.IPNet{IP: net.IPv4(8, 8, 8, 8), Mask: net.CIDRMask(24, 32)}}, want: ErrNotPublic},
+		"unknown": {fails: denied, want: ErrOwnUnknown},
+	} {
+		res, err := newClient(func() ([]net.Addr, error) { return c.addresses, c.fails }).Get("https://8.8.8.8")
+		if err == nil {
+			res.Body.Close()
+		}
+		if !errors.Is(err, c.want) || c.fails != nil && (!errors.Is(err, denied) || errors.Is(err, ErrNotPublic)) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

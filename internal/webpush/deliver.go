@@ -64,6 +64,11 @@ func (s *Sender) wake(ctx context.Context, d outbox.Delivery, m Message, p Place
 	switch {
 	case errors.Is(err, outbound.ErrNotPublic):
 		return &outbox.Permanent{Class: "address"}
+	case errors.Is(err, outbound.ErrOwnUnknown):
+		s.unknown.Do(func() {
+			s.log.ErrorContext(ctx, "no push service is asked while the addresses of this machine cannot be read; a sandbox must allow AF_NETLINK", "error", err)
+		})
+		return &outbox.Temporary{Class: "machine"}
 	case errors.As(err, &slow) && slow.Timeout() && d.Attempt > 1: // whatever the first one failed by
 		return &outbox.Permanent{Class: "timeout"}
 	case errors.As(err, &slow) && slow.Timeout():

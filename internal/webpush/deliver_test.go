@@ -1,14 +1,19 @@
 package webpush
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stile-id/stile/internal/outbound"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/webpush/webpushtest"
 )
@@ -174,5 +179,27 @@ func TestRetryAfter(t *testing.T) {
 		if got := retryAfter(value, at); got != want {
 			t.Errorf("%q: %s, not %s", value, got, want)
 		}
+	}
+}
+
+// Where this machine's addresses cannot be read, no address is refused for good: the
+// message waits, and the log says why, once.
+func TestSEC_S120_OwnAddressesUnknown(t *testing.T) {
+	var log bytes.Buffer
+	s := sender(t, func(c *Config) {
+		c.Client = &http.Client{Transport: answers(func(*http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: fmt.Errorf("%w: denied", outbound.ErrOwnUnknown)}
+		})}
+		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	kept, _ := subscribed(t, s, webpushtest.New(t))
+	s.Devices(with(kept))
+	for n := range 2 {
+		if got := outcome(attempt(t, s, Message{UserID: "00u1"}, n+1)); got != "again machine" {
+			t.Errorf("%q", got)
+		}
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=ERROR") || !strings.Contains(got, "AF_NETLINK") {
+		t.Errorf("the log: %q", got)
 	}
 }

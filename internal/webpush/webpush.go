@@ -72,6 +72,7 @@ type Sender struct {
 	devices  Devices
 	now      func() time.Time
 	log      *slog.Logger
+	unknown  sync.Once // is said
 
 	mu    sync.Mutex
 	busy  map[string]bool   // persons whose devices are being woken
