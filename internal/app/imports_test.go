@@ -129,7 +129,7 @@ var rules = []rule{
 		why: "an adapter"},
 	{packages: "internal/store/postgres", may: []string{"internal/outbox", "internal/store", "internal/store/schema", "internal/store/sqlstore", "internal/store/transfer"},
 		why: "an adapter"},
-	{packages: "internal/store/postgres/pgtest", may: []string{"internal/store/postgres"},
+	{packages: "internal/store/postgres/pgtest", may: []string{"internal/loopback", "internal/store/postgres"},
 		why: "a server for tests, with the schema"},
 	{packages: "internal/store/storetest", may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/limit", "internal/oauth", "internal/outbox", "internal/problem", "internal/session", "internal/store", "internal/store/schema"},
 		why: "the conformance suite knows the port only"},
@@ -137,6 +137,7 @@ var rules = []rule{
 	{packages: "internal/app", why: "the one place that knows concrete types"},
 
 	{packages: "internal/load", std: true, may: none, why: "a generator of work knows nothing of it"},
+	{packages: "internal/loopback", std: true, may: none, why: "places for the servers of tests"},
 	{packages: "internal/attacks", why: "tests of the whole"},
 	{packages: "internal/browser", why: "tests of the whole"},
 	{packages: "internal/faults/...", why: "tests of the whole"},
@@ -167,6 +168,7 @@ var importers = map[string][]string{
 	"internal/browser":                             none,
 	"internal/faults/...":                          none,
 	"internal/load":                                none,
+	"internal/loopback":                            {"internal/store/postgres/pgtest"},
 }
 
 type listed struct {
