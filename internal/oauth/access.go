@@ -97,7 +97,7 @@ func (s *Server) access(ctx context.Context, i *issuer, raw, scope string) (*acc
 		return c, nil, errAccessUser
 	case err != nil:
 		return c, nil, err
-	case voidSince(user.SignedOutAt, c.IssuedAt) && !user.Keeps(grant, c.Session): // this node may not have read the revocation yet
+	case voidSince(lastOf(user.SignedOutAt), c.IssuedAt) && !user.Keeps(grant, c.Session): // this node may not have read the revocation yet
 		return c, nil, errAccessToken
 	}
 	return c, user, nil

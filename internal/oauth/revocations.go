@@ -22,6 +22,9 @@ const (
 	revocationsWhole = time.Minute
 	// clockSkew is how far the clocks of two nodes may be apart.
 	clockSkew = time.Minute
+	// apart is how much later than another node's clock the clock of one may be that issues
+	// a token: each is wrong by half of what the database's answer may take (decision D31).
+	apart = 200 * time.Millisecond
 	// clockStep is how far the only clock may be set while a revocation is kept: else one
 	// that was set ahead and back would have forgotten what is void (REL R-15).
 	clockStep = time.Hour
@@ -55,7 +58,7 @@ func (r *revocations) voids(ctx context.Context, user string, issuedAt int64, id
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if v, ok := r.void[user]; ok && user != "" && voidSince(v.RevokedAt, issuedAt) && !directory.Kept(v.Kept, ids...) {
+	if v, ok := r.void[user]; ok && user != "" && voidSince(lastOf(v.RevokedAt), issuedAt) && !directory.Kept(v.Kept, ids...) {
 		return true, nil
 	}
 	for _, id := range ids {
@@ -71,6 +74,15 @@ func (r *revocations) voids(ctx context.Context, user string, issuedAt int64, id
 // issued before is void (SEC S-104).
 func voidSince(ended time.Time, issuedAt int64) bool {
 	return !ended.IsZero() && issuedAt <= ended.Unix()
+}
+
+// lastOf is the latest time that something may have which was issued before a sign-out
+// everywhere, at whichever node.
+func lastOf(signedOut time.Time) time.Time {
+	if signedOut.IsZero() {
+		return signedOut
+	}
+	return signedOut.Add(apart)
 }
 
 // began is the time from which something is in force that begins at t: later than

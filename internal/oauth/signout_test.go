@@ -325,6 +325,34 @@ func TestSEC_S104_SignOutEverywhereInASecond(t *testing.T) {
 	check("new", e.redeem(scopes("openid", "offline_access")), true, true)
 }
 
+// What a node issued whose clock is ahead of that of the node where the person signs
+// out everywhere ends all the same: clocks by the database's are never the same.
+func TestSEC_S104_REL_R15_SignOutAtANodeThatIsBehind(t *testing.T) {
+	e := newEnv(t)
+	e.clock.Move(time.Minute + apart/2) // a second begins while the other node's has not
+	before := e.redeem(scopes("openid", "offline_access"))
+	e.clock.Move(-apart)
+	e.store.edit(func(r *memoryRows) { r.signOutEverywhere(e.server, userID, e.clock.Now()) })
+	e.server.Revoked(e.server.Revocation(userID, e.clock.Now()))
+	after := e.redeem(scopes("openid", "offline_access"))
+	e.clock.Move(2 * time.Second)
+	for name, tt := range map[string]struct {
+		tokens *reply
+		live   bool
+	}{"before": {before, false}, "after": {after, true}} {
+		access := tt.tokens.text("access_token")
+		if _, err := e.server.CheckAccessToken(t.Context(), access, "openid"); (err == nil) != tt.live {
+			t.Errorf("%s: access token: %v", name, err)
+		}
+		if r := e.post(introspectPath, form("client_id", spaID, "token", access)); (r.Body["active"] == true) != tt.live {
+			t.Errorf("%s: introspection %s", name, r.Raw)
+		}
+		if r := e.refresh(tt.tokens.text("refresh_token")); (r.Status == http.StatusOK) != tt.live {
+			t.Errorf("%s: refresh %s", name, r.Raw)
+		}
+	}
+}
+
 // A sign-out that comes while a code is redeemed, after its user was read, ends
 // what the code gives.
 func TestSEC_S104_SignOutWhileRedeeming(t *testing.T) {

@@ -117,7 +117,7 @@ func NewSigningPool() *pool.Pool {
 
 // mint signs the tokens of an issue.
 func (s *Server) mint(ctx context.Context, iss *issuer, i *issue) (*tokenResponse, error) {
-	iat := began(i.at, i.endedBefore(), time.Second)
+	iat := began(began(i.at, i.client.EndedAt, time.Second), lastOf(i.user.SignedOutAt), time.Second)
 	key, err := s.keys.signer(ctx, iss.ID, iss.AccessTokenAlg)
 	if err != nil {
 		return nil, err
