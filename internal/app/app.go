@@ -277,6 +277,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		Store: flowStore{db, tokens}, Keys: keys, Clients: &clients, Outbox: mailer{a.outbox, a.policies.Current},
 		Policies: a.policies.Current, Authenticators: all, Missing: missing,
 		Earlier: func(ctx context.Context, userID string) ([]string, error) { return a.Account.Earlier(ctx, userID) },
+		Seen:    followed(keys),
 		Limits:  c.Limits, Beat: beat, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
