@@ -180,16 +180,20 @@ func (a *Accounts) erase(ctx context.Context, id string) (done bool, err error) 
 	return done && err == nil, err
 }
 
-// eraseEvery is how often Run looks for accounts whose time has come.
-const eraseEvery = time.Minute
+// EraseEvery is how often Run looks for accounts whose time has come.
+const EraseEvery = time.Minute
 
-// Run erases what is due until ctx ends.
-func (a *Accounts) Run(ctx context.Context) {
-	tick := time.NewTicker(eraseEvery)
+// Run erases what is due until ctx ends, each round of it through run.
+func (a *Accounts) Run(ctx context.Context, run func(work func() error) error) {
+	tick := time.NewTicker(EraseEvery)
 	defer tick.Stop()
 	for {
 		for {
-			n, err := a.Erase(ctx)
+			var n int
+			err := run(func() (err error) {
+				n, err = a.Erase(ctx)
+				return err
+			})
 			if err != nil && ctx.Err() == nil {
 				a.Logger.ErrorContext(ctx, "accounts cannot be erased", "err", err)
 			}

@@ -11,12 +11,33 @@ import (
 	"github.com/stile-id/stile/internal/edge"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/mail"
+	"github.com/stile-id/stile/internal/metrics"
 	"github.com/stile-id/stile/internal/oauth"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/problem"
 	"github.com/stile-id/stile/internal/store"
 )
+
+// timedStore tells the metrics how long each transaction took.
+type timedStore struct {
+	store.Store
+	observe [store.Durable + 1]func(time.Duration)
+}
+
+func newTimedStore(s store.Store, m *metrics.Metrics) timedStore {
+	t := timedStore{Store: s}
+	for d, name := range map[store.Durability]string{store.Lazy: "lazy", store.Relaxed: "relaxed", store.Durable: "durable"} {
+		t.observe[d] = m.Transactions(name)
+	}
+	return t
+}
+
+func (s timedStore) InTx(ctx context.Context, d store.Durability, fn func(store.Tx) error) error {
+	began := time.Now()
+	defer func() { s.observe[d](time.Since(began)) }()
+	return s.Store.InTx(ctx, d, fn)
+}
 
 // voiding tells this node's OAuth core what a transaction of others has voided as
 // soon as it is committed; other nodes read it within a second (SEC S-104).

@@ -5,7 +5,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -128,6 +127,7 @@ type App struct {
 	relays   *mail.Relays // nil without
 	texts    *telephony.Sender
 	metrics  *metrics.Metrics
+	watch    *watch
 	tracing  *tracing
 	bounds   bounds
 	disk     *disk // nil: not known
@@ -178,14 +178,16 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if a.tracing, err = newTracing(c.Traces, len(c.TrustedProxies) > 0, c.Logger); err != nil {
 		return nil, err
 	}
+	a.disk = newDisk(c.Dir, c.Logger)
+	a.watch = newWatch(c.Logger)
+	a.metrics = a.newMetrics()
+	db = newTimedStore(db, a.metrics)
 	if a.tracing != nil {
 		db = tracedStore{db, a.tracing}
 	}
 	plain := db // the OAuth core knows by itself what it voids
 	db = voiding{db, func(rows ...oauth.Revocation) { a.OAuth.Revoked(rows...) }}
 	a.Store = db
-	a.disk = newDisk(c.Dir, c.Logger)
-	a.metrics = a.newMetrics()
 	a.bounds = a.newBounds(c.Bounded, c.TrustedProxies)
 	a.sealer = audit.NewSealer(audit.SealerConfig{Store: auditStore{db}, Keys: keys, Now: c.Now, Logger: c.Logger})
 
@@ -212,8 +214,15 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	a.outbox = outbox.New(outbox.Config{
 		Store: outboxStore{db}, Keyring: keys, Deliver: deliver, Crews: map[string]int{webpush.Kind: webpush.Crew},
 		Observe: func(kind string, s outbox.Status) { a.metrics.Tried(kind, string(s)) },
-		NewID:   func(at time.Time) string { return directory.NewIDAt("msg", at) },
-		Now:     c.Now, Logger: c.Logger,
+		Watch: func(name string, every time.Duration) func(func() error) error {
+			patience := stuckAfter
+			if every == 0 { // a delivery may take until its lease is about to end, and is broken off then
+				patience = outbox.Lease - 3*time.Second
+			}
+			return a.watch.worker(name, every, patience)
+		},
+		NewID: func(at time.Time) string { return directory.NewIDAt("msg", at) },
+		Now:   c.Now, Logger: c.Logger,
 	})
 	codes, err := email.New(email.Config{Keyring: keys, Now: c.Now, PublicURL: c.PublicURL})
 	if err != nil {
@@ -277,6 +286,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		Store: flowStore{db, tokens}, Keys: keys, Clients: &clients, Outbox: mailer{a.outbox, a.policies.Current},
 		Policies: a.policies.Current, Authenticators: all, Missing: missing,
 		Earlier: func(ctx context.Context, userID string) ([]string, error) { return a.Account.Earlier(ctx, userID) },
+		Seen:    followed(keys),
 		Limits:  c.Limits, Beat: beat, Now: c.Now, Logger: c.Logger,
 	})
 	if err != nil {
@@ -331,69 +341,3 @@ const beat = 5 * time.Millisecond
 
 // Handler serves everything that the engine answers.
 func (a *App) Handler() http.Handler { return a.handler }
-
-// Start runs the background workers until Close.
-func (a *App) Start() {
-	var ctx context.Context
-	ctx, a.stop = context.WithCancel(context.Background())
-	a.outbox.Start()
-	a.workers.Go(func() {
-		if err := a.OAuth.Run(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("token keys", "err", err)
-		}
-	})
-	a.workers.Go(func() { a.policies.run(ctx) })
-	if a.clock != nil {
-		a.workers.Go(func() { a.clock.run(ctx, a.log, a.OAuth.ForgetRevocations) })
-	}
-	if a.disk != nil {
-		a.workers.Go(func() { a.disk.run(ctx) })
-	}
-	a.workers.Go(func() { a.purge(ctx) })
-	a.workers.Go(func() { a.Account.Run(ctx) })
-	a.workers.Go(func() { a.Engine.Run(ctx) })
-	a.workers.Go(func() {
-		tick := time.NewTicker(a.sealing)
-		defer tick.Stop()
-		a.sealer.Run(ctx, tick.C)
-	})
-}
-
-// Close stops the workers, gives back the mail that they had in hand, seals the
-// audit log and closes the database.
-func (a *App) Close(ctx context.Context) error {
-	var err error
-	if a.stop != nil {
-		a.stop()
-		if a.stopMail(ctx) != nil { // no failure of the stop: leases are given back, or run out
-			a.log.Warn("mail under way was broken off; it is tried again by another node, or after the next start")
-		}
-		a.workers.Wait()
-		err = errors.Join(err, a.sealer.Seal(ctx))
-	}
-	if a.relays != nil {
-		err = errors.Join(err, a.relays.Close())
-	}
-	a.tracing.stop(ctx)
-	if cerr := a.Store.Close(); cerr != nil {
-		err = errors.Join(err, fmt.Errorf("close the database: %w", cerr))
-	}
-	return err
-}
-
-// stopMail leaves time for what else there is to do: a relay that does not answer
-// would take all of it.
-func (a *App) stopMail(ctx context.Context) error {
-	if end, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(end)*3/5)
-		defer cancel()
-	}
-	return a.outbox.Stop(ctx)
-}
-
-// MailSettled returns once no mail is on its way: what a test waits for.
-func (a *App) MailSettled(ctx context.Context) error { return a.outbox.Idle(ctx) }
-
-// MailWritten is MailSettled, and what became of each mail is written down too.
-func (a *App) MailWritten(ctx context.Context) error { return a.outbox.Written(ctx) }

@@ -22,6 +22,7 @@ type clock struct {
 	keeper  timekeeper
 	machine func() time.Time
 	mark    atomic.Pointer[mark]
+	told    time.Time // when it was last said that comparing fails; zero: it does not. run's own
 }
 
 // A mark is one moment on both clocks.
@@ -51,11 +52,17 @@ func newClock(ctx context.Context, k timekeeper, machine func() time.Time, log *
 	if err != nil {
 		return nil, fmt.Errorf("the time of the database: %w", err)
 	}
-	m := c.mark.Load()
-	if off := m.here.Sub(m.there); off.Abs() > tellOffset {
+	if off := c.ahead(); off.Abs() > tellOffset {
 		log.Warn("this machine's clock differs from the database's, which is gone by", "ahead", off.Round(time.Millisecond).String())
 	}
 	return c, nil
+}
+
+// ahead is how far this machine's clock was before the database's when they were
+// compared last. It changes nothing (decision D31), but where it drifts the machine is not well kept.
+func (c *clock) ahead() time.Duration {
+	m := c.mark.Load()
+	return m.here.Round(0).Sub(m.there)
 }
 
 // Now is the database's time.
@@ -89,7 +96,7 @@ func suspended(from, to time.Time) time.Duration {
 // run compares the clocks now and then until ctx ends, and calls jumped when that
 // has moved the time. Where that fails, the
 // machine's own clock goes on from where it was.
-func (c *clock) run(ctx context.Context, log *slog.Logger, jumped func()) {
+func (c *clock) run(ctx context.Context, log *slog.Logger, run watched, jumped func()) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
@@ -102,10 +109,27 @@ func (c *clock) run(ctx context.Context, log *slog.Logger, jumped func()) {
 			continue
 		}
 		before := c.Now()
-		if err := c.compare(ctx, compareWithin); err != nil && ctx.Err() == nil {
-			log.Warn("the clock was not compared with the database's", "err", err)
-		} else if err == nil && c.Now().Sub(before).Abs() > jump {
+		err := run(func() error { return c.compare(ctx, compareWithin) })
+		if ctx.Err() != nil {
+			return
+		}
+		c.tell(log, err)
+		if err == nil && c.Now().Sub(before).Abs() > jump {
 			jumped()
 		}
+	}
+}
+
+// tell warns of comparisons that fail, which are tried each second: at once, and
+// every half minute while they go on to.
+func (c *clock) tell(log *slog.Logger, err error) {
+	here := c.machine()
+	switch {
+	case err == nil && !c.told.IsZero():
+		c.told = time.Time{}
+		log.Info("the clock was compared with the database's again")
+	case err != nil && (c.told.IsZero() || here.Sub(c.told) >= compareEvery):
+		c.told = here
+		log.Warn("the clock was not compared with the database's", "err", err)
 	}
 }

@@ -1,18 +1,21 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// A keeper's clock may be set.
-type keeper struct{ off atomic.Int64 }
+// A keeper's clock may be set, and it may take its time to answer.
+type keeper struct{ off, takes atomic.Int64 }
 
 func (k *keeper) Time(context.Context) (time.Time, error) {
+	time.Sleep(time.Duration(k.takes.Load())) // by the bubble's clock
 	return time.Now().Add(time.Duration(k.off.Load())), nil
 }
 
@@ -31,7 +34,7 @@ func TestREL_R15_TheDatabaseIsSet(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			c.run(ctx, log, func() { jumps.Add(1) })
+			c.run(ctx, log, unwatched, func() { jumps.Add(1) })
 		}()
 		time.Sleep(2 * compareEvery) // by the bubble's clock
 		if n := jumps.Load(); n != 0 {
@@ -44,6 +47,49 @@ func TestREL_R15_TheDatabaseIsSet(t *testing.T) {
 			if d := c.Now().Sub(time.Now().Add(off)); d.Abs() > time.Millisecond || jumps.Load() != 1 {
 				t.Errorf("%v: %v off, %d jumps", off, d, jumps.Load())
 			}
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// REL R-30: a database that answers too late to tell the time by is tried each second,
+// and the log says so each half minute.
+func TestREL_R30_ASlowDatabaseIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var k keeper
+		var out bytes.Buffer
+		c, err := newClock(t.Context(), &k, time.Now, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.takes.Store(int64(300 * time.Millisecond))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			c.run(ctx, slog.New(slog.NewTextHandler(&out, nil)), unwatched, func() { t.Error("a jump") })
+		}()
+		told := func(after time.Duration) (warnings, infos int) {
+			time.Sleep(after) // by the bubble's clock
+			synctest.Wait()
+			warnings, infos = strings.Count(out.String(), "level=WARN"), strings.Count(out.String(), "level=INFO")
+			out.Reset()
+			return warnings, infos
+		}
+		if n, _ := told(compareEvery + 5*time.Second); n != 1 {
+			t.Errorf("%d warnings within the first seconds, not 1", n)
+		}
+		if n, _ := told(5 * time.Minute); n < 9 || n > 10 {
+			t.Errorf("%d warnings within five minutes, not one each half minute", n)
+		}
+		k.takes.Store(0)
+		if n, again := told(5 * time.Second); n != 0 || again != 1 {
+			t.Errorf("well again: %d warnings, said %d times", n, again)
+		}
+		k.takes.Store(int64(time.Second))
+		if n, _ := told(compareEvery + 5*time.Second); n != 1 {
+			t.Errorf("slow once more: %d warnings", n)
 		}
 		cancel()
 		<-ended

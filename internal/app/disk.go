@@ -42,11 +42,11 @@ func newDisk(dir string, log *slog.Logger) *disk {
 	return d
 }
 
-func (d *disk) run(ctx context.Context) {
+func (d *disk) run(ctx context.Context, run watched) {
 	tick := time.NewTicker(diskEvery)
 	defer tick.Stop()
 	for {
-		d.look(time.Now())
+		_ = run(func() error { return d.look(time.Now()) }) // which has been said
 		select {
 		case <-ctx.Done():
 			return
@@ -57,11 +57,11 @@ func (d *disk) run(ctx context.Context) {
 
 // look tells the log when the level has changed, and every now and then while it is
 // not well.
-func (d *disk) look(now time.Time) {
+func (d *disk) look(now time.Time) error {
 	free, size, err := d.space()
 	if err != nil || size == 0 {
 		d.log.Warn("how full the disk is cannot be told", "error", err)
-		return
+		return err
 	}
 	is := roomy
 	switch {
@@ -71,7 +71,7 @@ func (d *disk) look(now time.Time) {
 		is = low
 	}
 	if is == d.level && (is == roomy || now.Sub(d.told) < tellAgain) {
-		return
+		return nil
 	}
 	d.level, d.told = is, now
 	about := []any{"free_bytes", free, "size_bytes", size}
@@ -83,6 +83,7 @@ func (d *disk) look(now time.Time) {
 	default:
 		d.log.Info("there is room on the disk again", about...)
 	}
+	return nil
 }
 
 // metric is what the metrics tell of it.
@@ -90,5 +91,5 @@ func (d *disk) metric() metrics.Disk {
 	if d == nil {
 		return nil
 	}
-	return d.space
+	return func() (free, size uint64, err error) { return d.space() }
 }

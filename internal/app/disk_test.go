@@ -46,7 +46,7 @@ func TestREL_R14_DiskAlarms(t *testing.T) {
 	} {
 		out.Reset()
 		now, free, failure = now.Add(tt.after), tt.free, tt.err
-		d.look(now)
+		_ = d.look(now)
 		got := out.String()
 		if tt.want == "" && got != "" || !regexp.MustCompile(tt.want).MatchString(got) || strings.Count(got, "\n") > 1 {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)

@@ -237,6 +237,11 @@ func (e *engine) signUp(ctx context.Context, address string) (map[string]any, er
 	if err != nil {
 		return nil, err
 	}
+	return e.redeemed(ctx, h, address)
+}
+
+// redeemed is what follows enrolled, up to the tokens.
+func (e *engine) redeemed(ctx context.Context, h, address string) (map[string]any, error) {
 	code, err := e.code(ctx, address)
 	if err != nil {
 		return nil, err

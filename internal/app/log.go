@@ -1,11 +1,14 @@
 package app
 
 import (
+	"context"
+	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
 
 	"github.com/stile-id/stile/internal/edge"
+	"github.com/stile-id/stile/internal/keyring"
 )
 
 // logged writes one line per request. Queries and bodies hold secrets and are
@@ -42,11 +45,23 @@ func (a *App) logged(next http.Handler) http.Handler {
 			slog.Float64("ms", float64(took.Microseconds())/1000),
 			slog.String("request", edge.RequestID(r.Context())), slog.String("ip", edge.RemoteIP(r)),
 		}
+		if flow := edge.Flow(r.Context()); flow != "" {
+			attrs = append(attrs, slog.String("flow", flow))
+		}
 		if id := traceID(r.Context()); id != "" {
 			attrs = append(attrs, slog.String("trace", id))
 		}
 		a.log.LogAttrs(r.Context(), level, "request", attrs...)
 	})
+}
+
+// followed names the flow of a request in the log by a hash that only holders of the
+// master key can make, the same on every node: neither a handle nor a way to one (SEC S-143).
+func followed(keys *keyring.Keyring) func(context.Context, string) {
+	return func(ctx context.Context, transaction string) {
+		mac := keys.MAC("log/flow", transaction)
+		edge.SetFlow(ctx, hex.EncodeToString(mac[:8]))
+	}
 }
 
 // route is the pattern that the request matched: a path may name a person or hold

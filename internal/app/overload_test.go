@@ -21,13 +21,18 @@ import (
 // fill takes all the room that a class has, until the test ends.
 func fill(t *testing.T, a *edge.Admission, class edge.Class) {
 	t.Helper()
+	t.Cleanup(occupy(a, class))
+}
+
+// occupy takes all the room that a class has, until release, which may be called again.
+func occupy(a *edge.Admission, class edge.Class) (release func()) {
 	room, _ := a.Limits(class)
 	var inside, gone sync.WaitGroup
 	inside.Add(room)
-	release := make(chan struct{})
+	ends := make(chan struct{})
 	h := a.Handler(edge.Always(class), nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		inside.Done()
-		<-release
+		<-ends
 	}))
 	for range room {
 		r := httptest.NewRequest("GET", "/", nil)
@@ -35,7 +40,7 @@ func fill(t *testing.T, a *edge.Admission, class edge.Class) {
 		gone.Go(func() { h.ServeHTTP(httptest.NewRecorder(), r) })
 	}
 	inside.Wait()
-	t.Cleanup(func() { close(release); gone.Wait() })
+	return sync.OnceFunc(func() { close(ends); gone.Wait() })
 }
 
 const (

@@ -67,9 +67,12 @@ func (p *policies) load(ctx context.Context) error {
 	return nil
 }
 
-// run reads the document again each second until ctx ends.
-func (p *policies) run(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
+// policiesEvery is how often the document is read again.
+const policiesEvery = time.Second
+
+// run reads the document again each second until ctx ends, each time through run.
+func (p *policies) run(ctx context.Context, run watched) {
+	tick := time.NewTicker(policiesEvery)
 	defer tick.Stop()
 	for failing := false; ; {
 		select {
@@ -77,7 +80,7 @@ func (p *policies) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := p.load(ctx)
+		err := run(func() error { return p.load(ctx) })
 		if err != nil && ctx.Err() == nil && !failing {
 			p.log.Error("policies", "err", err)
 		}

@@ -8,7 +8,7 @@ import (
 // purgeEvery is how often what has ended is removed (REL R-23).
 const purgeEvery = 5 * time.Minute
 
-func (a *App) purge(ctx context.Context) {
+func (a *App) purge(ctx context.Context, run watched) {
 	tick := time.NewTicker(purgeEvery)
 	defer tick.Stop()
 	for {
@@ -17,7 +17,7 @@ func (a *App) purge(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if _, err := a.Purge(ctx); err != nil && ctx.Err() == nil {
+		if _, err := a.purgeBy(ctx, run); err != nil && ctx.Err() == nil {
 			a.log.Error("purge", "err", err)
 		}
 	}
@@ -35,11 +35,16 @@ const (
 // Purge removes what has ended when it begins, as is done every few minutes, and
 // returns how many rows that were, as far as the database has counted. What ends
 // meanwhile is for the next one: rows end all the time.
-func (a *App) Purge(ctx context.Context) (total int, err error) {
+func (a *App) Purge(ctx context.Context) (total int, err error) { return a.purgeBy(ctx, unwatched) }
+
+func (a *App) purgeBy(ctx context.Context, run watched) (total int, err error) {
 	now := a.now()
 	for {
-		began := time.Now()
-		n, err := a.Store.Purge(ctx, now, purgeBatch)
+		began, n := time.Now(), 0
+		err := run(func() (err error) {
+			n, err = a.Store.Purge(ctx, now, purgeBatch)
+			return err
+		})
 		total += n
 		if err != nil || n == 0 {
 			return total, err

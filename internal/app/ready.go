@@ -103,12 +103,19 @@ func (a *App) OperationsHandler() http.Handler {
 	return mux
 }
 
+// unsealedCounted is up to how many rows of the audit log that are not sealed are counted.
+const unsealedCounted = 50_000
+
 func (a *App) newMetrics() *metrics.Metrics {
+	var ahead func() time.Duration
+	if a.clock != nil {
+		ahead = a.clock.ahead
+	}
 	return metrics.New(Version(), metrics.Store{
-		Stats: func() metrics.Work { return metrics.Work(a.Store.Stats()) },
-		Waiting: func(ctx context.Context) (int64, time.Time, error) {
-			return a.Store.OutboxWaiting(ctx, a.now())
-		},
-		Ready: a.Ready, Now: a.now, Disk: a.disk.metric(),
+		Stats:    func() metrics.Work { return metrics.Work(a.Store.Stats()) },
+		Waiting:  func() (int64, time.Time, error) { return a.outbox.Waiting() },
+		Unsealed: func(ctx context.Context) (int64, error) { return a.Store.AuditUnsealed(ctx, unsealedCounted) },
+		Workers:  a.watch.all, Pool: func() metrics.Pool { return metrics.Pool(a.Store.Pool()) },
+		Ready: a.Ready, Now: a.now, Disk: a.disk.metric(), Ahead: ahead,
 	})
 }

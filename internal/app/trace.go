@@ -77,6 +77,9 @@ func (t *tracing) request(r *http.Request) (*http.Request, func(route string, st
 		span.SetName(route)
 		span.SetAttributes(attribute.String("http.request.method", method), attribute.String("http.route", route),
 			attribute.Int("http.response.status_code", status), attribute.String("stile.request", edge.RequestID(ctx)))
+		if flow := edge.Flow(ctx); flow != "" {
+			span.SetAttributes(attribute.String("stile.flow", flow))
+		}
 		if status >= 500 {
 			span.SetStatus(codes.Error, "")
 		}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,10 +27,12 @@ type span struct {
 	Name                          string
 	Kind                          int
 	StartTimeUnixNano             string
-	Attributes                    []struct {
-		Key   string
-		Value map[string]any
-	}
+	Attributes                    []attribute
+}
+
+type attribute struct {
+	Key   string
+	Value map[string]any
 }
 
 func (s *spans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +91,7 @@ func TestREL_R30_Traces(t *testing.T) {
 	got.mu.Lock()
 	defer got.mu.Unlock()
 	token := got.named("/oauth2/default/v1/token")
-	if token.Kind != 2 {
+	if token.Kind != 2 || !slices.ContainsFunc(token.Attributes, func(a attribute) bool { return a.Key == "stile.flow" }) {
 		t.Errorf("%+v", token)
 	}
 	ids, wrote := map[string]bool{}, false

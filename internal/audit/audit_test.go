@@ -361,7 +361,10 @@ func TestRun(t *testing.T) {
 	}
 	run, stop := context.WithCancel(ctx)
 	ticks, done := make(chan time.Time), make(chan struct{})
-	go func() { defer close(done); newTestSealer(t, m).Run(run, ticks) }()
+	go func() {
+		defer close(done)
+		newTestSealer(t, m).Run(run, ticks, func(seal func() error) error { return seal() })
+	}()
 	for range 2 {
 		ticks <- t0
 		<-commits

@@ -64,15 +64,15 @@ const (
 	checkpointEvery = time.Hour
 )
 
-// Run seals at each tick until ctx ends. It is for one goroutine.
-func (s *Sealer) Run(ctx context.Context, ticks <-chan time.Time) {
+// Run seals at each tick until ctx ends, each time through run. It is for one goroutine.
+func (s *Sealer) Run(ctx context.Context, ticks <-chan time.Time, run func(work func() error) error) {
 	for failing := false; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticks:
 		}
-		err := s.Seal(ctx)
+		err := run(func() error { return s.Seal(ctx) })
 		if err != nil && ctx.Err() == nil && !failing {
 			s.log.ErrorContext(ctx, "audit: rows cannot be sealed", "err", err)
 		}

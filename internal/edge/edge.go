@@ -14,12 +14,33 @@ import (
 // MaxBody is the largest request body in bytes (SEC S-135).
 const MaxBody = 64 << 10
 
-type requestIDKey struct{}
+type requestKey struct{}
+
+// A request is what the log calls one by.
+type request struct{ id, flow string }
 
 // RequestID returns the id that WithRequestID gave to a request, "" without one.
 func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r.id
+	}
+	return ""
+}
+
+// SetFlow notes what the flow that a request belongs to is called in the log: on every
+// node the same, and of no use for anything else. It is for whoever answers the request.
+func SetFlow(ctx context.Context, flow string) {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		r.flow = flow
+	}
+}
+
+// Flow returns what SetFlow noted, "" for a request that belongs to none.
+func Flow(ctx context.Context) string {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r.flow
+	}
+	return ""
 }
 
 // WithRequestID gives each request an id, answers with it in X-Okta-Request-Id
@@ -32,7 +53,7 @@ func WithRequestID(newID func(prefix string) string, next http.Handler) http.Han
 			id := newID("req")
 			w.Header().Set("X-Okta-Request-Id", id)
 			w.Header().Set("X-Request-Id", id)
-			r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+			r = r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{id: id}))
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -31,7 +31,7 @@ var devicePolls = limit.Volume{{N: 1, Per: 2 * time.Second}}
 // Where a device has answered, nobody has the code yet: then it is the waiting
 // browser's, and this is Introspect.
 func (e *Engine) Poll(ctx context.Context, h Handle, b Browser) (*View, error) {
-	if err := e.mayAsk(h); err != nil {
+	if err := e.mayAsk(ctx, h); err != nil {
 		return nil, err
 	}
 	t, err := e.load(ctx, h)
@@ -144,7 +144,7 @@ func (e *Engine) answerHash(a Answer) []byte {
 const maxRaces = 64
 
 func (e *Engine) turn(ctx context.Context, h Handle, b Browser, act func(context.Context, *Turn) error) (*View, error) {
-	if err := e.mayAsk(h); err != nil {
+	if err := e.mayAsk(ctx, h); err != nil {
 		return nil, err
 	}
 	return e.turnAt(ctx, func(ctx context.Context) (*Turn, error) {
@@ -192,13 +192,14 @@ func (e *Engine) turnAt(ctx context.Context, load func(context.Context) (*Turn, 
 }
 
 // mayAsk limits requests with one handle (SEC S-29). The transaction survives.
-func (e *Engine) mayAsk(h Handle) error {
+func (e *Engine) mayAsk(ctx context.Context, h Handle) error {
 	rule := e.limits.Rules.HandleRequests
 	id, ok := e.transactionID(h)
 	if rule.Off() || !ok {
 		return nil
 	}
 	if wait, ok := e.local.Spend(limit.Key("requests", id), rule, e.now()); !ok {
+		e.seen(ctx, id)
 		return errTooMany(wait)
 	}
 	return nil

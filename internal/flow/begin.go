@@ -84,6 +84,7 @@ func (e *Engine) Begin(ctx context.Context, s Start) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("flow: begin: %w", err)
 	}
+	e.seen(ctx, tx.ID)
 	return e.interactionHandle(tx.ID), nil
 }
 

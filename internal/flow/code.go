@@ -66,6 +66,7 @@ func (e *Engine) Finished(ctx context.Context, code string) (Result, error) {
 		!now.Before(row.ExpiresAt), !c.Redeemed && !now.Before(c.IssuedAt.Add(codeLife)):
 		return Result{}, errCode
 	}
+	e.seen(ctx, id)
 	r := Result{
 		Transaction: id, Request: tx.Request, UserID: tx.Subject.UserID, BegunAt: tx.CreatedAt,
 		Since: tx.since(), Redeemed: c.Redeemed, added: tx.Enrolled,

@@ -17,6 +17,7 @@ func (e *Engine) load(ctx context.Context, h Handle) (*Turn, error) {
 	if !ok {
 		return nil, errExpired()
 	}
+	e.seen(ctx, id)
 	row, err := e.store.Transaction(ctx, id)
 	if problem.KindOf(err) == problem.NotFound {
 		return nil, errExpired()

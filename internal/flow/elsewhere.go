@@ -208,6 +208,7 @@ func (e *Engine) AnswerElsewhere(ctx context.Context, a DeviceAnswer) (DeviceOut
 	for k, v := range a.Input {
 		in["credentials."+k] = v
 	}
+	e.seen(ctx, a.Transaction)
 	load := func(ctx context.Context) (*Turn, error) {
 		row, err := e.store.Transaction(ctx, a.Transaction)
 		if problem.KindOf(err) == problem.NotFound {

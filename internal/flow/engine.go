@@ -125,7 +125,7 @@ type Outbox interface {
 	Handoff(...outbox.Message)
 }
 
-// Config is what an Engine is made of; every field but Missing, Earlier, Beat and Logger is required.
+// Config is what an Engine is made of; every field but Missing, Earlier, Seen, Beat and Logger is required.
 type Config struct {
 	Store          Store
 	Keys           *keyring.Keyring
@@ -137,10 +137,12 @@ type Config struct {
 	// Earlier lists the addresses of somebody's that may still be given back, beside the
 	// one in use: their owner is told of changes too. nil: there are none.
 	Earlier func(ctx context.Context, userID string) ([]string, error)
-	Limits  Limits
-	Beat    time.Duration // on which answers that look an address up leave; 0: at once
-	Now     func() time.Time
-	Logger  *slog.Logger
+	// Seen is told which transaction a request turns out to be of, for the log; nil: nobody.
+	Seen   func(ctx context.Context, transaction string)
+	Limits Limits
+	Beat   time.Duration // on which answers that look an address up leave; 0: at once
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // An Engine answers for all transactions; it is safe for concurrent use and
@@ -155,6 +157,7 @@ type Engine struct {
 	authenticators map[string]authenticator.Authenticator
 	missing        map[string]string
 	earlier        func(ctx context.Context, userID string) ([]string, error)
+	seen           func(ctx context.Context, transaction string)
 	limits         Limits
 	beat           time.Duration
 	local          *limit.Local
@@ -175,10 +178,13 @@ const (
 func New(c Config) (*Engine, error) {
 	e := &Engine{
 		store: c.Store, keys: c.Keys, clients: c.Clients, outbox: c.Outbox, policies: c.Policies,
-		missing: c.Missing, earlier: c.Earlier, limits: c.Limits, beat: c.Beat, local: limit.NewLocal(), now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
+		missing: c.Missing, earlier: c.Earlier, seen: c.Seen, limits: c.Limits, beat: c.Beat, local: limit.NewLocal(), now: c.Now, log: c.Logger, authenticators: map[string]authenticator.Authenticator{},
 	}
 	if e.earlier == nil {
 		e.earlier = func(context.Context, string) ([]string, error) { return nil, nil }
+	}
+	if e.seen == nil {
+		e.seen = func(context.Context, string) {}
 	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

@@ -78,6 +78,7 @@ func (e *Engine) counter(ctx context.Context, key string) (limit.Counter, error)
 // often (SEC S-14): what it yields is the code, which is of use only to whoever
 // holds the transaction's handle.
 func (e *Engine) Link(ctx context.Context, token, transaction string) (Link, error) {
+	e.seen(ctx, transaction)
 	row, err := e.store.Transaction(ctx, transaction)
 	if problem.KindOf(err) == problem.NotFound {
 		return Link{State: LinkInvalid}, nil

@@ -23,13 +23,14 @@ func (t *Turn) wrongGuess() {
 	}
 }
 
-// addUpEvery is how often a node adds its wrong answers to those of the others.
+// AddUpEvery is how often a node adds its wrong answers to those of the others.
 // Were each answer written, all nodes would wait for one row.
-const addUpEvery = time.Second
+const AddUpEvery = time.Second
 
-// Run adds up what this node counts of the installation, until ctx is done.
-func (e *Engine) Run(ctx context.Context) {
-	tick := time.NewTicker(addUpEvery)
+// Run adds up what this node counts of the installation, until ctx is done, each time
+// through run.
+func (e *Engine) Run(ctx context.Context, run func(work func() error) error) {
+	tick := time.NewTicker(AddUpEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -37,7 +38,7 @@ func (e *Engine) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := e.addUp(ctx); err != nil && ctx.Err() == nil {
+		if err := run(func() error { return e.addUp(ctx) }); err != nil && ctx.Err() == nil {
 			e.log.WarnContext(ctx, "wrong answers are not added up", "err", err)
 		}
 	}

@@ -14,7 +14,7 @@ func TestBounds(t *testing.T) {
 	gone := errors.New("gone")
 	m := metrics.New("1.2.3", metrics.Store{
 		Stats:   func() metrics.Work { return metrics.Work{} },
-		Waiting: func(context.Context) (int64, time.Time, error) { return 0, time.Time{}, gone },
+		Waiting: func() (int64, time.Time, error) { return 0, time.Time{}, gone },
 		Ready:   func(context.Context) error { return gone },
 		Now:     time.Now,
 	})

@@ -21,11 +21,19 @@ type Store struct {
 	// Stats are what the store has done since it was opened.
 	Stats func() Work
 	// Waiting is how much mail is still to be delivered, and since when.
-	Waiting func(ctx context.Context) (n int64, oldest time.Time, err error)
+	Waiting func() (n int64, oldest time.Time, err error)
+	// Unsealed is how many rows of the audit log are not sealed; nil: not known.
+	Unsealed func(ctx context.Context) (int64, error)
+	// Pool is what callers of the store wait for; nil: not known.
+	Pool func() Pool
+	// Workers are those in the background; nil: none.
+	Workers func() map[string]Worker
 	// Ready reports whether the engine takes requests.
 	Ready func(ctx context.Context) error
 	Now   func() time.Time
 	Disk  Disk // nil: not known
+	// Ahead is how far the machine's clock is before that of the database; nil: it has none.
+	Ahead func() time.Duration
 }
 
 // Disk is how much may still be written where the engine keeps its data, and how much
@@ -35,6 +43,20 @@ type Disk func() (free, size uint64, err error)
 // Work counts what a store has done.
 type Work struct {
 	Commits, DurableCommits, Transactions, RowWrites, Reads, TxReads int64
+}
+
+// Pool is what callers of a store wait for: for a connection, or for their turn to write.
+type Pool struct {
+	Open, InUse, Max int // connections, where they are counted
+	Waiting          int
+	Busy, Gone       int64 // who was refused: there were too many, the database does not answer
+	Away             bool  // it does not answer now
+}
+
+// Worker is how one in the background fares.
+type Worker struct {
+	Well  time.Time // when something that it did last ended well; zero: not yet
+	Stuck bool
 }
 
 // Metrics are safe for concurrent use.
@@ -47,6 +69,7 @@ type Metrics struct {
 
 	waits       *prometheus.HistogramVec
 	refused     *prometheus.CounterVec
+	writes      *prometheus.HistogramVec
 	connections prometheus.Counter
 }
 
@@ -74,6 +97,10 @@ func New(version string, s Store) *Metrics {
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "stile_admission_refused_total", Help: "Requests that were answered with 503 because there were too many.",
 		}, []string{"class"}),
+		writes: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "stile_store_transaction_duration_seconds", Help: "Time of a transaction, with the wait for its turn and its commit.",
+			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 3},
+		}, []string{"durability"}),
 		connections: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "stile_connections_refused_total", Help: "Connections that were closed because their source had too many.",
 		}),
@@ -83,7 +110,7 @@ func New(version string, s Store) *Metrics {
 	})
 	build.Set(1)
 	m.registry.MustRegister(
-		m.requests, m.busy, m.limited, m.messages, m.waits, m.refused, m.connections, build, &state{s},
+		m.requests, m.busy, m.limited, m.messages, m.waits, m.refused, m.writes, m.connections, build, &state{s},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -115,3 +142,9 @@ func (m *Metrics) Begin() (end func(method, route string, status int, took time.
 
 // Tried notes what became of a try to deliver a message.
 func (m *Metrics) Tried(kind, outcome string) { m.messages.WithLabelValues(kind, outcome).Inc() }
+
+// Transactions returns what is told how long each transaction of a durability took.
+func (m *Metrics) Transactions(durability string) (observe func(time.Duration)) {
+	o := m.writes.WithLabelValues(durability)
+	return func(took time.Duration) { o.Observe(took.Seconds()) }
+}

@@ -190,7 +190,7 @@ func TestRunMakesKeysAndStops(t *testing.T) {
 	e := newEnv(t, func(c *Config) { c.Servers = []AuthorizationServer{{ID: DefaultServer, AccessTokenAlg: algES256}} })
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- e.server.Run(ctx) }()
+	go func() { done <- e.server.Run(ctx, func(work func() error) error { return work() }) }()
 	if r := e.jwks(); r.Status != 200 || len(r.Body["keys"].([]any)) != 2 {
 		t.Errorf("%d %s", r.Status, r.Raw)
 	}
@@ -289,7 +289,7 @@ func TestREL_R30_KeysOnceTheDatabaseIsBack(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		ended := make(chan error)
-		go func() { ended <- e.server.Run(ctx) }()
+		go func() { ended <- e.server.Run(ctx, func(work func() error) error { return work() }) }()
 		time.Sleep(time.Minute) // of the bubble
 		if e.server.Ready(t.Context()) == nil {
 			t.Error("ready without a database")

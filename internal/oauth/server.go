@@ -393,18 +393,24 @@ const (
 	keysSeldom = 30 * time.Second
 )
 
+// RefreshEvery is how often Run looks for what is new.
+const RefreshEvery = time.Second
+
 // Run makes the first signing keys and keeps keys and revocations fresh until
-// ctx ends, whose error it returns. Everything works without it, but slower: what is stale is then read
-// again by the requests that need it.
-func (s *Server) Run(ctx context.Context) error {
+// ctx ends, whose error it returns, each time through run. Everything works without
+// it, but slower: what is stale is then read again by the requests that need it.
+func (s *Server) Run(ctx context.Context, run func(work func() error) error) error {
 	go s.firstKeys(ctx)
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(RefreshEvery)
 	defer tick.Stop()
 	for failing := false; ; {
-		err := s.revocations.refresh(ctx)
-		if err == nil {
-			_, err = s.keys.fresh(ctx)
-		}
+		err := run(func() error {
+			if err := s.revocations.refresh(ctx); err != nil {
+				return err
+			}
+			_, err := s.keys.fresh(ctx)
+			return err
+		})
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -61,6 +62,10 @@ type Config struct {
 	// Observe is told how a message stands after each try: sent, delayed, refused,
 	// expired; nil: nobody.
 	Observe func(kind string, s Status)
+	// Watch is told of a worker as it begins, and of how often it has something to do, 0:
+	// when something comes. It runs each piece of work through what is returned, so
+	// that one that hangs is seen. nil: nobody watches.
+	Watch func(worker string, every time.Duration) func(work func() error) error
 	// NewID makes the id of a message that is made then; nil: at random.
 	NewID   func(at time.Time) string
 	MaxOpen int // messages not yet delivered, of all nodes, default 100,000; Prepare refuses beyond (REL R-08)
@@ -75,6 +80,7 @@ type Outbox struct {
 	log     *slog.Logger
 	maxOpen int64
 	observe func(kind string, s Status)
+	watch   func(worker string, every time.Duration) func(work func() error) error
 	newID   func(at time.Time) string
 
 	settled chan Message
@@ -85,7 +91,8 @@ type Outbox struct {
 	unwritten atomic.Int64
 	// open is how many messages the store has that are still to be delivered: as many as
 	// were counted last, and what this process has added and ended since.
-	open atomic.Int64
+	open    atomic.Int64
+	counted atomic.Pointer[counted]
 
 	mu      sync.Mutex
 	calm    chan struct{} // closed when flight is 0 again; nil while nobody waits
@@ -118,7 +125,7 @@ type lane struct {
 func New(c Config) *Outbox {
 	o := &Outbox{
 		store: c.Store, keys: c.Keyring, lanes: map[string]*lane{}, now: c.Now, log: c.Logger,
-		maxOpen: int64(c.MaxOpen), observe: c.Observe, newID: c.NewID,
+		maxOpen: int64(c.MaxOpen), observe: c.Observe, watch: c.Watch, newID: c.NewID,
 		settled: make(chan Message, settleBatch), wake: make(chan struct{}, 1), rearm: make(chan struct{}, 1),
 	}
 	for kind, d := range c.Deliver {
@@ -136,6 +143,11 @@ func New(c Config) *Outbox {
 	}
 	if o.observe == nil {
 		o.observe = func(string, Status) {}
+	}
+	if o.watch == nil {
+		o.watch = func(string, time.Duration) func(func() error) error {
+			return func(work func() error) error { return work() }
+		}
 	}
 	if o.maxOpen <= 0 {
 		o.maxOpen = 100_000
@@ -222,9 +234,9 @@ func (o *Outbox) enqueue(m Message) {
 func (o *Outbox) Start() {
 	o.start.Do(func() {
 		o.fetchers.Go(o.fetch)
-		for _, l := range o.lanes {
+		for kind, l := range o.lanes {
 			for range l.workers {
-				o.carriers.Go(func() { o.work(l) })
+				o.carriers.Go(func() { o.work(l, o.watch(kind, 0)) })
 			}
 		}
 		o.settlers.Go(o.settle)
@@ -271,6 +283,7 @@ func (o *Outbox) release() {
 func (o *Outbox) fetch() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	run := o.watch("outbox", claimEvery)
 	var recount time.Time
 	for {
 		select {
@@ -282,30 +295,18 @@ func (o *Outbox) fetch() {
 		case <-o.wake:
 		case <-timer.C:
 		}
-		if began := time.Now(); !began.Before(recount) {
-			o.count()
-			recount = began.Add(max(claimEvery, countShare*time.Since(began)))
-		}
-		o.claim()
+		_ = run(func() (err error) { // which has been said
+			if began := time.Now(); !began.Before(recount) {
+				err = o.count()
+				recount = began.Add(max(claimEvery, countShare*time.Since(began)))
+			}
+			return errors.Join(err, o.claim())
+		})
 		timer.Reset(o.untilDue())
 	}
 }
 
-// count corrects open: a process that starts may find a full table, messages end
-// unsent, and other nodes add and deliver too.
-func (o *Outbox) count() {
-	before := o.open.Load()
-	n, _, err := o.store.OutboxWaiting(o.stopping, o.now())
-	if err != nil {
-		if o.stopping.Err() == nil {
-			o.log.Error("outbox: count", "error", err)
-		}
-		return
-	}
-	o.open.Add(n - before)
-}
-
-func (o *Outbox) claim() {
+func (o *Outbox) claim() error {
 	now := o.now()
 	o.tidy(now)
 	for kind, l := range o.lanes {
@@ -318,13 +319,14 @@ func (o *Outbox) claim() {
 			if o.stopping.Err() == nil {
 				o.log.Error("outbox: claim", "error", err)
 			}
-			return
+			return err
 		}
 		l.more.Store(len(messages) == limit)
 		for _, m := range messages {
 			o.enqueue(m)
 		}
 	}
+	return nil
 }
 
 // room says how many messages of a lane are worth claiming: as many as can be delivered

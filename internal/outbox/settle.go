@@ -17,9 +17,10 @@ const (
 // settle writes what became of messages, all that finished meanwhile in one
 // transaction.
 func (o *Outbox) settle() {
+	run := o.watch("outcomes", 0)
 	for m := range o.settled {
 		batch := o.gather(m)
-		o.write(batch)
+		o.write(batch, run)
 		o.mu.Lock()
 		o.unwritten.Add(int64(-len(batch)))
 		o.tell()
@@ -63,9 +64,9 @@ func (o *Outbox) gather(first Message) []Message {
 
 // write keeps trying until the store takes the batch: an effect that happened
 // and is not recorded would happen again.
-func (o *Outbox) write(batch []Message) {
+func (o *Outbox) write(batch []Message, run func(work func() error) error) {
 	for {
-		err := o.store.SettleOutbox(o.aborted, batch)
+		err := run(func() error { return o.store.SettleOutbox(o.aborted, batch) })
 		if err == nil {
 			break
 		}

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-func (o *Outbox) work(l *lane) {
+func (o *Outbox) work(l *lane, run func(work func() error) error) {
 	for o.stopping.Err() == nil {
 		select {
 		case <-o.stopping.Done():
 		case m := <-l.queue:
-			o.carry(l, m)
+			o.carry(l, m, run)
 			if o.landed(l) < int64(l.workers) && l.more.Swap(false) {
 				o.Wake()
 			}
@@ -32,7 +32,7 @@ func (o *Outbox) report(m Message) {
 }
 
 // carry delivers one message and passes on what became of it.
-func (o *Outbox) carry(l *lane, m Message) {
+func (o *Outbox) carry(l *lane, m Message, run func(work func() error) error) {
 	now := o.now()
 	lease := m.LeasedUntil.Sub(now) - leaseMargin
 	if lease <= 0 {
@@ -49,7 +49,7 @@ func (o *Outbox) carry(l *lane, m Message) {
 	}
 
 	ctx, cancel := context.WithTimeout(o.aborted, min(lease, m.ExpiresAt.Sub(now)))
-	err := o.deliver(ctx, l, m)
+	err := run(func() error { return o.deliver(ctx, l, m) })
 	cancel()
 
 	if err != nil && o.aborted.Err() != nil {

@@ -74,6 +74,8 @@ type Store interface {
 
 	// Stats counts what the store has done since it was opened.
 	Stats() Stats
+	// Pool tells how many wait for the store, and whom it has refused.
+	Pool() Pool
 
 	Close() error
 }
@@ -100,6 +102,8 @@ type Reader interface {
 	// UnsealedAudit returns up to limit rows without a position, in the order in
 	// which they were committed, as far as the database can tell.
 	UnsealedAudit(ctx context.Context, limit int) ([]audit.Record, error)
+	// AuditUnsealed counts the rows without a position, as far as atMost.
+	AuditUnsealed(ctx context.Context, atMost int) (int64, error)
 	// SealedAudit returns up to limit rows from a position on, in order.
 	SealedAudit(ctx context.Context, from int64, limit int) ([]audit.Record, error)
 	// Seals returns up to limit seals from a number on, in order; LastSeal the newest.
@@ -242,4 +246,12 @@ type Stats struct {
 	RowWrites      int64 // rows inserted, updated or deleted
 	Reads          int64 // queries outside InTx
 	TxReads        int64 // queries inside InTx
+}
+
+// Pool is what callers wait for: a connection, or on SQLite their turn to write.
+type Pool struct {
+	Open, InUse, Max int // connections, of a server's
+	Waiting          int
+	Busy, Gone       int64 // callers who were refused: too many, or the server does not answer
+	Away             bool  // it does not answer now
 }

@@ -35,9 +35,15 @@ func TestREL_R12_AwayAndBack(t *testing.T) {
 	if _, err := s.Setting(bg, "a"); problem.KindOf(err) != problem.Unavailable {
 		t.Errorf("while it is away: %v", err)
 	}
+	if p := s.Pool(); !p.Away || p.Gone == 0 || p.Busy != 0 {
+		t.Errorf("REL_R30: %+v while it is away", p)
+	}
 	c.Start()
 	if err := s.Back(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if p := s.Pool(); p.Away {
+		t.Errorf("REL_R30: %+v once it is back", p)
 	}
 	if err := s.InTx(bg, store.Durable, set("b")); err != nil {
 		t.Errorf("once it is back: %v", err)

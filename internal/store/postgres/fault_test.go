@@ -259,6 +259,9 @@ func TestREL_R12_BoundedWaits(t *testing.T) {
 		if _, err := s.Setting(bg, "a"); problem.KindOf(err) != problem.Unavailable {
 			t.Errorf("no connection to read on: %v", err)
 		}
+		if p := s.Pool(); p != (store.Pool{Open: 1, InUse: 1, Max: 1, Busy: 2}) {
+			t.Errorf("REL_R30: %+v, with one connection in use and two refused", p)
+		}
 		ctx, cancel := context.WithCancel(bg)
 		cancel()
 		if err := s.InTx(ctx, store.Relaxed, set("a")); !errors.Is(err, context.Canceled) {

@@ -33,6 +33,8 @@ type pool struct {
 	patience time.Duration // with a server that does not answer
 	breaker  *breaker
 	queued   atomic.Int64
+	busy     atomic.Int64 // callers refused with errNoneFree
+	gone     atomic.Int64 // and because the server could not be reached
 	closed   atomic.Bool
 }
 
@@ -120,6 +122,17 @@ func (p *pool) token(ctx context.Context) error {
 
 // borrow returns a connection that is to be given back.
 func (p *pool) borrow(ctx context.Context) (*conn, error) {
+	c, err := p.search(ctx)
+	switch {
+	case errors.Is(err, errNoneFree):
+		p.busy.Add(1)
+	case err != nil && ctx.Err() == nil && !p.closed.Load():
+		p.gone.Add(1)
+	}
+	return c, err
+}
+
+func (p *pool) search(ctx context.Context) (*conn, error) {
 	began := time.Now()
 	if err := p.token(ctx); err != nil {
 		return nil, err

@@ -167,5 +167,15 @@ func (s *Store) Stats() store.Stats {
 	}
 }
 
+// Pool implements [store.Store].
+func (s *Store) Pool() store.Pool {
+	p := s.pool
+	away, _ := p.breaker.state()
+	return store.Pool{
+		Open: p.db.Stats().OpenConnections, InUse: p.size - len(p.free), Max: p.size, Waiting: int(p.queued.Load()),
+		Busy: p.busy.Load(), Gone: p.gone.Load(), Away: away,
+	}
+}
+
 // Close waits for the transactions and queries that have begun.
 func (s *Store) Close() error { return s.pool.close() }

@@ -183,7 +183,8 @@ func TestQueries(t *testing.T) {
 		rare := strings.Contains(q, "WHERE client_id = $1") // an operator has switched an app off
 		for _, root := range roots {
 			root.Plan.walk(func(n node) {
-				if n.Table != "" && strings.Contains(n.Type, "Scan") && n.Cond == "" && n.Recheck == "" && n.TID == "" && !page && !rare && !slices.Contains(whole, n.Table) {
+				partial := n.Index == "audit_unsealed" // which has the rows that are looked for, and no others
+				if !partial && n.Table != "" && strings.Contains(n.Type, "Scan") && n.Cond == "" && n.Recheck == "" && n.TID == "" && !page && !rare && !slices.Contains(whole, n.Table) {
 					t.Errorf("%s\n%s of all of %s", q, n.Type, n.Table)
 				}
 			})
@@ -193,6 +194,7 @@ func TestQueries(t *testing.T) {
 
 type node struct {
 	Type    string  `json:"Node Type"`
+	Index   string  `json:"Index Name"`
 	Table   string  `json:"Relation Name"`
 	Cond    string  `json:"Index Cond"`
 	Recheck string  `json:"Recheck Cond"`

@@ -226,6 +226,11 @@ func (s *Store) Stats() store.Stats {
 	}
 }
 
+// Pool implements [store.Store].
+func (s *Store) Pool() store.Pool {
+	return store.Pool{Waiting: len(s.writer.queue), Busy: s.writer.refused.Load()}
+}
+
 // Close waits for the writes that are queued, and moves all of them into the
 // database file.
 func (s *Store) Close() error {

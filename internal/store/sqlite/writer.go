@@ -45,7 +45,7 @@ type writer struct {
 	full      bool // how PRAGMA synchronous stands
 	unchecked int64
 
-	commits, durable, rowWrites, txReads atomic.Int64
+	commits, durable, rowWrites, txReads, refused atomic.Int64
 }
 
 const (
@@ -146,6 +146,7 @@ func (w *writer) enqueue(j *job) error {
 	case w.queue <- j:
 		return nil
 	default:
+		w.refused.Add(1)
 		return store.ErrBusy
 	}
 }

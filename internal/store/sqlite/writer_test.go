@@ -264,6 +264,9 @@ func TestREL_R13_QueueIsBounded(t *testing.T) {
 	if err := s.InTx(bg, store.Relaxed, insert("late")); !errors.Is(err, store.ErrBusy) {
 		t.Errorf("with a full queue: %v, want ErrBusy", err)
 	}
+	if p := s.Pool(); p.Waiting != queueDepth || p.Busy != 1 {
+		t.Errorf("%+v, with %d who wait and one refused", p, queueDepth)
+	}
 	release()
 	group.Wait()
 	if there(t, s, "late") {

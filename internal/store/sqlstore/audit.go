@@ -97,6 +97,14 @@ func (r *Reader) UnsealedAudit(ctx context.Context, limit int) ([]audit.Record, 
 	return list(ctx, r, unsealedAudit, scanRecord, limit)
 }
 
+var countUnsealed = define("count unsealed audit", `
+	SELECT count(*) FROM (SELECT 1 FROM audit WHERE position = 0 LIMIT $1) picked`)
+
+// AuditUnsealed implements [store.Reader].
+func (r *Reader) AuditUnsealed(ctx context.Context, atMost int) (int64, error) {
+	return one(ctx, r, countUnsealed, func(row Row) (n int64, err error) { return n, row.Scan(&n) }, atMost)
+}
+
 // "position > 0" names the partial index.
 var sealedAudit = define("read sealed audit", `
 	SELECT `+recordColumns+` FROM audit WHERE position > 0 AND position >= $1 ORDER BY position LIMIT $2`)

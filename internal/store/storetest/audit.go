@@ -47,6 +47,8 @@ var auditTests = []test{
 		same(t, read[[]audit.Record](t)(s.UnsealedAudit(ctx, 10)), records)
 		same(t, read[[]audit.Record](t)(s.UnsealedAudit(ctx, 2)), records[:2])
 		same(t, len(read[[]audit.Record](t)(s.SealedAudit(ctx, 0, 10))), 0)
+		same(t, read[int64](t)(s.AuditUnsealed(ctx, 10)), int64(3))
+		same(t, read[int64](t)(s.AuditUnsealed(ctx, 2)), int64(2))
 
 		first, second := aSeal(1, 1, 2), aSeal(2, 3, 3)
 		write(t, s, func(tx store.Tx) error { return tx.Seal(first, ids[:2]) })
@@ -57,6 +59,7 @@ var auditTests = []test{
 			records[i].Position = int64(i + 1)
 		}
 		same(t, len(read[[]audit.Record](t)(s.UnsealedAudit(ctx, 10))), 0)
+		same(t, read[int64](t)(s.AuditUnsealed(ctx, 10)), int64(0))
 		same(t, read[[]audit.Record](t)(s.SealedAudit(ctx, 0, 10)), records)
 		same(t, read[[]audit.Record](t)(s.SealedAudit(ctx, 2, 1)), records[1:2])
 		same(t, len(read[[]audit.Record](t)(s.SealedAudit(ctx, 4, 1))), 0)
