@@ -25,8 +25,11 @@ type clock struct {
 	told    time.Time // when it was last said that comparing fails; zero: it does not. run's own
 }
 
-// A mark is one moment on both clocks.
-type mark struct{ there, here time.Time }
+// A mark is one moment on both clocks; a rough one is of an answer that took long.
+type mark struct {
+	there, here time.Time
+	rough       bool
+}
 
 const (
 	// compareEvery is how often the two are compared.
@@ -45,8 +48,11 @@ const (
 // newClock compares the clocks once.
 func newClock(ctx context.Context, k timekeeper, machine func() time.Time, log *slog.Logger) (*clock, error) {
 	c := &clock{keeper: k, machine: machine}
-	err := c.compare(ctx, compareWithin)
-	if errors.Is(err, errLate) { // a new connection takes its time
+	err := errLate
+	for tries := 0; tries < 5 && errors.Is(err, errLate); tries++ { // a new connection takes its time
+		err = c.compare(ctx, compareWithin)
+	}
+	if errors.Is(err, errLate) { // run tries again soon
 		err = c.compare(ctx, time.Minute)
 	}
 	if err != nil {
@@ -83,7 +89,7 @@ func (c *clock) compare(ctx context.Context, within time.Duration) error {
 	if took > within {
 		return errLate
 	}
-	c.mark.Store(&mark{there: there, here: before.Add(took / 2)})
+	c.mark.Store(&mark{there: there, here: before.Add(took / 2), rough: took > compareWithin})
 	return nil
 }
 
@@ -105,7 +111,7 @@ func (c *clock) run(ctx context.Context, log *slog.Logger, run watched, jumped f
 			return
 		case <-tick.C:
 		}
-		if m, here := c.mark.Load(), c.machine(); here.Sub(m.here) < compareEvery && suspended(m.here, here) < jump {
+		if m, here := c.mark.Load(), c.machine(); !m.rough && here.Sub(m.here) < compareEvery && suspended(m.here, here) < jump {
 			continue
 		}
 		before := c.Now()

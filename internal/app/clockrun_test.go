@@ -95,3 +95,33 @@ func TestREL_R30_ASlowDatabaseIsToldOnce(t *testing.T) {
 		<-ended
 	})
 }
+
+// A node that starts while the database is slow does not go by what it learnt of the
+// time then for longer than it must: another node may be asked to end what it issued.
+func TestREL_R15_ARoughStartIsMended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var k keeper
+		k.takes.Store(int64(2 * time.Second))
+		c, err := newClock(t.Context(), &k, time.Now, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if off := c.Now().Sub(time.Now()).Abs(); off < compareWithin {
+			t.Errorf("off by %v: the start was not rough", off)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			c.run(ctx, slog.New(slog.DiscardHandler), unwatched, func() {})
+		}()
+		k.takes.Store(0)
+		time.Sleep(2 * watchEvery) // by the bubble's clock
+		synctest.Wait()
+		if off := c.Now().Sub(time.Now()).Abs(); off > compareWithin/2 {
+			t.Errorf("off by %v", off)
+		}
+		cancel()
+		<-ended
+	})
+}
