@@ -75,7 +75,7 @@ type production struct {
 // produce starts it with more settings, and waits until it is ready.
 func produce(t *testing.T, more string) *production {
 	t.Helper()
-	p := &production{t: t, dir: t.TempDir(), new: make(chan struct{}), all: make(chan struct{})}
+	p := &production{t: t, dir: t.TempDir()}
 	listen, operator := loopback.Address(t), loopback.Address(t)
 	p.url, p.operator = "http://"+listen, "http://"+operator
 	smtpURL, got := relay(t)
@@ -89,13 +89,22 @@ func produce(t *testing.T, more string) *production {
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.cmd = command(t.Context(), "serve", "--config", file, "--make-master-key")
+	p.start()
+	return p
+}
+
+// start starts it, again if it has ended, with a new log.
+func (p *production) start() {
+	p.t.Helper()
+	p.log.Reset()
+	p.new, p.all = make(chan struct{}), make(chan struct{})
+	p.cmd = command(p.t.Context(), "serve", "--config", filepath.Join(p.dir, "stile.yaml"), "--make-master-key")
 	stderr, err := p.cmd.StderrPipe()
 	if err == nil {
 		err = p.cmd.Start()
 	}
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	go func() {
 		defer close(p.all)
@@ -108,7 +117,6 @@ func produce(t *testing.T, more string) *production {
 		}
 	}()
 	p.says("ready")
-	return p
 }
 
 // says waits for a message in the log.

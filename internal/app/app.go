@@ -44,12 +44,11 @@ import (
 
 // Config is what an App is made of.
 type Config struct {
-	Dir      string // of the master key, the inbox, and the database if that is SQLite
-	Database string // postgres://…; empty: SQLite in Dir
-	// DatabaseConnections bounds those that this node opens to it; 0: postgres.Options has the default.
-	DatabaseConnections int
-	// QuickCheck looks through an SQLite file for damage before it is used (REL R-05).
-	QuickCheck bool
+	Dir                 string      // of the master key, the inbox, and the database if that is SQLite
+	Database            string      // postgres://…; empty: SQLite in Dir
+	DatabaseConnections int         // that this node opens to it at most; 0: postgres.Options has the default
+	QuickCheck          bool        // look through an SQLite file for damage at the start (REL R-05)
+	Damaged             func(error) // told once of what that finds while the file is in use
 	// MasterKeyFile is the master key's file; default master.key in Dir. If there
 	// is none it is made, unless KeyMustExist.
 	MasterKeyFile string
@@ -165,7 +164,8 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 	if err := sameKey(ctx, db, keys, keyFile(c.Dir, c.MasterKeyFile)); err != nil {
 		return nil, err
 	}
-	a := &App{log: c.Logger, sealing: c.SealEvery}
+	a := &App{log: c.Logger, sealing: c.SealEvery, state: readiness{damaged: c.Damaged}}
+	a.state.examined, _ = db.(examined)
 	if k, shared := db.(timekeeper); c.Now == nil && shared {
 		if a.clock, err = newClock(ctx, k, c.Machine, c.Logger); err != nil {
 			return nil, err

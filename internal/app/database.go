@@ -23,6 +23,30 @@ func openStore(ctx context.Context, c Config) (store.Store, error) {
 	return sqlite.Open(ctx, sqlite.Options{Path: databaseFile(c.Dir), QuickCheck: c.QuickCheck, Logger: c.Logger})
 }
 
+// examined is a database that may be looked through for damage while it is used.
+type examined interface {
+	Examined(context.Context) error
+}
+
+// examine tells of damage that is found while the file is in use (REL R-05): nobody is
+// to rely on what it holds from then on.
+func (a *App) examine(ctx context.Context) {
+	s := &a.state
+	if s.examined == nil {
+		return
+	}
+	err := s.examined.Examined(ctx)
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	err = fmt.Errorf("damage was found while the database was in use: %w", err)
+	s.damage.Store(&err)
+	a.log.Error("the database is damaged, the engine ends; restore a backup", "err", err)
+	if s.damaged != nil {
+		s.damaged(err)
+	}
+}
+
 // keySetting is where the database keeps what its master key is known by.
 const keySetting = "master-key"
 

@@ -131,6 +131,7 @@ var rules = []rule{
 		why: "an adapter"},
 	{packages: "internal/store/postgres/pgtest", may: []string{"internal/loopback", "internal/store/postgres"},
 		why: "a server for tests, with the schema"},
+	{packages: "internal/store/sqlite/slowtest", may: none, why: "it plants in files alone"},
 	{packages: "internal/store/storetest", may: []string{"internal/audit", "internal/directory", "internal/flow", "internal/limit", "internal/oauth", "internal/outbox", "internal/problem", "internal/session", "internal/store", "internal/store/schema"},
 		why: "the conformance suite knows the port only"},
 

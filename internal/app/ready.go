@@ -15,6 +15,10 @@ import (
 type readiness struct {
 	leaving atomic.Bool // the engine is about to stop
 
+	examined examined // nil: nothing is looked through for damage
+	damaged  func(error)
+	damage   atomic.Pointer[error]
+
 	mu  sync.Mutex
 	at  time.Time // when err was found
 	err error
@@ -31,12 +35,15 @@ const (
 var errLeaving = errors.New("the engine is stopping")
 
 // Ready returns why requests should not come here: the engine is stopping, or
-// the database does not answer or is another one, or there are no signing keys
-// (REL R-30). That the schema is this program's was seen when it was opened.
+// the database is damaged, does not answer or is another one, or there are no
+// signing keys (REL R-30). That the schema is this program's was seen when it was opened.
 func (a *App) Ready(ctx context.Context) error {
 	s := &a.state
 	if s.leaving.Load() {
 		return errLeaving
+	}
+	if found := s.damage.Load(); found != nil {
+		return *found
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

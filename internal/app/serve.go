@@ -48,7 +48,7 @@ func Serve(ctx context.Context, c config.Serve, out, log io.Writer) error {
 		logger.Warn("public_url is of this machine alone", "public_url", t.PublicURL)
 	}
 	CollectSeldom()
-	n := &node{settings: t, limits: serveLimits, log: logger, failed: make(chan error, 2)}
+	n := &node{settings: t, limits: serveLimits, log: logger, failed: make(chan error, 3)}
 	if err := n.start(ctx); err != nil {
 		return errors.Join(err, n.stop())
 	}
@@ -91,7 +91,7 @@ type node struct {
 	settings *config.Settings
 	limits   limits
 	log      *slog.Logger
-	failed   chan error // a door that no longer answers
+	failed   chan error // a door that no longer answers, or a file that is damaged
 
 	listener, metricsListener net.Listener
 	app                       *App
@@ -123,7 +123,8 @@ func (n *node) start(ctx context.Context) (err error) {
 	counting.Rules.Texts = limit.Volume{{N: t.TextsPerDay, Per: 24 * time.Hour}}
 	err = inTurn(ctx, func() error {
 		n.app, err = New(ctx, Config{
-			Dir: t.Data, Database: t.Database, DatabaseConnections: t.DatabaseConnections, QuickCheck: t.QuickCheck, MasterKeyFile: t.MasterKeyFile, KeyMustExist: !t.MakeMasterKey,
+			Dir: t.Data, Database: t.Database, DatabaseConnections: t.DatabaseConnections, QuickCheck: t.QuickCheck, Damaged: func(err error) { n.failed <- err },
+			MasterKeyFile: t.MasterKeyFile, KeyMustExist: !t.MakeMasterKey,
 			PublicURL: t.PublicURL, Policy: policy.PasswordOptional(), Limits: counting, TrustedProxies: t.TrustedProxies,
 			Hosts: t.Hosts, Traces: t.Traces,
 			Phones: Phones{

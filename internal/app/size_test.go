@@ -2,6 +2,8 @@ package app_test
 
 import (
 	"bytes"
+	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,27 +15,35 @@ import (
 	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 )
 
-// A database with many people is backed up beside its engine, restored elsewhere
+// REL R-25: a database with many people is backed up beside its engine, restored elsewhere
 // and looked through: everybody is there, and nothing is found.
-func TestREL_R25_AtSize(t *testing.T) {
+func TestREL_R25_AtSize(t *testing.T) { onBoth(t, backedUpAtSize) }
+
+func backedUpAtSize(t *testing.T, database string) {
 	people := 2_000
 	if os.Getenv("STILE_TEST_LONG") != "" {
 		people = 1_000_000
 	}
-	e := startOn(t, "", limits())
+	e := startOn(t, database, limits())
 	step := time.Now()
 	lap := func(what string, more ...any) {
 		t.Helper()
 		t.Logf("%s: %.1f s%s", what, time.Since(step).Seconds(), fmt.Sprint(more...))
 		step = time.Now()
 	}
-	seed(t, e.Store, people)
+	if database == "" {
+		seed(t, e.Store, 0, people)
+	} else {
+		seed(t, e.Store, 0, 1)
+		multiply(t, database, people)
+	}
 	lap(fmt.Sprintf("%d people with an address, a way to sign in and an audit row written", people))
 	file := filepath.Join(t.TempDir(), "backup")
 	var out bytes.Buffer
-	err := app.Backup(t.Context(), config.Backup{Data: config.Data{Data: e.dir}, To: file}, &out)
+	err := app.Backup(t.Context(), config.Backup{Data: config.Data{Data: e.dir, Database: database}, To: file}, &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,15 +51,15 @@ func TestREL_R25_AtSize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lap("backup beside the engine", ", ", info.Size()>>20, " MiB of a database of ", fileSize(t, e, "")>>20, " MiB")
-	dir, _, place := empty(t, e, "")
+	lap("backup beside the engine", ", ", info.Size()>>20, " MiB of a database of ", size(t, e, database)>>20, " MiB")
+	dir, elsewhere, place := empty(t, e, database)
 	if err := app.Restore(t.Context(), config.Restore{From: file, To: place, MasterKeyFile: filepath.Join(dir, "master.key")}, &out); err != nil {
 		t.Fatal(err)
 	}
 	lap("restore")
-	verified(t, config.Data{Data: dir})
+	verified(t, config.Data{Data: dir, Database: elsewhere})
 	lap("verify")
-	r := startNode(t, app.Config{Dir: dir, PublicURL: e.url, Limits: limits()})
+	r := startNode(t, app.Config{Dir: dir, Database: elsewhere, PublicURL: e.url, Limits: limits()})
 	r.client = e.client
 	lap("start")
 	for _, n := range []int{0, people / 2, people - 1} {
@@ -63,10 +73,38 @@ func TestREL_R25_AtSize(t *testing.T) {
 	}
 }
 
+// size is what a database takes on the disk.
+func size(t *testing.T, e *engine, database string) (bytes int64) {
+	t.Helper()
+	if database == "" {
+		return fileSize(t, e, "")
+	}
+	db, err := sql.Open("pgx", database)
+	if err == nil {
+		err = errors.Join(db.QueryRowContext(t.Context(), "SELECT pg_database_size(current_database())").Scan(&bytes), db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes
+}
+
 func seeded(n int) string { return fmt.Sprintf("seed%07d@example.com", n) }
 
+// multiply makes people of the one who is there. Their rows of the audit log have numbers
+// as of another server.
+func multiply(t *testing.T, database string, people int) {
+	t.Helper()
+	const number, address = "lpad(n::text, 22, '0')", "'seed' || lpad(n::text, 7, '0') || '@example.com'"
+	first, last := fmt.Sprintf("%022d", 0), people-1
+	pgtest.Multiply(t, database, "users", "00u"+first, last, "'id', '00u' || "+number+", 'email', "+address+", 'canonical', "+address)
+	pgtest.Multiply(t, database, "enrollments", "eae"+first, last, "'id', 'eae' || "+number+", 'user_id', '00u' || "+number)
+	pgtest.Multiply(t, database, "audit", "ae"+first, last,
+		"'id', 'ae' || "+number+", 'seq', (1::bigint << 50) + n, 'events', replace(r.events, '00u"+first+"', '00u' || "+number+")")
+}
+
 // seed makes people who have proven their address.
-func seed(t *testing.T, s store.Store, people int) {
+func seed(t *testing.T, s store.Store, from, people int) {
 	t.Helper()
 	at := time.Now().UTC().Truncate(time.Microsecond)
 	one := func(tx store.Tx, n int) error {
@@ -87,7 +125,7 @@ func seed(t *testing.T, s store.Store, people int) {
 		}
 		return err
 	}
-	for n := 0; n < people; n += 1000 {
+	for n := from; n < people; n += 1000 {
 		err := s.InTx(t.Context(), store.Relaxed, func(tx store.Tx) error {
 			for i := n; i < min(n+1000, people); i++ {
 				if err := one(tx, i); err != nil {

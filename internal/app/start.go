@@ -40,6 +40,7 @@ func (a *App) Start() {
 		defer tick.Stop()
 		a.sealer.Run(ctx, tick.C, w)
 	})
+	a.workers.Go(func() { a.examine(ctx) }) // once: it has an end of its own
 	a.workers.Go(func() { a.watch.run(ctx) })
 }
 

@@ -2,6 +2,8 @@ package faults
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -15,42 +17,34 @@ import (
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/postgres"
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 	"github.com/stile-id/stile/internal/store/sqlite"
 )
 
 // REL R-21: what an engine holds in memory does not grow with its people or with the
-// flows that are open, nor does its start, but for the look through the file
-// (REL R-05), which `quick_check: false` leaves out.
+// flows that are open, nor does its start: the look through the file (REL R-05) goes
+// on beside it.
 func TestREL_R21_AtSize(t *testing.T) {
-	s := open(t, plan{settings: "quick_check: false\n"})
+	t.Run("sqlite", func(t *testing.T) { atSize(t, "") })
+	t.Run("postgres", func(t *testing.T) {
+		if !long {
+			t.Skip("in the long run alone: a few rows say no more than those of SQLite do")
+		}
+		atSize(t, pgtest.Database(t))
+	})
+}
+
+func atSize(t *testing.T, database string) {
+	s := open(t, plan{database: database})
 	n := s.nodes[0]
 	if err := n.end(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	many := sized(2_000, 1_000_000)
-	path := filepath.Join(n.dir, "data", "stile.db")
-	if _, err := os.Stat(path); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sqlite.Open(t.Context(), sqlite.Options{Path: path})
-	if err != nil {
-		t.Fatal(err)
-	}
 	began := time.Now()
-	for from := 0; from < many; from += 1000 {
-		err := db.InTx(t.Context(), store.Relaxed, func(tx store.Tx) error { return crowd(tx, from, min(from+1000, many), began) })
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d people and %d live flows written in %.1f s, %d MiB", many, many, time.Since(began).Seconds(), info.Size()>>20)
+	size := s.populate(many)
+	t.Logf("%d people and %d live flows written in %.1f s, %d MiB", many, many, time.Since(began).Seconds(), size>>20)
 
 	began = time.Now()
 	n.start()
@@ -159,6 +153,58 @@ func parts(pid int) (own, file float64) {
 		}
 	}
 	return own, file
+}
+
+// populate writes a crowd into the database, and returns what that takes on the disk.
+func (s *site) populate(many int) (size int64) {
+	s.t.Helper()
+	began := time.Now()
+	if s.database != "" {
+		db, err := postgres.Open(s.t.Context(), postgres.Options{URL: s.database})
+		if err == nil {
+			err = errors.Join(db.InTx(s.t.Context(), store.Durable, func(tx store.Tx) error { return crowd(tx, 0, 1, began) }), db.Close())
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		const number, address = "lpad(n::text, 22, '0')", "'seed' || lpad(n::text, 7, '0') || '@example.com'"
+		first, last := fmt.Sprintf("%022d", 0), many-1
+		pgtest.Multiply(s.t, s.database, "users", "00u"+first, last, "'id', '00u' || "+number+", 'email', "+address+", 'canonical', "+address)
+		pgtest.Multiply(s.t, s.database, "enrollments", "eae"+first, last, "'id', 'eae' || "+number+", 'user_id', '00u' || "+number)
+		pgtest.Multiply(s.t, s.database, "transactions", "tA"+first, last, "'id', 't' || chr(65 + n % 6) || "+number)
+		pgtest.Exec(s.t, s.database, "ANALYZE")
+		driver, source := s.tables()
+		rows, err := sql.Open(driver, source)
+		if err == nil {
+			err = errors.Join(rows.QueryRow("SELECT pg_database_size(current_database())").Scan(&size), rows.Close())
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return size
+	}
+	path := filepath.Join(s.nodes[0].dir, "data", "stile.db")
+	if _, err := os.Stat(path); err != nil {
+		s.t.Fatal(err)
+	}
+	db, err := sqlite.Open(s.t.Context(), sqlite.Options{Path: path})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for from := 0; from < many; from += 1000 {
+		err := db.InTx(s.t.Context(), store.Relaxed, func(tx store.Tx) error { return crowd(tx, from, min(from+1000, many), began) })
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return info.Size()
 }
 
 // crowd writes people with a way to sign in, and as many flows that live for an hour.

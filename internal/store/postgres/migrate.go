@@ -133,22 +133,34 @@ func renumber(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrationLock)); err != nil {
 		return err
 	}
+	moved, err := precede(ctx, tx)
+	if err != nil || !moved {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("renumber the audit log: %w", err)
+	}
+	log.Warn("the audit log comes from another server: its rows stand before those to come")
+	return nil
+}
+
+// precede is renumber within a transaction.
+func precede(ctx context.Context, tx interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+}) (moved bool, err error) {
 	var first, last, next int64
 	err = tx.QueryRowContext(ctx, `
 		SELECT COALESCE(min(seq), 0), COALESCE(max(seq), 0), pg_snapshot_xmax(pg_current_snapshot())::text::bigint << 12
 		FROM audit`).Scan(&first, &last, &next)
 	if err == nil && last < next {
-		return nil
+		return false, nil
 	}
 	if err == nil { // below all numbers that are taken while the statement runs
 		_, err = tx.ExecContext(ctx, "UPDATE audit SET seq = seq - $1", last-min(first, 0)+1)
 	}
-	if err == nil {
-		err = tx.Commit()
-	}
 	if err != nil {
-		return fmt.Errorf("renumber the audit log: %w", err)
+		return false, fmt.Errorf("renumber the audit log: %w", err)
 	}
-	log.Warn("the audit log comes from another server: its rows stand before those to come")
-	return nil
+	return true, nil
 }

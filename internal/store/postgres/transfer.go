@@ -3,8 +3,10 @@ package postgres
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -157,6 +159,9 @@ func fill(ctx context.Context, config *pgx.ConnConfig, version int64, names []st
 		}
 	}
 	commit := func(ctx context.Context) error {
+		if _, err := precede(ctx, conn); err != nil { // else the first node that starts would do it
+			return err
+		}
 		if _, err := conn.ExecContext(ctx, "COMMIT"); err != nil {
 			return err
 		}
@@ -164,10 +169,19 @@ func fill(ctx context.Context, config *pgx.ConnConfig, version int64, names []st
 		return nil
 	}
 	t, err := transfer.NewTarget(ctx, transfer.Filling{
-		Schema: version, Conn: conn, Catalog: catalog, Names: names, Dialect: dialect, Batch: 500, Commit: commit, Close: end,
+		Schema: version, Conn: conn, Catalog: catalog, Names: names, Dialect: dialect, Load: load, Commit: commit, Close: end,
 	})
 	if err != nil {
 		return nil, errors.Join(err, end())
 	}
 	return t, nil
+}
+
+// load writes rows by COPY, in which the server takes them as they come.
+func load(ctx context.Context, conn driver.Conn, table *transfer.Table, rows iter.Seq[[]any]) error {
+	next, stop := iter.Pull(rows)
+	defer stop()
+	_, err := conn.(*stdlib.Conn).Conn().CopyFrom(ctx, pgx.Identifier{table.Name}, table.ColumnNames(),
+		pgx.CopyFromFunc(func() ([]any, error) { row, _ := next(); return row, nil }))
+	return err
 }

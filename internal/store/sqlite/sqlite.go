@@ -25,6 +25,7 @@ import (
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/outbox"
 	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/schema"
 	"github.com/stile-id/stile/internal/store/sqlstore"
 )
 
@@ -36,9 +37,12 @@ type Options struct {
 	Readers int
 	// LazyWait is how long a lazy transaction waits for company; 0 is 250 ms.
 	LazyWait time.Duration
-	// QuickCheck looks through the file for damage before it is used (REL R-05).
+	// QuickCheck looks through the file for damage (REL R-05): before it is used, or if
+	// that takes long beside its use, which Examined tells of.
 	QuickCheck bool
-	Logger     *slog.Logger // default: none
+	// CheckWait is how long Open waits for that; 0 is a second.
+	CheckWait time.Duration
+	Logger    *slog.Logger // default: none
 }
 
 // queueDepth is how many writers may wait (REL R-13).
@@ -51,6 +55,8 @@ type Store struct {
 	writer  *writer
 	checker *checkpointer
 	lock    *os.File
+
+	examination *examination // nil: none
 
 	transactions atomic.Int64
 
@@ -75,6 +81,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if o.LazyWait <= 0 {
 		o.LazyWait = 250 * time.Millisecond
+	}
+	if o.CheckWait <= 0 {
+		o.CheckWait = examineWait
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -102,7 +111,7 @@ func (s *Store) open(ctx context.Context, path string, o Options) (err error) {
 		return err
 	}
 	db.SetMaxOpenConns(1)
-	if err := prepareFile(ctx, db, o); err != nil {
+	if err := s.prepare(ctx, db, path, o); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	s.checker = newCheckpointer(path, o.Logger)
@@ -114,17 +123,41 @@ func (s *Store) open(ctx context.Context, path string, o Options) (err error) {
 	return nil
 }
 
-func prepareFile(ctx context.Context, db *sql.DB, o Options) error {
+func (s *Store) prepare(ctx context.Context, db *sql.DB, path string, o Options) error {
+	if err := db.PingContext(ctx); err != nil { // what a crash left in the log is the file's from here on
+		return err
+	}
+	schema := schemaOf(db, o.Logger)
 	if o.QuickCheck {
-		var verdict string
-		if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
-			return fmt.Errorf("quick check: %w", err)
+		s.examination = examine(path, o)
+		patience := time.NewTimer(o.CheckWait)
+		defer patience.Stop()
+		over, err := s.examination.wait(ctx, patience.C)
+		if err == nil && !over {
+			over, err = s.unhurried(ctx, schema)
 		}
-		if verdict != "ok" {
-			return fmt.Errorf("the file is damaged: %s", verdict)
+		if err != nil {
+			return err
+		}
+		if !over {
+			o.Logger.Info("the database file is looked through while it is used")
 		}
 	}
-	return schemaOf(db, o.Logger).Ready(ctx)
+	return schema.Ready(ctx)
+}
+
+// unhurried waits for the look through a file whose schema is to be changed: damage
+// is not built upon.
+func (s *Store) unhurried(ctx context.Context, schema *schema.Schema) (over bool, err error) {
+	have, err := schema.Version(ctx)
+	if err != nil {
+		return false, err
+	}
+	want, err := schema.Newest()
+	if err != nil || have >= want {
+		return false, err
+	}
+	return s.examination.wait(ctx, nil)
 }
 
 // The writer does not checkpoint by itself: that would be a pause in the middle
@@ -236,6 +269,9 @@ func (s *Store) Pool() store.Pool {
 func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		var errs []error
+		if s.examination != nil {
+			s.examination.end()
+		}
 		if s.checker != nil {
 			s.checker.close()
 		}

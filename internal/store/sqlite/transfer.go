@@ -236,7 +236,7 @@ func create(ctx context.Context, path string, held *os.File) (*transfer.Target, 
 	var t *transfer.Target
 	if err == nil {
 		t, err = transfer.NewTarget(ctx, transfer.Filling{
-			Schema: version, Conn: f.conn, Catalog: catalog, Names: names, Dialect: dialect, Batch: 1,
+			Schema: version, Conn: f.conn, Catalog: catalog, Names: names, Dialect: dialect,
 			Loaded: f.loaded, Commit: f.commit, Close: f.close,
 		})
 	}

@@ -3,8 +3,10 @@ package transfer
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/stile-id/stile/internal/store/sqlstore"
@@ -58,9 +60,8 @@ type Filling struct {
 	Catalog *Catalog
 	Names   []string // of all tables
 	Dialect *sqlstore.Dialect
-	// Batch is how many rows a statement writes: many where each costs a way to
-	// a server, one where each value is looked up among all of the statement.
-	Batch int
+	// Load writes rows into a table; nil: by a statement for each.
+	Load func(context.Context, driver.Conn, *Table, iter.Seq[[]any]) error
 	// Loaded is called when all rows are there; nil: there is nothing to do.
 	Loaded func(context.Context) error
 	// Commit makes what was written seen, and Close ends the connection.

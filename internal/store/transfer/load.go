@@ -5,26 +5,31 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 )
 
-// handful is how many values are handed over at once.
-const handful = 4096
+// handful is how many rows are handed over at once.
+const handful = 256
 
-// A loader writes the rows of a table, in batches, while whoever has them makes the
-// next ones. It asks the driver itself: database/sql costs a quarter of an insertion.
+// A loader writes the rows of a table while whoever has them makes the next ones. It
+// asks the driver itself: database/sql costs a quarter of an insertion.
 type loader struct {
 	table *Table
-	rows  chan []driver.NamedValue // values of whole rows
-	next  []driver.NamedValue
+	rows  chan [][]any
+	next  [][]any
 	ended chan error
 	err   error
 }
 
 func (t *Target) load(ctx context.Context, table *Table) *loader {
-	l := &loader{table: table, rows: make(chan []driver.NamedValue, 4), ended: make(chan error, 1)}
+	l := &loader{table: table, rows: make(chan [][]any, 4), ended: make(chan error, 1)}
+	write := t.f.Load
+	if write == nil {
+		write = insert
+	}
 	go func() {
-		err := t.f.Conn.Raw(func(c any) error { return l.write(ctx, c.(driver.Conn), t.f.Batch) })
+		err := t.f.Conn.Raw(func(c any) error { return write(ctx, c.(driver.Conn), table, l.each()) })
 		l.ended <- err
 		for range l.rows { // nobody waits for one who has given up
 		}
@@ -32,75 +37,51 @@ func (t *Target) load(ctx context.Context, table *Table) *loader {
 	return l
 }
 
-// write writes what comes, in statements of so many rows each.
-func (l *loader) write(ctx context.Context, conn driver.Conn, batch int) (err error) {
-	columns := len(l.table.Columns)
-	full, err := conn.(driver.ConnPrepareContext).PrepareContext(ctx, l.statement(batch))
+func (l *loader) each() iter.Seq[[]any] {
+	return func(yield func([]any) bool) {
+		for rows := range l.rows {
+			for _, row := range rows {
+				if !yield(row) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// insert writes what comes by a statement for each row.
+func insert(ctx context.Context, conn driver.Conn, t *Table, rows iter.Seq[[]any]) (err error) {
+	names := t.ColumnNames()
+	values := make([]driver.NamedValue, len(names))
+	places := make([]string, len(names))
+	for i := range names {
+		values[i].Ordinal = i + 1
+		places[i] = fmt.Sprintf("$%d", i+1)
+	}
+	s, err := conn.(driver.ConnPrepareContext).PrepareContext(ctx,
+		fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", quoted([]string{t.Name}), quoted(names), strings.Join(places, ", ")))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, full.Close()) }()
-	each := ctx
-	if batch == 1 { // whose driver would start a goroutine for each row, to end what takes no time
-		each = context.WithoutCancel(ctx)
-	}
-	var pending []driver.NamedValue
-	exec := func(s driver.Stmt, values []driver.NamedValue) error {
-		for i := range values {
-			values[i].Ordinal = i + 1
-		}
-		_, err := s.(driver.StmtExecContext).ExecContext(each, values)
-		return err
-	}
-	for rows := range l.rows {
-		pending = append(pending, rows...)
-		left := pending
+	defer func() { err = errors.Join(err, s.Close()) }()
+	each := context.WithoutCancel(ctx) // the driver would start a goroutine for each row, to end what takes no time
+	for row := range rows {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		for ; len(left) >= batch*columns; left = left[batch*columns:] {
-			if err := exec(full, left[:batch*columns]); err != nil {
-				return err
-			}
+		for i, v := range row {
+			values[i].Value = v
 		}
-		pending = append(pending[:0], left...)
-	}
-	if len(pending) == 0 {
-		return nil
-	}
-	rest, err := conn.(driver.ConnPrepareContext).PrepareContext(ctx, l.statement(len(pending)/columns))
-	if err != nil {
-		return err
-	}
-	return errors.Join(exec(rest, pending), rest.Close())
-}
-
-func (l *loader) statement(rows int) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "INSERT INTO %s (%s) VALUES ", quoted([]string{l.table.Name}), quoted(l.table.columnNames()))
-	for i := range rows * len(l.table.Columns) {
-		switch {
-		case i == 0:
-			b.WriteString("($1")
-		case i%len(l.table.Columns) == 0:
-			fmt.Fprintf(&b, "), ($%d", i+1)
-		default:
-			fmt.Fprintf(&b, ", $%d", i+1)
+		if _, err := s.(driver.StmtExecContext).ExecContext(each, values); err != nil {
+			return err
 		}
 	}
-	b.WriteString(")")
-	return b.String()
+	return nil
 }
 
-// add hands a row over. Its values are the loader's from then on.
+// add hands a row over, which is the loader's from then on.
 func (l *loader) add(row []any) error {
-	if l.next == nil {
-		l.next = make([]driver.NamedValue, 0, handful+len(row))
-	}
-	for _, v := range row {
-		l.next = append(l.next, driver.NamedValue{Value: v})
-	}
-	if len(l.next) < handful {
+	if l.next = append(l.next, row); len(l.next) < handful {
 		return nil
 	}
 	return l.hand()

@@ -162,7 +162,8 @@ func (s *summing) sum() Sum { return Sum{s.table, s.rows, hex.EncodeToString(s.h
 // quoted are names for a statement.
 func quoted(names []string) string { return `"` + strings.Join(names, `", "`) + `"` }
 
-func (t *Table) columnNames() []string {
+// ColumnNames are the names of its columns, in the order of a row's values.
+func (t *Table) ColumnNames() []string {
 	names := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		names[i] = c.Name
@@ -174,7 +175,7 @@ func (t *Table) columnNames() []string {
 // as bytes, which are visit's only until it returns. It asks the driver itself.
 func (t *Table) rows(ctx context.Context, conn *sql.Conn, visit func(row []any, bytes []byte) error) (Sum, error) {
 	sum := newSum(t.Name)
-	query := "SELECT " + quoted(t.columnNames()) + " FROM " + quoted([]string{t.Name}) + " ORDER BY " + quoted(t.Key)
+	query := "SELECT " + quoted(t.ColumnNames()) + " FROM " + quoted([]string{t.Name}) + " ORDER BY " + quoted(t.Key)
 	err := conn.Raw(func(c any) error {
 		rows, err := c.(driver.QueryerContext).QueryContext(ctx, query, nil)
 		if err != nil {

@@ -111,6 +111,14 @@ func Exec(t testing.TB, url, statement string) {
 	}
 }
 
+// Multiply makes rows 1 to last of a table, of the one that is there with an id. set are
+// the columns in which they differ, as SQL that builds JSON: 'name', expression of n, …
+func Multiply(t testing.TB, url, table, id string, last int, set string) {
+	t.Helper()
+	Exec(t, url, fmt.Sprintf(`INSERT INTO %s SELECT made.* FROM %[1]s r, generate_series(1, %d) n,
+		LATERAL jsonb_populate_record(r, jsonb_build_object(%s)) made WHERE r.id = '%s'`, table, last, set, id))
+}
+
 // A server is the one of this test binary.
 type server struct {
 	dir    string // of the socket
