@@ -121,6 +121,7 @@ type App struct {
 	log      *slog.Logger
 	now      func() time.Time
 	clock    *clock // nil: nothing corrects now
+	schema   shared // nil: nobody else can move it
 	stop     context.CancelFunc
 	workers  sync.WaitGroup
 	relays   *mail.Relays // nil without
@@ -175,6 +176,7 @@ func New(ctx context.Context, c Config) (_ *App, err error) {
 		c.Now = c.Machine
 	}
 	a.now = c.Now
+	a.schema, _ = db.(shared)
 	if a.tracing, err = newTracing(c.Traces, len(c.TrustedProxies) > 0, c.Logger); err != nil {
 		return nil, err
 	}

@@ -20,12 +20,20 @@ type migrating interface {
 	Close() error
 }
 
-func openSchema(ctx context.Context, d config.Data, look bool) (migrating, error) {
+func openSchema(ctx context.Context, c config.Migrate) (migrating, error) {
+	d, look := c.Data, c.DryRun
 	if err := d.Validate(); err != nil {
 		return nil, err
 	}
 	if d.Database != "" {
-		return postgres.OpenSchema(ctx, d.Database, look)
+		s, err := postgres.OpenSchema(ctx, d.Database, look)
+		if err != nil {
+			return nil, err
+		}
+		if c.DespiteNodes {
+			s.Connected = nil
+		}
+		return s, nil
 	}
 	s, err := sqlite.OpenSchema(ctx, databaseFile(d.Data), look)
 	if err != nil {
@@ -51,7 +59,7 @@ func Migrate(ctx context.Context, c config.Migrate, out io.Writer) (err error) {
 	if c.To < 0 {
 		return fmt.Errorf("--to: there is no schema version %d", c.To)
 	}
-	db, err := openSchema(ctx, c.Data, c.DryRun)
+	db, err := openSchema(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -35,8 +35,9 @@ const (
 var errLeaving = errors.New("the engine is stopping")
 
 // Ready returns why requests should not come here: the engine is stopping, or
-// the database is damaged, does not answer or is another one, or there are no
-// signing keys (REL R-30). That the schema is this program's was seen when it was opened.
+// the database is damaged, does not answer or is another one, its schema has been moved
+// to a version that this program does not work on (REL R-24), or there are no signing
+// keys (REL R-30).
 func (a *App) Ready(ctx context.Context) error {
 	s := &a.state
 	if s.leaving.Load() {
@@ -50,13 +51,42 @@ func (a *App) Ready(ctx context.Context) error {
 	if age := a.now().Sub(s.at); s.at.IsZero() || age < 0 || age >= readyAge { // a clock may be set back
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyPatience)
 		defer cancel()
-		_, err := a.Store.Setting(ctx, keySetting)
+		var err error
+		if a.schema != nil {
+			err = a.schema.Fit(ctx)
+		}
+		if err == nil {
+			_, err = a.Store.Setting(ctx, keySetting)
+		}
 		if err == nil {
 			err = a.OAuth.Ready(ctx)
 		}
 		s.at, s.err = a.now(), err // now: whoever waited meanwhile has this answer too
 	}
 	return s.err
+}
+
+// A shared database is one whose schema others can move while it is open.
+type shared interface {
+	// Fit looks at its version, and returns why this program cannot go on with it.
+	// Until the next look it then writes nothing.
+	Fit(ctx context.Context) error
+}
+
+// fitEvery is how often a node looks whose readiness nobody asks for.
+const fitEvery = 5 * time.Second
+
+func watchSchema(ctx context.Context, s shared, run watched) {
+	tick := time.NewTicker(fitEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_ = run(func() error { return s.Fit(ctx) }) // which logs it; that the database is away others find too
+		}
+	}
 }
 
 // AwaitReady returns once requests may come here, or with the reason why not.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stile-id/stile/internal/app"
 	"github.com/stile-id/stile/internal/flow"
 	"github.com/stile-id/stile/internal/policy"
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 )
 
 // An engine is ready once it has keys, until it is about to stop or has no database.
@@ -71,4 +73,43 @@ func TestREL_R30_Readiness(t *testing.T) {
 			t.Error("ready without a database")
 		}
 	})
+}
+
+// A node whose schema is moved too far, or whose tables are taken away, says so to its
+// operators and answers people with 503, and goes on by itself once all is back.
+func TestREL_R24_SchemaMovedUnderANode(t *testing.T) {
+	u, now := pgtest.Database(t), time.Now()
+	e := startNode(t, app.Config{Dir: t.TempDir(), Database: u, Now: func() time.Time { return now }})
+	e.register(t)
+	if err := e.AwaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	begins := func() *httptest.ResponseRecorder {
+		r := httptest.NewRequest("POST", e.url+"/oauth2/default/v1/interact", strings.NewReader(url.Values{
+			"client_id": {e.client}, "scope": {"openid"}, "redirect_uri": {"http://localhost:8080/cb"}, "state": {"s"},
+			"code_challenge": {strings.Repeat("a", 43)}, "code_challenge_method": {"S256"},
+		}.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		e.Handler().ServeHTTP(w, r)
+		return w
+	}
+	for _, tt := range []struct{ name, change, why string }{
+		{"two versions on", "INSERT INTO schema_version (version_id, is_applied) SELECT max(version_id) + 2, true FROM schema_version", "this program works on"},
+		{"back", "DELETE FROM schema_version WHERE version_id = (SELECT max(version_id) FROM schema_version)", ""},
+		{"without a column", "ALTER TABLE transactions RENAME COLUMN data TO gone", ""},
+		{"with it", "ALTER TABLE transactions RENAME COLUMN gone TO data", ""},
+	} {
+		pgtest.Exec(t, u, tt.change)
+		now = now.Add(time.Second)
+		w := httptest.NewRecorder()
+		e.OperationsHandler().ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+		if (w.Code == 200) != (tt.why == "") || !strings.Contains(w.Body.String(), tt.why) {
+			t.Errorf("%s: readiness: %d %s", tt.name, w.Code, w.Body)
+		}
+		w = begins()
+		if refused := tt.why != "" || tt.name == "without a column"; refused && (w.Code != 503 || w.Header().Get("Retry-After") == "") || !refused && w.Code != 200 {
+			t.Errorf("%s: somebody who begins: %d %v %s", tt.name, w.Code, w.Header(), w.Body)
+		}
+	}
 }

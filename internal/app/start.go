@@ -29,6 +29,9 @@ func (a *App) Start() {
 	if a.clock != nil {
 		worker("clock", compareEvery, func(w watched) { a.clock.run(ctx, a.log, w, a.OAuth.ForgetRevocations) })
 	}
+	if a.schema != nil {
+		worker("schema", fitEvery, func(w watched) { watchSchema(ctx, a.schema, w) })
+	}
 	if a.disk != nil {
 		worker("disk", diskEvery, func(w watched) { a.disk.run(ctx, w) })
 	}

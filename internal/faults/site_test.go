@@ -63,6 +63,7 @@ type node struct {
 	env    []string
 	nice   bool
 	drain  string
+	binary string // another one than the site's
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -78,13 +79,17 @@ type plan struct {
 	dir      string // of the node; default a temporary one
 	nice     bool   // the tests' own process gets a processor before the nodes do
 	drain    string // how long a node that stops still answers; default 1s
+	binary   string // default this program's
 }
 
 // open starts a site, and registers the app at it.
 func open(t *testing.T, p plan) *site {
 	t.Helper()
 	whole(t)
-	s := &site{t: t, binary: build(t), database: p.database}
+	s := &site{t: t, binary: p.binary, database: p.database}
+	if s.binary == "" {
+		s.binary = build(t)
+	}
 	var err error
 	if s.sink, err = history.NewSink(); err != nil {
 		t.Fatal(err)
@@ -175,7 +180,7 @@ func (n *node) start() {
 		return
 	}
 	defer log.Close()
-	args := []string{n.site.binary, "serve", "--config", filepath.Join(n.dir, "stile.yaml"), "--make-master-key"}
+	args := []string{cmp.Or(n.binary, n.site.binary), "serve", "--config", filepath.Join(n.dir, "stile.yaml"), "--make-master-key"}
 	if n.nice {
 		args = append([]string{"nice", "-n", "19"}, args...) // which becomes what it runs
 	}

@@ -22,6 +22,7 @@ const (
 	idleInTransaction   = "25P03"
 	lockNotAvailable    = "55P03"
 	undefinedTable      = "42P01"
+	undefinedColumn     = "42703"
 )
 
 func code(err error) string {
@@ -59,6 +60,8 @@ func classify(err error) sqlstore.Failure {
 	case foreignKeyViolation:
 		return sqlstore.Orphan
 	case serialization, deadlock, readOnly, idleInTransaction, lockNotAvailable:
+		return sqlstore.Unavailable
+	case undefinedTable, undefinedColumn: // each query fits the schema it was made for: another one is there (REL R-24)
 		return sqlstore.Unavailable
 	}
 	switch class(err) {

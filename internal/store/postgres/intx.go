@@ -29,6 +29,9 @@ func (s *Store) InTx(ctx context.Context, d store.Durability, fn func(store.Tx) 
 // before the commit, and returns once that is committed or undone, or nobody can
 // tell which.
 func (s *Store) do(ctx context.Context, d store.Durability, fn func(*sqlstore.Tx) error) error {
+	if err := s.standing.refusal(); err != nil {
+		return sqlstore.Refused(err)
+	}
 	c, err := s.pool.borrow(ctx)
 	switch {
 	case errors.Is(err, errNoneFree):

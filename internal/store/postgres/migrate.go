@@ -36,9 +36,11 @@ func polite(config *pgx.ConnConfig) *pgx.ConnConfig {
 	return c
 }
 
+func files() (fs.FS, error) { return fs.Sub(migrations, "migrations") }
+
 // schemaOf is the schema of a database. Nodes that start at once wait for each other.
 func schemaOf(db *sql.DB, log *slog.Logger) (*schema.Schema, error) {
-	dir, err := fs.Sub(migrations, "migrations")
+	dir, err := files()
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +58,7 @@ func schemaOf(db *sql.DB, log *slog.Logger) (*schema.Schema, error) {
 			}
 			return movable(ctx, db)
 		},
+		Connected: func(ctx context.Context) ([]schema.Program, error) { return connected(ctx, db) },
 	}, nil
 }
 

@@ -59,6 +59,9 @@ type Store struct {
 	log  *slog.Logger
 	told told
 
+	program  int64 // the schema version that this program is made for
+	standing standing
+
 	commits, durable, transactions, rowWrites, txReads atomic.Int64
 }
 
@@ -87,6 +90,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	s := &Store{log: o.Logger}
+	if s.program, err = newest(); err != nil {
+		return nil, fmt.Errorf("postgres: %w", err)
+	}
+	named(config, s.program)
 	if err := s.prepare(ctx, config); err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
@@ -110,7 +117,7 @@ func parse(url string) (*pgx.ConnConfig, error) {
 	if config.ValidateConnect == nil { // a standby is no place to write
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	// Nodes are known by how the name begins, whatever else an operator wants to see.
+	// All of Stile are known by how the name begins, whatever else an operator wants to see.
 	config.RuntimeParams["application_name"] = strings.TrimSpace("stile " + config.RuntimeParams["application_name"])
 	return config, nil
 }

@@ -38,6 +38,9 @@ const (
 // others, and from partitions that are small, rows are removed one by one. Rows
 // that somebody writes at the moment stay.
 func (s *Store) Purge(ctx context.Context, now time.Time, limit int) (int, error) {
+	if err := s.standing.refusal(); err != nil {
+		return 0, sqlstore.Refused(err)
+	}
 	total := 0
 	all, err := s.parts(ctx)
 	if err != nil {

@@ -191,6 +191,7 @@ func TestREL_R24_FlowsOutliveThePartitions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer schema.Close()
+	schema.Connected = nil // s only looks on
 	there := func() string {
 		return strings.Join(lines(t, connect(t, "pgx", u), "SELECT id FROM transactions ORDER BY id DESC"), " ")
 	}

@@ -125,6 +125,9 @@ func TestREL_R24_BackWaitsForOpenFlows(t *testing.T) {
 	if _, err := node.Purge(bg, end.Add(time.Second), 100_000); err != nil {
 		t.Fatal(err)
 	}
+	if err := node.Close(); err != nil {
+		t.Fatal(err)
+	}
 	says(t, s.Apply(bg, have-1, func(versions.Step) {}), "")
 }
 
@@ -168,6 +171,45 @@ func TestREL_R24_BackCountsLateFlows(t *testing.T) {
 		t.Fatal(err)
 	}
 	says(t, s.Apply(bg, have-1, func(versions.Step) {}), "")
+}
+
+// What a program of version 5 writes to a partition while the step back begins is there
+// afterwards.
+func TestREL_R24_BackKeepsLateWrites(t *testing.T) {
+	u := pgtest.Database(t)
+	pgtest.Exec(t, u, `INSERT INTO transactions VALUES ('tB1', 'web', 1, 0, '\x00')`)
+	s, err := postgres.OpenSchema(bg, u, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	// A session that knows the partition does not look at the table that it is of.
+	node := connect(t, "pgx", u)
+	if _, err := node.Exec("UPDATE transactions_b SET version = 1"); err != nil {
+		t.Fatal(err)
+	}
+	writer, err := node.Begin()
+	if err == nil {
+		_, err = writer.Exec("UPDATE transactions_b SET version = 2")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Apply(bg, 4, func(versions.Step) {}) }()
+	watch := connect(t, "pgx", u)
+	for waits := ""; waits != "1"; {
+		waits = lines(t, watch, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")[0]
+	}
+	if err := writer.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if got := lines(t, watch, "SELECT version FROM transactions"); len(got) != 1 || got[0] != "2" {
+		t.Errorf("versions %v, want 2", got)
+	}
 }
 
 // Nodes of two versions run side by side, one step apart and no more.

@@ -34,8 +34,30 @@ type Schema struct {
 	// Back returns why the step back from a version would hold others up for longer
 	// than they may wait, and when it will not; nil where it never does. The migration
 	// looks itself as well: what Back counts may grow until it has the tables.
-	Back   func(ctx context.Context, version int64) error
-	Logger *slog.Logger
+	Back func(ctx context.Context, version int64) error
+	// Connected returns the programs that have the database open; nil where none can
+	// beside a migration, or where they are not to be asked about.
+	Connected func(ctx context.Context) ([]Program, error)
+	Logger    *slog.Logger
+}
+
+// A Program has a database open.
+type Program struct {
+	Schema int64  // its version
+	Name   string // for who operates it
+}
+
+func (p Program) worksOn(version int64) bool { return version == p.Schema || version == p.Schema+1 }
+
+// Works returns why a program cannot go on with a database that has a version.
+func Works(program, have int64) error {
+	switch {
+	case (Program{Schema: program}).worksOn(have):
+		return nil
+	case have > program:
+		return fmt.Errorf("the database has schema version %d, this program works on %d and %d: replace it by a newer one", have, program, program+1)
+	}
+	return fmt.Errorf("the database has schema version %d, this program works on %d and %d: replace it by an older one, or run stile migrate", have, program, program+1)
 }
 
 // ErrNone is returned for a database that has never been one of this program.
@@ -118,6 +140,9 @@ func (s *Schema) Ready(ctx context.Context) error {
 		return fmt.Errorf("the database has schema version %d, this program has %d, more than one step away: "+
 			"nodes of both cannot run side by side; stop all nodes, make a backup, and run stile migrate", have, want)
 	}
+	if err := s.strands(ctx, have, want); err != nil {
+		return err
+	}
 	if err := s.to(ctx, p, want); err != nil {
 		return err
 	}
@@ -127,12 +152,14 @@ func (s *Schema) Ready(ctx context.Context) error {
 
 // Newest is this program's version.
 func (s *Schema) Newest() (int64, error) {
-	p, err := s.provider()
-	if err != nil {
-		return 0, err
+	files, err := fs.Glob(s.Migrations, "*.sql") // in ascending order
+	if err == nil && len(files) == 0 {
+		err = fs.ErrNotExist
 	}
-	sources := p.ListSources() // in ascending order
-	return sources[len(sources)-1].Version, nil
+	if err != nil {
+		return 0, fmt.Errorf("migrations: %w", err)
+	}
+	return goose.NumericComponent(files[len(files)-1])
 }
 
 // Current returns why the rows of a database with a version cannot be moved: it

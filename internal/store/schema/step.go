@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 )
@@ -27,7 +29,8 @@ func (s Step) String() string {
 
 // Plan returns the version that the database has, and the steps from there to a
 // version; 0 is this program's. It changes nothing. Back goes one step only, and
-// only where nothing is lost that must not be and nobody waits for long.
+// only where nothing is lost that must not be and nobody waits for long. Where a
+// program could not go on that has the database open, there is no way either.
 func (s *Schema) Plan(ctx context.Context, to int64) (have int64, steps []Step, err error) {
 	have, want, p, err := s.versions(ctx)
 	if err != nil {
@@ -65,7 +68,50 @@ func (s *Schema) Plan(ctx context.Context, to int64) (have int64, steps []Step, 
 			steps = append(steps, Step{Version: v, Name: name, Back: true})
 		}
 	}
+	if err := s.strands(ctx, have, to); err != nil {
+		return 0, nil, err
+	}
 	return have, steps, nil
+}
+
+// endsWithin is how long the server may take to end what a node had open that stopped.
+const endsWithin = 2 * time.Second
+
+// strands returns why programs that have the database open, and work on it, could not
+// go on with another version.
+func (s *Schema) strands(ctx context.Context, from, to int64) (err error) {
+	if s.Connected == nil || from == to {
+		return nil
+	}
+	for end := time.Now().Add(endsWithin); ; {
+		if err = s.stranded(ctx, from, to); err == nil || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(endsWithin / 20):
+		}
+	}
+}
+
+// stranded is strands at this moment.
+func (s *Schema) stranded(ctx context.Context, from, to int64) error {
+	all, err := s.Connected(ctx)
+	if err != nil {
+		return fmt.Errorf("connected nodes: %w", err)
+	}
+	var names []string
+	for _, p := range all {
+		if p.worksOn(from) && !p.worksOn(to) {
+			names = append(names, p.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("nodes are connected that do not work on schema version %d: %s; replace or stop them first, "+
+		"or, if they run no more, use stile migrate --despite-nodes", to, strings.Join(names, ", "))
 }
 
 // Apply carries out what Plan returns, and tells of each step once it is
