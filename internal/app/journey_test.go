@@ -54,13 +54,6 @@ func database(tb testing.TB) string {
 	return ""
 }
 
-// startIn is start, and tells the data folder.
-func startIn(tb testing.TB, limits flow.Limits, servers ...oauth.AuthorizationServer) (*engine, string) {
-	tb.Helper()
-	e := startOn(tb, database(tb), limits, servers...)
-	return e, e.dir
-}
-
 // onBoth runs a test on SQLite and on PostgreSQL.
 func onBoth(t *testing.T, test func(t *testing.T, database string)) {
 	t.Helper()
