@@ -9,38 +9,22 @@
 # The flags are those of internal/bench. Nothing else should run meanwhile.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/postgres.sh
 
 work=$(mktemp -d)
 trap 'stop' EXIT
 stop() {
-  [ ! -f "$work/pg/postmaster.pid" ] || as_postgres "$bin/pg_ctl" -D "$work/pg" -m fast -w stop >/dev/null
+  stop_postgres
   rm -rf "$work"
 }
 
-# PostgreSQL refuses to run as root.
-as_postgres() {
-  if [ "$(id -u)" = 0 ]; then
-    setpriv --reuid=postgres --regid=postgres --clear-groups "$@"
-  else
-    "$@"
-  fi
-}
-
-postgres() {
-  for bin in "$(dirname "$(command -v initdb || echo none/none)")" /usr/lib/postgresql/*/bin; do
-    [ -x "$bin/initdb" ] && [ -x "$bin/pg_ctl" ] && break || bin=
-  done
-  [ -n "$bin" ] || { echo "left out: PostgreSQL (no server here)"; return; }
-  mkdir "$work/pg"
-  if [ "$(id -u)" = 0 ]; then
-    chmod 711 "$work" && chown postgres "$work/pg"
-  fi
-  as_postgres "$bin/initdb" -D "$work/pg" -U stile -A trust -E UTF8 --locale=C >/dev/null
-  as_postgres "$bin/pg_ctl" -D "$work/pg" -o "-k $work/pg -c listen_addresses= -c max_connections=200" -l "$work/pg/log" -w start >/dev/null
-  url="postgres://stile@/postgres?host=$work/pg"
-}
-
 url=
-postgres
+if start_postgres "$work/pg" max_connections=200; then
+  url=$(postgres_url postgres)
+elif [ -z "$postgres_bin" ]; then
+  echo "left out: PostgreSQL (no server here)"
+else
+  exit 1
+fi
 go build -o "$work/bench" ./internal/bench
 "$work/bench" ${url:+-postgres "$url"} "$@"

@@ -9,6 +9,7 @@
 # CHROMIUM names a browser other than the one in PATH.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. scripts/postgres.sh
 
 long=
 [ "${1:-}" != --long ] || long=1
@@ -87,18 +88,10 @@ has_node() {
 
 # with_postgres is for the tests that start a server of their own.
 with_postgres() {
-  has_postgres || install postgresql && has_postgres || {
+  find_postgres || install postgresql && find_postgres || {
     leave_out "the tests on PostgreSQL" "no PostgreSQL server"
     return 1
   }
-}
-
-has_postgres() {
-  local dir
-  for dir in "$(dirname "$(command -v initdb || echo none/none)")" /usr/lib/postgresql/*/bin; do
-    [ ! -x "$dir/initdb" ] || [ ! -x "$dir/pg_ctl" ] || return 0
-  done
-  return 1
 }
 
 # with_systemd is for the test of the unit file.
@@ -144,8 +137,9 @@ races() {
   fi
 }
 
+clients=() # whose packages are here
 foreign_clients() {
-  local suite ready=()
+  local suite
   for suite in interop/*/; do
     suite=$(basename "$suite")
     if [ "$suite" = widget ] && [ -z "${CHROMIUM:-}" ]; then
@@ -155,22 +149,29 @@ foreign_clients() {
     elif [ -f "interop/$suite/go.mod" ] && ! (cd "interop/$suite" && go mod download) >"$log" 2>&1; then
       leave_out "interop/$suite" "its Go modules could not be fetched"
     elif [ -f "interop/$suite/package-lock.json" ] || [ -f "interop/$suite/go.mod" ]; then
-      ready+=("$suite")
+      clients+=("$suite")
     fi
   done
-  [ ${#ready[@]} -eq 0 ] || timeout 30m interop/run "${ready[@]}"
+  [ ${#clients[@]} -eq 0 ] || timeout 30m interop/run "${clients[@]}"
 }
 
 npm_packages() {
   [ -f "interop/$1/node_modules/.package-lock.json" ] || (cd "interop/$1" && npm ci --no-audit --no-fund --loglevel=error) >"$log" 2>&1
 }
 
-# The journeys that engines of stiletest see, on PostgreSQL: those of the SDK, and with
-# --long all. Elsewhere they run on SQLite.
+# Journeys on PostgreSQL: those of the SDK, the pages and the protocol, and one foreign
+# client's; with --long all. Elsewhere they run on SQLite.
 on_postgres() {
-  local journeys=(./stiletest ./idx)
-  [ -z "$long" ] || journeys+=(./signin ./internal/app ./internal/attacks ./internal/deviceapi ./internal/idxapi ./internal/myaccount)
-  STILETEST_DATABASE=postgres go test -timeout=60m "${journeys[@]}"
+  local suite suites=() journeys=(./stiletest ./idx ./signin ./internal/idxapi)
+  [ -z "$long" ] || journeys+=(
+    ./examples/demo ./internal/app ./internal/attacks ./internal/browser ./internal/deviceapi ./internal/myaccount)
+  export STILETEST_DATABASE=postgres
+  go test -timeout=60m "${journeys[@]}"
+  for suite in "${clients[@]}"; do
+    [ -z "$long" ] && [ "$suite" != authjs8 ] || suites+=("$suite")
+  done
+  [ ${#suites[@]} -eq 0 ] || timeout 30m interop/run "${suites[@]}"
+  unset STILETEST_DATABASE
 }
 
 # Each fuzz target for a minute; without --long their seeds run among the tests.

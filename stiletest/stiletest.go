@@ -154,7 +154,7 @@ func Start(tb testing.TB, options ...Option) *Engine {
 	database := ""
 	switch {
 	case s.postgres && s.dir != "":
-		database = databaseIn(tb, s.dir)
+		database = pgtest.Of(tb, s.dir)
 	case s.postgres:
 		database = pgtest.Database(tb)
 	}
@@ -195,18 +195,6 @@ func Start(tb testing.TB, options ...Option) *Engine {
 		tb.Fatalf("stiletest: %v", err)
 	}
 	return e
-}
-
-// databases are those of folders: an engine that is started there once more goes on.
-var databases sync.Map // of folder to URL
-
-func databaseIn(tb testing.TB, dir string) string {
-	tb.Helper()
-	url, ok := databases.Load(dir)
-	if !ok {
-		url, _ = databases.LoadOrStore(dir, pgtest.Lasting(tb))
-	}
-	return url.(string)
 }
 
 func (e *Engine) register(tb testing.TB, name string, confidential bool) (id, secret string) {

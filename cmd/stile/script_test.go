@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,18 +23,37 @@ import (
 
 // The scripts run the commands as an operator does: on a data folder whose engine
 // is stopped, and beside a running one.
-func TestScripts(t *testing.T) { scripts(t, "testdata", nil) }
+func TestScripts(t *testing.T) { scripts(t, "testdata", nil, nil) }
 
-// The same on PostgreSQL: PG and PG2 are databases with nothing in them.
+// What is of PostgreSQL alone: PG and PG2 are databases with nothing in them.
 func TestPostgresScripts(t *testing.T) {
-	scripts(t, "testdata/postgres", func() map[string]string {
+	scripts(t, "testdata/postgres", nil, func() map[string]string {
 		return map[string]string{"PG": pgtest.Empty(t), "PG2": pgtest.Empty(t)}
 	})
 }
 
-func scripts(t *testing.T, dir string, env func() map[string]string) {
+// What operators do is the same on PostgreSQL.
+func TestScriptsOnPostgres(t *testing.T) {
+	var files []string
+	for _, name := range []string{"apply", "clients", "codes", "running", "tokens", "users"} {
+		files = append(files, filepath.Join("testdata", name+".txtar"))
+	}
+	scripts(t, "", files, func() map[string]string {
+		return map[string]string{"STILE_DATABASE": pgtest.Empty(t)}
+	})
+}
+
+// scripts runs those of a folder, or files. Without env the condition sqlite holds.
+func scripts(t *testing.T, dir string, files []string, env func() map[string]string) {
 	testscript.Run(t, testscript.Params{
-		Dir: dir,
+		Dir:   dir,
+		Files: files,
+		Condition: func(name string) (bool, error) {
+			if name != "sqlite" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return env == nil, nil
+		},
 		Setup: func(e *testscript.Env) error {
 			if env != nil {
 				for name, value := range env() {
@@ -72,7 +92,8 @@ func scripts(t *testing.T, dir string, env func() map[string]string) {
 // folder makes a data folder as an engine leaves it.
 func folder(ts *testscript.TestScript, _ bool, args []string) {
 	a, err := app.New(context.Background(), app.Config{
-		Dir: ts.MkAbs(args[0]), PublicURL: "http://localhost:9000", Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
+		Dir: ts.MkAbs(args[0]), Database: ts.Getenv("STILE_DATABASE"), PublicURL: "http://localhost:9000",
+		Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
 	})
 	ts.Check(err)
 	ts.Check(a.Close(context.Background()))

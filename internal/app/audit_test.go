@@ -103,23 +103,26 @@ func TestClientEvents(t *testing.T) {
 }
 
 // What is stopped is sealed, and the log holds.
-func TestREL_I9_SealedAtClose(t *testing.T) {
-	e, dir := startIn(t, limits())
+func TestREL_I9_SealedAtClose(t *testing.T) { onBoth(t, sealedAtClose) }
+
+func sealedAtClose(t *testing.T, database string) {
+	e := startOn(t, database, limits())
 	for i := range 3 {
 		if _, err := e.signUp(t.Context(), fmt.Sprintf("p%d@example.com", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	e.stop()
+	data := config.Data{Data: e.dir, Database: database}
 	var out strings.Builder
-	if err := app.AuditVerify(t.Context(), config.AuditVerify{Data: config.Data{Data: dir}}, &out); err != nil {
+	if err := app.AuditVerify(t.Context(), config.AuditVerify{Data: data}, &out); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(out.String(), "\n0 rows not sealed yet.\n") {
 		t.Error(out.String())
 	}
 	out.Reset()
-	if err := app.AuditTail(t.Context(), config.AuditTail{Data: config.Data{Data: dir}, Lines: 100, Type: "user.lifecycle.create"}, &out); err != nil {
+	if err := app.AuditTail(t.Context(), config.AuditTail{Data: data, Lines: 100, Type: "user.lifecycle.create"}, &out); err != nil {
 		t.Fatal(err)
 	}
 	if n := strings.Count(out.String(), "\n"); n != 3 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/keyring"
@@ -18,7 +19,11 @@ import (
 // schema up to date.
 func openStore(ctx context.Context, c Config) (store.Store, error) {
 	if c.Database != "" {
-		return postgres.Open(ctx, postgres.Options{URL: c.Database, Connections: c.DatabaseConnections, Logger: c.Logger})
+		o := postgres.Options{URL: c.Database, Connections: c.DatabaseConnections, Logger: c.Logger}
+		if !c.Bounded { // who refuses nobody has people wait for a connection too (docs/decisions/0012)
+			o.AcquireTimeout = time.Minute
+		}
+		return postgres.Open(ctx, o)
 	}
 	return sqlite.Open(ctx, sqlite.Options{Path: databaseFile(c.Dir), QuickCheck: c.QuickCheck, Logger: c.Logger})
 }

@@ -31,7 +31,7 @@ func TestREL_R12_DatabaseConnections(t *testing.T) {
 
 	a, err := app.New(t.Context(), app.Config{
 		Dir: t.TempDir(), Database: u.String(), DatabaseConnections: 2,
-		PublicURL: "http://localhost:9000", Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(),
+		PublicURL: "http://localhost:9000", Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(), Bounded: true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -54,13 +54,6 @@ func database(tb testing.TB) string {
 	return ""
 }
 
-// startIn is start, and tells the data folder.
-func startIn(tb testing.TB, limits flow.Limits, servers ...oauth.AuthorizationServer) (*engine, string) {
-	tb.Helper()
-	e := startOn(tb, database(tb), limits, servers...)
-	return e, e.dir
-}
-
 // onBoth runs a test on SQLite and on PostgreSQL.
 func onBoth(t *testing.T, test func(t *testing.T, database string)) {
 	t.Helper()
@@ -253,6 +246,11 @@ func (e *engine) redeemed(ctx context.Context, h, address string) (map[string]an
 	if err != nil {
 		return nil, err
 	}
+	return e.redeem(doc)
+}
+
+// redeem exchanges the code of a document that has one for tokens.
+func (e *engine) redeem(doc []byte) (map[string]any, error) {
 	found := interactionCode.FindSubmatch(doc)
 	if found == nil {
 		return nil, fmt.Errorf("no code in %s", doc)
@@ -261,62 +259,6 @@ func (e *engine) redeemed(ctx context.Context, h, address string) (map[string]an
 		"grant_type": {"interaction_code"}, "interaction_code": {string(found[1])},
 		"client_id": {e.client}, "code_verifier": {verifier},
 	})
-}
-
-// TestREL_R22_JourneyBudget counts what one sign-up costs the database, token
-// exchange and delivery of its mail included (decision D37, docs/decisions/0007).
-//
-// PostgreSQL joins nothing lazy to another commit (docs/decisions/0011): what
-// became of the mail is a seventh there, which is not forced to disk either.
-func TestREL_R22_JourneyBudget(t *testing.T) {
-	onBoth(t, func(t *testing.T, database string) {
-		commits := int64(6)
-		if database != "" {
-			commits = 7
-		}
-		journeyBudget(t, startOn(t, database, limits()), commits)
-	})
-}
-
-func journeyBudget(t *testing.T, e *engine, commits int64) {
-	if _, err := e.signUp(t.Context(), "warm@example.com"); err != nil { // makes the signing keys
-		t.Fatal(err)
-	}
-	keysMade(t, e)
-	written(t, e)
-	// The once-a-second look at revocations may fall into a journey, and on a busy
-	// machine the mail may be written down after its end: both add to what it costs,
-	// nothing takes away. So one journey of several must keep to the budget.
-	for try := 1; ; try++ {
-		before := e.Store.Stats()
-		if _, err := e.signUp(t.Context(), fmt.Sprintf("ada%d@example.com", try)); err != nil {
-			t.Fatal(err)
-		}
-		written(t, e)
-		after := e.Store.Stats()
-		var over []string
-		for _, c := range []struct {
-			what string
-			n    int64
-			max  int64
-		}{
-			{"commits", after.Commits - before.Commits, commits},
-			{"durable commits", after.DurableCommits - before.DurableCommits, 3},
-			{"row writes", after.RowWrites - before.RowWrites, 13},
-			{"reads", after.Reads - before.Reads + after.TxReads - before.TxReads, 13},
-		} {
-			t.Logf("journey %d, %s: %d of at most %d", try, c.what, c.n, c.max)
-			if c.n > c.max {
-				over = append(over, fmt.Sprintf("%d %s, more than %d", c.n, c.what, c.max))
-			}
-		}
-		if len(over) == 0 {
-			return
-		}
-		if try == 8 {
-			t.Fatalf("a sign-up takes %s", strings.Join(over, "; "))
-		}
-	}
 }
 
 // keysMade returns once the keys that are made in the background are there.
@@ -411,28 +353,6 @@ func parallelSignUps(t *testing.T, e *engine) {
 }
 
 var userID = regexp.MustCompile(`"user":\{"type":"object","value":\{"id":"([^"]+)"`)
-
-func TestREL_R22_PollWritesNothing(t *testing.T) {
-	onBoth(t, func(t *testing.T, database string) { pollWritesNothing(t, startOn(t, database, limits())) })
-}
-
-func pollWritesNothing(t *testing.T, e *engine) {
-	h, err := e.enrolled("ada@example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keysMade(t, e)
-	written(t, e)
-	before := e.Store.Stats()
-	for range 5 {
-		if _, err := e.idx("challenge/poll", fmt.Sprintf(`{"stateHandle":%q}`, h)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if after := e.Store.Stats(); after.RowWrites != before.RowWrites || after.Commits != before.Commits {
-		t.Errorf("five polls: %d rows in %d commits", after.RowWrites-before.RowWrites, after.Commits-before.Commits)
-	}
-}
 
 // BenchmarkJourney is a whole sign-up through HTTP: seven requests and a mail.
 // PostgreSQL is the tests' own, which forces nothing to disk.

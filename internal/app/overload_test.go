@@ -15,7 +15,10 @@ import (
 
 	"github.com/stile-id/stile/internal/authenticator/password"
 	"github.com/stile-id/stile/internal/edge"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 )
 
 // fill takes all the room that a class has, until the test ends.
@@ -215,5 +218,43 @@ func TestREL_R12_I10_ProbesDoNotQueue(t *testing.T) {
 	}
 	if s.asked != 1 {
 		t.Errorf("the database was asked %d times, want once", s.asked)
+	}
+}
+
+// An engine that refuses nobody has people wait for a connection of PostgreSQL too;
+// under stile serve a second is the end of that.
+func TestREL_R12_WhoRefusesNobodyWaitsForAConnection(t *testing.T) {
+	for name, bounded := range map[string]bool{"stile dev": false, "stile serve": true} {
+		t.Run(name, func(t *testing.T) {
+			a, err := New(t.Context(), Config{
+				Dir: t.TempDir(), Database: pgtest.Database(t), DatabaseConnections: 2, PublicURL: "http://localhost:9000",
+				Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits(), Bounded: bounded,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var inside, gone sync.WaitGroup
+			release := make(chan struct{})
+			inside.Add(2)
+			for range 2 {
+				gone.Go(func() {
+					if err := a.Store.InTx(t.Context(), store.Relaxed, func(store.Tx) error { inside.Done(); <-release; return nil }); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			inside.Wait()
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			_, err = a.Store.Setting(ctx, keySetting)
+			if waited := errors.Is(err, context.DeadlineExceeded); err == nil || waited == bounded {
+				t.Errorf("with all connections taken: %v", err)
+			}
+			close(release)
+			gone.Wait()
+			if err := a.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -21,11 +21,12 @@ import (
 	"github.com/stile-id/stile/internal/store"
 )
 
-// lived makes a data folder of an engine at which something has happened.
+// lived makes a data folder of an engine at which something has happened, on SQLite:
+// what is done to it afterwards is done to the file.
 func lived(t *testing.T) (dir string) {
 	t.Helper()
 	ctx := t.Context()
-	e := start(t)
+	e := startOn(t, "", limits())
 	for _, name := range []string{"ada", "bob", "eve"} {
 		if _, err := e.signUp(ctx, name+"@example.com"); err != nil {
 			t.Fatal(err)

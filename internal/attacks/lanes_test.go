@@ -4,19 +4,29 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stile-id/stile/internal/limit"
+	"github.com/stile-id/stile/internal/store"
+	"github.com/stile-id/stile/internal/store/postgres"
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 	"github.com/stile-id/stile/internal/store/sqlite"
 	"github.com/stile-id/stile/stiletest"
 )
 
 // rows opens the database of an engine that is not running.
-func rows(t *testing.T, dir string) *sqlite.Store {
+func rows(t *testing.T, dir string) store.Store {
 	t.Helper()
-	db, err := sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "stile.db"), Logger: slog.New(slog.DiscardHandler)})
+	var db store.Store
+	var err error
+	if os.Getenv("STILETEST_DATABASE") == "postgres" {
+		db, err = postgres.Open(t.Context(), postgres.Options{URL: pgtest.Of(t, dir)})
+	} else {
+		db, err = sqlite.Open(t.Context(), sqlite.Options{Path: filepath.Join(dir, "stile.db"), Logger: slog.New(slog.DiscardHandler)})
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -29,6 +30,7 @@ import (
 	"github.com/stile-id/stile/examples/demo"
 	"github.com/stile-id/stile/idx"
 	"github.com/stile-id/stile/internal/loopback"
+	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 	"github.com/stile-id/stile/signin"
 	"github.com/stile-id/stile/stiletest"
 )
@@ -189,8 +191,9 @@ func (w cookieless) WriteHeader(status int) {
 
 // A process is `stile dev` with data of its own.
 type process struct {
-	args []string
-	data string
+	args     []string
+	data     string
+	database string // PostgreSQL's URL; empty: SQLite in data
 
 	mu  sync.Mutex
 	cmd *exec.Cmd
@@ -210,30 +213,33 @@ func (p *process) logged() string {
 }
 
 // product is the `stile dev` that most tests share.
-var product = sync.OnceValues(func() (*site, error) {
-	s, err := startDev()
-	if err == nil {
-		atEnd(s.remove)
-	}
-	return s, err
-})
+var product struct {
+	sync.Once
+	site *site
+	err  error
+}
 
 // shared is product for a test.
 func shared(t testing.TB) *site {
 	t.Helper()
 	needsBrowser(t)
-	s, err := product()
-	if err != nil {
-		t.Fatal(err)
+	product.Do(func() {
+		product.err = errors.New("no database") // if the test ends here
+		if product.site, product.err = startDev(database(t)); product.err == nil {
+			atEnd(product.site.remove)
+		}
+	})
+	if product.err != nil {
+		t.Fatal(product.err)
 	}
-	return s
+	return product.site
 }
 
 // ownDev is a `stile dev` for one test.
 func ownDev(t testing.TB, flags ...string) *site {
 	t.Helper()
 	needsBrowser(t)
-	s, err := startDev(flags...)
+	s, err := startDev(database(t), flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,8 +247,18 @@ func ownDev(t testing.TB, flags ...string) *site {
 	return s
 }
 
+// database is a new one for a `stile dev`, where stiletest.PostgreSQL would make one too;
+// empty: SQLite in its folder.
+func database(t testing.TB) string {
+	t.Helper()
+	if os.Getenv("STILETEST_DATABASE") == "postgres" {
+		return pgtest.Lasting(t)
+	}
+	return ""
+}
+
 // startDev runs `stile dev` on free ports and waits until it says what to open.
-func startDev(flags ...string) (*site, error) {
+func startDev(database string, flags ...string) (*site, error) {
 	data, err := os.MkdirTemp("", "stile-dev-")
 	if err != nil {
 		return nil, err
@@ -255,7 +271,10 @@ func startDev(flags ...string) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{data: data, args: append([]string{"dev", "--listen", engine, "--app-listen", app, "--data", data}, flags...)}
+	p := &process{
+		data: data, database: database,
+		args: append([]string{"dev", "--listen", engine, "--app-listen", app, "--data", data, "--database", database}, flags...),
+	}
 	s := &site{home: "http://" + app, engine: "http://" + engine, dev: p}
 	err = p.start()
 	if err == nil {
@@ -382,7 +401,12 @@ func (s *site) remove() {
 // users counts the accounts of an address, in the database itself.
 func (s *site) users(t testing.TB, address string) int {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.dev.data, "stile.db")+"?mode=ro&_pragma=busy_timeout(5000)")
+	driver, parameter := "sqlite", "?"
+	source := "file:" + filepath.Join(s.dev.data, "stile.db") + "?mode=ro&_pragma=busy_timeout(5000)"
+	if s.dev.database != "" {
+		driver, parameter, source = "pgx", "$1", s.dev.database
+	}
+	db, err := sql.Open(driver, source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -390,7 +414,7 @@ func (s *site) users(t testing.TB, address string) int {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var n int
-	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM users WHERE email = ?", address).Scan(&n); err != nil {
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM users WHERE email = "+parameter, address).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n

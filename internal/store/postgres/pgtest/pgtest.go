@@ -72,6 +72,19 @@ func Lasting(t testing.TB) string {
 	return url
 }
 
+var folders sync.Map // of name to URL
+
+// Of is Lasting, and the same database whenever the folder is: an engine that is
+// started there once more goes on.
+func Of(t testing.TB, folder string) string {
+	t.Helper()
+	url, ok := folders.Load(folder)
+	if !ok {
+		url, _ = folders.LoadOrStore(folder, Lasting(t))
+	}
+	return url.(string)
+}
+
 // Empty returns the URL of a database with nothing in it, which goes with the test.
 func Empty(t testing.TB) string {
 	t.Helper()
