@@ -21,7 +21,7 @@ type migrating interface {
 }
 
 func openSchema(ctx context.Context, d config.Data, look bool) (migrating, error) {
-	if err := d.Validate(); err != nil {
+	if err := d.Load(); err != nil {
 		return nil, err
 	}
 	if d.Database != "" {
@@ -40,7 +40,7 @@ func unopened(d config.Data, err error) error {
 	case errors.Is(err, sqlite.ErrInUse):
 		return fmt.Errorf("%w; stop the engine first", err)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("--data %s: there is no database: %w", d.Data, err)
+		return fmt.Errorf("%s: there is no database: %w", d.Folder(), err)
 	}
 	return err
 }
