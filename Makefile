@@ -20,6 +20,11 @@ test-long: ## Run the tests that take hours too: load, timing, fuzzing
 bench: ## Measure limits and journeys beside a floor, on SQLite and PostgreSQL (docs/performance.md)
 	@scripts/bench.sh
 
+.PHONY: bench-growth
+bench-growth: ## Measure how cost grows with people (SQLite) and nodes (PostgreSQL)
+	@go run ./internal/bench -what signup,signin -clients 8 -alg RS256 -users 1000,100000,1000000
+	@scripts/bench.sh -what signup,signin -clients 8 -alg RS256 -nodes 1,2,3
+
 .PHONY: bench-parts
 bench-parts: ## Run the benchmarks of single parts
 	go test -run='^$$' -bench=. -benchmem ./...

@@ -187,8 +187,15 @@ func TestREL_R25_BackupUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !strings.Contains(unit, "\nEnvironment=STILE_CONFIG=/etc/stile/stile.yaml\n") { // which says where the data is
+		t.Error("no STILE_CONFIG")
+	}
+	settings := filepath.Join(dir, "stile.yaml")
 	// run does with a line what systemd does: % stands twice for one, and $ in what is not its own.
 	run := func(key, data string) error {
+		if err := os.WriteFile(settings, []byte("data: "+data+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		_, line, _ := strings.Cut(unit, "\n"+key+"=")
 		line, _, _ = strings.Cut(line, "\n")
 		if !strings.Contains(line, " ") {
@@ -196,7 +203,7 @@ func TestREL_R25_BackupUnit(t *testing.T) {
 		}
 		line = strings.NewReplacer("$$", "$", "%%", "%", "/usr/local/bin/stile", self).Replace(line)
 		c := exec.CommandContext(t.Context(), "/bin/sh", "-c", line)
-		c.Env = append(os.Environ(), "STILE_TEST_COMMAND=1", "STILE_DATA="+data, "STATE_DIRECTORY="+kept)
+		c.Env = append(os.Environ(), "STILE_TEST_COMMAND=1", "STILE_CONFIG="+settings, "STILE_DATA=", "STATE_DIRECTORY="+kept)
 		out, err := c.CombinedOutput()
 		t.Logf("%s", out)
 		return err

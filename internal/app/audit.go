@@ -55,6 +55,9 @@ func AuditVerify(ctx context.Context, c config.AuditVerify, out io.Writer) (err 
 	if err != nil {
 		return fmt.Errorf("--checkpoint: %w", err)
 	}
+	if err := c.Load(); err != nil {
+		return err
+	}
 	db, err := openLog(ctx, c.Data)
 	if err != nil {
 		return err

@@ -17,19 +17,11 @@ import (
 	"github.com/stile-id/stile/internal/store/transfer"
 )
 
-// place is where a folder's engine keeps everything.
-func place(d config.Data) config.Place {
-	if d.Database != "" {
-		return config.Place(d.Database)
-	}
-	return config.Place("sqlite:" + databaseFile(d.Data))
-}
-
 // Backup writes all that a database holds at this moment into a file, beside
 // engines that write to it. The file has its name once it is whole and on disk.
 func Backup(ctx context.Context, c config.Backup, out io.Writer) (err error) {
 	CollectSeldom()
-	if err := c.Validate(); err != nil {
+	if err := c.Load(); err != nil {
 		return err
 	}
 	var to []age.Recipient
@@ -43,7 +35,7 @@ func Backup(ctx context.Context, c config.Backup, out io.Writer) (err error) {
 	if _, err := os.Stat(c.To); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("--to: there is a file %s already", c.To)
 	}
-	from, err := snapshotOf(ctx, place(c.Data), false)
+	from, err := snapshotOf(ctx, c.Place(), false)
 	if err != nil {
 		return unopened(c.Data, err)
 	}

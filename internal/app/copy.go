@@ -37,7 +37,7 @@ func targetOf(ctx context.Context, p config.Place) (*transfer.Target, error) {
 // that says so.
 func Copy(ctx context.Context, c config.Copy, out io.Writer) (err error) {
 	CollectSeldom()
-	if err := errors.Join(c.From.Validate("--from"), c.To.Validate("--to")); err != nil {
+	if err := c.Load(); err != nil {
 		return err
 	}
 	from, err := snapshotOf(ctx, c.From, true)

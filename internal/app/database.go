@@ -85,7 +85,7 @@ type reader interface {
 // openLog opens the database of a command that only reads, while an engine may
 // have it open.
 func openLog(ctx context.Context, d config.Data) (reader, error) {
-	if err := d.Validate(); err != nil {
+	if err := d.Load(); err != nil {
 		return nil, err
 	}
 	if d.Database != "" {

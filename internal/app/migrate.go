@@ -22,7 +22,7 @@ type migrating interface {
 
 func openSchema(ctx context.Context, c config.Migrate) (migrating, error) {
 	d, look := c.Data, c.DryRun
-	if err := d.Validate(); err != nil {
+	if err := d.Load(); err != nil {
 		return nil, err
 	}
 	if d.Database != "" {
@@ -48,7 +48,7 @@ func unopened(d config.Data, err error) error {
 	case errors.Is(err, sqlite.ErrInUse):
 		return fmt.Errorf("%w; stop the engine first", err)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("--data %s: there is no database: %w", d.Data, err)
+		return fmt.Errorf("%s: there is no database: %w", d.Folder(), err)
 	}
 	return err
 }

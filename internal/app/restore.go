@@ -11,7 +11,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -31,7 +30,7 @@ import (
 // on, and what was ended since is not in force again (SEC S-152, REL ).
 func Restore(ctx context.Context, c config.Restore, out io.Writer) (err error) {
 	CollectSeldom()
-	if err := c.To.Validate("--to"); err != nil {
+	if err := c.Load(); err != nil {
 		return err
 	}
 	erased, err := readErased(c.Erased)
@@ -142,10 +141,11 @@ func decrypted(f io.Reader, identity string) (io.Reader, error) {
 func backupKey(c config.Restore, known []byte) (bool, error) {
 	file := c.MasterKeyFile
 	if file == "" {
-		if c.To.SQLite() == "" {
+		folder := c.KeyFolder()
+		if folder == "" {
 			return false, nil
 		}
-		file = keyFile(filepath.Dir(c.To.SQLite()), "")
+		file = keyFile(folder, "")
 	}
 	master, err := readMasterKey(file)
 	if errors.Is(err, fs.ErrNotExist) && c.MasterKeyFile == "" {

@@ -121,7 +121,7 @@ func inTurn(ctx context.Context, open func() error) error {
 
 // OpenOperators finds the engine of a data folder.
 func OpenOperators(ctx context.Context, d config.Data) (o *Operators, err error) {
-	if err := d.Validate(); err != nil {
+	if err := d.Load(); err != nil {
 		return nil, err
 	}
 	err = inTurn(ctx, func() error {
@@ -129,13 +129,13 @@ func OpenOperators(ctx context.Context, d config.Data) (o *Operators, err error)
 		return err
 	})
 	if errors.Is(err, sqlite.ErrInUse) {
-		err = fmt.Errorf("--data %s: an engine or another command has it open, and no %s answers", d.Data, socketName)
+		err = fmt.Errorf("%s: an engine or another command has it open, and no %s answers", d.Folder(), socketName)
 	}
 	return o, err
 }
 
 func openOperators(ctx context.Context, d config.Data) (*Operators, error) {
-	dir := d.Data
+	dir, where := d.Data, d.Folder()
 	dial := func(ctx context.Context) (c net.Conn, err error) {
 		var d net.Dialer
 		err = inFolder(dir, func(path string) error {
@@ -149,7 +149,7 @@ func openOperators(ctx context.Context, d config.Data) (*Operators, error) {
 		t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}
 		return &Operators{RoundTripper: t, Running: true, close: func() error { t.CloseIdleConnections(); return nil }}, nil
 	} else if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("--data %s: the engine's %s is not yours to open: %w", dir, socketName, err)
+		return nil, fmt.Errorf("%s: the engine's %s is not yours to open: %w", where, socketName, err)
 	}
 	db, err := openLog(ctx, d) // refuses where there is no database, so that a misspelt folder is not made
 	if err != nil {

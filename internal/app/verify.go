@@ -17,14 +17,14 @@ import (
 // never be so, and writes a line for each such thing to out. Any is an error.
 func Verify(ctx context.Context, c config.Verify, out io.Writer) (err error) {
 	CollectSeldom()
-	if err := c.Validate(); err != nil {
+	if err := c.Load(); err != nil {
 		return err
 	}
 	keys, err := keysOf(c.Data)
 	if err != nil {
 		return err
 	}
-	rows, err := snapshotOf(ctx, place(c.Data), false)
+	rows, err := snapshotOf(ctx, c.Place(), false)
 	if err != nil {
 		return unopened(c.Data, err)
 	}

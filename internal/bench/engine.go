@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver
 
 	"github.com/stile-id/stile/internal/app"
+	"github.com/stile-id/stile/internal/audit"
 	"github.com/stile-id/stile/internal/config"
 	"github.com/stile-id/stile/internal/directory"
 	"github.com/stile-id/stile/internal/flow"
@@ -42,28 +44,38 @@ func prepare(args []string) {
 	client, _, err := oauth.NewClient(oauth.Client{Name: "Acme", RedirectURIs: []string{redirectURI}, IDTokenAlg: *alg}, false, time.Now())
 	must(err)
 	must(a.OAuth.AddClient(ctx, client))
-	must(people(ctx, a.Store, *users))
+	must(people(ctx, a, *users))
 	a.Start()
 	must(a.AwaitReady(ctx))
 	must(a.Close(ctx))
 	must(json.NewEncoder(os.Stdout).Encode(map[string]string{"client": client.ID}))
 }
 
-// people fills the directory, without ways to sign in but the address.
-func people(ctx context.Context, s store.Store, n int) error {
-	at := time.Now().UTC()
+// people fills the directory with who has signed up: a proven address to sign in by,
+// and what the audit log tells of that, so that what grows with people does.
+func people(ctx context.Context, a *app.App, n int) error {
+	at := time.Now().UTC().Truncate(time.Microsecond)
+	one := func(tx store.Tx, i int) error {
+		address := fmt.Sprintf("seed%d@example.com", i)
+		u := directory.User{
+			ID: directory.NewID("00u"), Version: 1, Status: directory.Active, Email: address, Canonical: address,
+			FirstName: "Ada", LastName: "Lovelace", EmailVerifiedAt: at, CreatedAt: at, UpdatedAt: at,
+		}
+		en, err := a.Engine.Vouch(u)
+		if err != nil {
+			return err
+		}
+		return errors.Join(tx.InsertUser(u), tx.InsertEnrollment(en), tx.Append(audit.Row{ID: directory.NewIDAt("ae", at), At: at, Events: []audit.Event{
+			{Type: "user.lifecycle.create", Outcome: audit.Success, Actor: u.ID, Target: u.ID, At: at},
+			{Type: "user.mfa.factor.activate", Outcome: audit.Success, Actor: u.ID, Target: u.ID, Authenticator: en.Authenticator, At: at},
+		}}))
+	}
 	for i := 0; i < n; {
-		err := s.InTx(ctx, store.Relaxed, func(tx store.Tx) error {
-			for range min(10_000, n-i) {
-				address := fmt.Sprintf("seed%d@example.com", i)
-				err := tx.InsertUser(directory.User{
-					ID: directory.NewID("00u"), Version: 1, Status: directory.Active, Email: address, Canonical: address,
-					FirstName: "Ada", LastName: "Lovelace", EmailVerifiedAt: at, CreatedAt: at, UpdatedAt: at,
-				})
-				if err != nil {
+		err := a.Store.InTx(ctx, store.Relaxed, func(tx store.Tx) error {
+			for end := min(i+1000, n); i < end; i++ { // more, and the log of SQLite grows large
+				if err := one(tx, i); err != nil {
 					return err
 				}
-				i++
 			}
 			return nil
 		})

@@ -135,7 +135,7 @@ func (f *floor) step(w http.ResponseWriter, r *http.Request, step func(*floorFlo
 	}
 	out := map[string]any{"handle": in.Handle, "remediation": []map[string]string{{"name": "next", "href": "/next"}}}
 	if err := step(flow, in.Handle, &in, out); err != nil {
-		http.Error(w, err.Error(), 403)
+		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
 	reply(w, out)

@@ -16,6 +16,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/stile-id/stile/internal/app"
+	"github.com/stile-id/stile/internal/config"
+	"github.com/stile-id/stile/internal/flow"
+	"github.com/stile-id/stile/internal/policy"
 	"github.com/stile-id/stile/internal/store/postgres/pgtest"
 )
 
@@ -157,6 +161,40 @@ func TestREL_R17_BenchComesAgain(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"10.0.0.1 a", "10.0.0.1 a", "10.0.0.1 a", "10.0.0.1 b", "10.0.0.1 b"}, bodies); d != "" {
 		t.Error(d)
+	}
+}
+
+// Who is there before has what somebody has who signed up, and the audit log is sealed
+// before anything is measured.
+func TestREL_R21_BenchPeople(t *testing.T) {
+	dir := t.TempDir()
+	a, err := app.New(t.Context(), app.Config{Dir: dir, PublicURL: "http://localhost:9000", Policy: policy.PasswordOptional(), Limits: flow.DefaultLimits()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Start()
+	if err := people(t.Context(), a, 1001); err != nil { // the last by themselves
+		t.Error(err)
+	}
+	for _, address := range []string{"seed0@example.com", "seed1000@example.com"} {
+		who, err := a.Store.AccountByAddress(t.Context(), address)
+		if err != nil || who.EmailVerifiedAt.IsZero() || len(who.Enrollments) != 1 {
+			t.Fatalf("%s: %+v, %v", address, who, err)
+		}
+		if _, err := a.Engine.OpenCredential(who.Enrollments[0]); err != nil {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if err := a.Close(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := app.Verify(t.Context(), config.Verify{Data: config.Data{Data: dir}}, &out); err != nil {
+		t.Errorf("%v\n%s", err, out.String())
+	}
+	out.Reset()
+	if err := app.AuditVerify(t.Context(), config.AuditVerify{Data: config.Data{Data: dir}}, &out); err != nil || !strings.Contains(out.String(), "\n0 rows not sealed yet.") {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }
 

@@ -197,7 +197,7 @@ func (p *process) stop() (err error) {
 	case p.cmd == nil:
 	case p.in == nil:
 		_ = p.cmd.Process.Kill()
-		<-p.exited
+		<-p.exited //nolint:errcheck // it was killed
 	default:
 		_ = p.in.Close()
 		err = <-p.exited

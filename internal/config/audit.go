@@ -1,49 +1,9 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"reflect"
-	"strings"
 	"time"
 )
-
-// Data says which data folder a command works on.
-type Data struct {
-	Database string `env:"STILE_DATABASE" placeholder:"URL" help:"PostgreSQL that the engine keeps everything in: postgres://user:password@host/name. STILE_DATABASE_FILE names a file that holds it. Default: SQLite in --data."`
-
-	MasterKeyFile string `env:"STILE_MASTER_KEY_FILE" placeholder:"FILE" help:"The master key, if it is not master.key in --data."`
-
-	Data string `env:"STILE_DATA" default:"./.stile" placeholder:"DIR" help:"Folder of the database and the master key (${default})."`
-}
-
-// Validate checks what can be checked before anything is opened. The database may
-// stand in a file that a variable names, as for `stile serve`.
-func (d *Data) Validate() error {
-	f, url := &Faults{source: map[string]string{}}, d.Database
-	f.fill(reflect.ValueOf(&url).Elem(), "database", true, false, os.LookupEnv, nil)
-	if len(f.list) == 0 && checkDatabase(url) != nil {
-		f.Add("database", "not of the form postgres://user:password@host/name")
-	}
-	if len(f.list) > 0 {
-		return errors.New(strings.Join(f.list, "\n"))
-	}
-	d.Database = url
-	return nil
-}
-
-// checkDatabase keeps what it is given to itself: a password may stand there.
-func checkDatabase(s string) error {
-	if s == "" {
-		return nil
-	}
-	if u, err := url.Parse(s); err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
-		return errors.New("--database: not of the form postgres://user:password@host/name")
-	}
-	return nil
-}
 
 // Audit holds the settings of `stile audit`.
 type Audit struct {

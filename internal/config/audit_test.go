@@ -45,8 +45,8 @@ func TestDataDatabase(t *testing.T) {
 				t.Setenv("STILE_DATABASE", c.variable)
 			}
 			d := Data{Database: c.flag}
-			for range 2 { // the parser of arguments asks, and whoever opens it
-				err := d.Validate()
+			for range 2 { // the second finds all of it said
+				err := d.Load()
 				switch {
 				case c.fault == "" && (err != nil || d.Database != c.want):
 					t.Errorf("%q, %v", d.Database, err)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -48,8 +49,31 @@ func (p Place) Validate(flag string) error {
 
 // Copy holds the settings of `stile copy`.
 type Copy struct {
-	From Place `required:"" placeholder:"DATABASE" help:"sqlite:FOLDER or postgres://user:password@host/name. No engine may run on it."`
-	To   Place `required:"" placeholder:"DATABASE" help:"Where nothing is yet, of either form."`
+	From   Place  `placeholder:"DATABASE" help:"sqlite:FOLDER or postgres://user:password@host/name. No engine may run on it. Default: where --config says."`
+	To     Place  `placeholder:"DATABASE" help:"Where nothing is yet, of either form. Default: where --config says."`
+	Config string `name:"config" short:"c" env:"STILE_CONFIG" placeholder:"FILE" help:"The file of settings that stile serve has: its database, or that in its data, is the place that is not said. The variables of stile serve go before it. Default: none."`
+}
+
+// Load checks both places; one of them may be that of the file.
+func (c *Copy) Load() error {
+	switch {
+	case c.From == "" && c.To == "":
+		return errors.New("--from and --to are needed; with --config one of them")
+	case c.From != "" && c.To != "":
+	case c.Config == "":
+		return errors.New("--from and --to go together, unless --config says where the other is")
+	default:
+		d := Data{Config: c.Config}
+		if err := d.Load(); err != nil {
+			return err
+		}
+		if c.From == "" {
+			c.From = d.Place()
+		} else {
+			c.To = d.Place()
+		}
+	}
+	return errors.Join(c.From.Validate("--from"), c.To.Validate("--to"))
 }
 
 // Backup holds the settings of `stile backup`.
@@ -62,11 +86,41 @@ type Backup struct {
 // Restore holds the settings of `stile restore`.
 type Restore struct {
 	From          string `required:"" placeholder:"FILE" help:"What stile backup wrote."`
-	To            Place  `required:"" placeholder:"DATABASE" help:"Where nothing is yet: sqlite:FOLDER or postgres://user:password@host/name."`
+	To            Place  `placeholder:"DATABASE" help:"Where nothing is yet: sqlite:FOLDER or postgres://user:password@host/name. Default: where --config says."`
+	Config        string `name:"config" short:"c" env:"STILE_CONFIG" placeholder:"FILE" help:"The file of settings that stile serve has: its database, or that in its data, is made, and its master_key_file is the key. Flags and the variables of stile serve go before it. Default: none."`
 	MasterKeyFile string `env:"STILE_MASTER_KEY_FILE" placeholder:"FILE" help:"The master key, to see that it is the one of the backup. Default: master.key in the folder, if it is there."`
 	Identity      string `placeholder:"FILE" help:"The age identity that an encrypted backup is for."`
 	Erased        string `placeholder:"FILE" help:"Whom to leave out, as they were deleted since: ids, one a line, or what stile audit tail --json prints."`
 	KeepSignIns   bool   `help:"Sign nobody out. Only if nothing was revoked, and nobody signed out or disabled, since the backup."`
+
+	folder string // the data folder, where To is the place of the file
+}
+
+// Load checks where to restore; without a flag that is where the file says.
+func (r *Restore) Load() error {
+	if r.Config != "" {
+		d := Data{Config: r.Config, MasterKeyFile: r.MasterKeyFile}
+		if err := d.Load(); err != nil {
+			return err
+		}
+		r.MasterKeyFile = d.MasterKeyFile
+		if r.To == "" {
+			r.To, r.folder = d.Place(), d.Data
+		}
+	}
+	if r.To == "" {
+		return errors.New("--to is needed, unless --config says where")
+	}
+	return r.To.Validate("--to")
+}
+
+// KeyFolder is the folder in which the engine will look for its master key if no
+// other file is named; empty if it is not known.
+func (r *Restore) KeyFolder() string {
+	if r.folder == "" && r.To.SQLite() != "" {
+		return filepath.Dir(r.To.SQLite())
+	}
+	return r.folder
 }
 
 // Verify holds the settings of `stile verify`.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"reflect"
 	"strings"
@@ -33,8 +34,7 @@ func readFile(name string, f *Faults) map[string]entry {
 	all := map[string]entry{}
 	info, err := os.Stat(name)
 	if err != nil {
-		f.source["config"] = flag("config")
-		f.Add("config", "%v", err)
+		f.unread(err)
 		return all
 	}
 	if info.Size() > maxFile {
@@ -43,7 +43,7 @@ func readFile(name string, f *Faults) map[string]entry {
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
-		f.Add("config", "%v", err)
+		f.unread(err)
 		return all
 	}
 	parsed, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey()) // told below, all of them
@@ -77,6 +77,16 @@ func readFile(name string, f *Faults) map[string]entry {
 		all[key] = e
 	}
 	return all
+}
+
+// unread notes why the file cannot be read; the error has its name.
+func (f *Faults) unread(err error) {
+	f.source["config"] = flag("config")
+	hint := ""
+	if errors.Is(err, fs.ErrPermission) {
+		hint = "; run the command as the user that the engine runs as, for example with sudo -u stile"
+	}
+	f.Add("config", "%v%s", err, hint)
 }
 
 func pairs(file *ast.File, f *Faults) []*ast.MappingValueNode {

@@ -83,19 +83,7 @@ func (s Serve) Load(environ []string) (*Settings, *Faults) {
 		}
 	}
 	lookup := func(name string) (string, bool) { value, ok := variables[name]; return value, ok }
-	file := map[string]entry{}
-	if s.Config != "" {
-		file = readFile(s.Config, f)
-	}
-	v := reflect.ValueOf(&s).Elem()
-	for i := range v.NumField() {
-		field := v.Type().Field(i)
-		if field.Tag.Get("setting") == "-" {
-			continue
-		}
-		kind, secret := field.Tag.Lookup("secret")
-		f.fill(v.Field(i), keyOf(field), secret, kind == "whole", lookup, file)
-	}
+	f.fillAll(reflect.ValueOf(&s).Elem(), s.Config, lookup)
 	t := s.settings(f)
 	t.source = f.source
 	return t, f
@@ -107,6 +95,23 @@ func (t *Settings) Source(key string) string { return or(t.source[key], key) }
 // keyOf is the name of a setting in the file.
 func keyOf(field reflect.StructField) string {
 	return strings.ToLower(strings.TrimPrefix(field.Tag.Get("env"), "STILE_"))
+}
+
+// fillAll sets the settings of a struct that no flag has set. The whole file must be
+// in order, whichever of them it is read for; empty: there is none.
+func (f *Faults) fillAll(v reflect.Value, config string, lookup func(string) (string, bool)) {
+	file := map[string]entry{}
+	if config != "" {
+		file = readFile(config, f)
+	}
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		if field.Tag.Get("setting") == "-" {
+			continue
+		}
+		kind, secret := field.Tag.Lookup("secret")
+		f.fill(v.Field(i), keyOf(field), secret, kind == "whole", lookup, file)
+	}
 }
 
 // fill sets one setting, and notes where its value comes from. One that is a secret

@@ -60,7 +60,7 @@ type Serve struct {
 	ShutdownDrain string `name:"shutdown-drain" env:"STILE_SHUTDOWN_DRAIN" placeholder:"TIME" help:"How long a stopping engine says that it is not ready before it takes no more requests, up to 60s (5s)."`
 	ShutdownGrace string `name:"shutdown-grace" env:"STILE_SHUTDOWN_GRACE" placeholder:"TIME" help:"How long requests may take to end then, from 1s to 20s (20s)."`
 
-	Config        string `name:"config" short:"c" env:"STILE_CONFIG" setting:"-" placeholder:"FILE" help:"Settings in YAML; flags and variables go before it."`
+	Config        string `name:"config" short:"c" env:"STILE_CONFIG" setting:"-" placeholder:"FILE" help:"Settings in YAML; flags and variables go before it. Default: none."`
 	MakeMasterKey bool   `name:"make-master-key" setting:"-" help:"Make the master key if there is none: for the first start."`
 	Check         bool   `name:"check" setting:"-" help:"Only say whether the engine would start with these settings. Opens nothing but files."`
 	Connect       bool   `name:"connect" setting:"-" help:"With --check: also try the database and the SMTP server."`
@@ -114,7 +114,7 @@ var RelayKeys = []string{"smtp", "smtp_fallback"}
 func (s Serve) settings(f *Faults) *Settings {
 	t := &Settings{
 		Hosts: s.Hosts, TLSCert: s.TLSCert, TLSKey: s.TLSKey, MakeMasterKey: s.MakeMasterKey,
-		Data: or(s.Data, "/var/lib/stile"), Database: s.Database, MailFrom: s.MailFrom, MailReplyTo: s.MailReplyTo,
+		Data: or(s.Data, serveFolder), Database: s.Database, MailFrom: s.MailFrom, MailReplyTo: s.MailReplyTo,
 		AccessTokenAlg: or(s.AccessTokenAlg, "RS256"), Listen: or(s.Listen, "localhost:9000"), MetricsListen: s.MetricsListen,
 	}
 	t.MasterKeyFile = or(s.MasterKeyFile, filepath.Join(t.Data, "master.key"))

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -137,6 +138,11 @@ func (s *Schema) Ready(ctx context.Context) error {
 		return fmt.Errorf("the database has schema version %d, this program knows %d: it was written by a newer one; "+
 			"use that one, or take the schema back step by step with stile migrate --to of the newer ones", have, want)
 	case have > 0 && have < want-1:
+		if moving, err := s.moves(ctx, have); err != nil {
+			return err
+		} else if moving {
+			return s.Ready(ctx)
+		}
 		return fmt.Errorf("the database has schema version %d, this program has %d, more than one step away: "+
 			"nodes of both cannot run side by side; stop all nodes, make a backup, and run stile migrate", have, want)
 	}
@@ -148,6 +154,22 @@ func (s *Schema) Ready(ctx context.Context) error {
 	}
 	s.Logger.Info("database schema brought up to date", "from", have, "to", want)
 	return nil
+}
+
+// moves reports whether another node is at work on the schema: one that makes a new
+// one goes through all versions.
+func (s *Schema) moves(ctx context.Context, have int64) (bool, error) {
+	for end := time.Now().Add(2 * endsWithin); time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(endsWithin / 20):
+		}
+		if now, err := s.Version(ctx); err != nil || now != have {
+			return now != have, err
+		}
+	}
+	return false, nil
 }
 
 // Newest is this program's version.
