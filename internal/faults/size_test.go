@@ -50,12 +50,13 @@ func atSize(t *testing.T, database string) {
 	n.start()
 	n.ready()
 	started, atRest := time.Since(began), held(t, n)
-	l := s.begin(4, sized(30*time.Second, 12*time.Minute))
-	// Caches fill at first: the slope is that of the last part alone.
+	l := s.begin(4, sized(30*time.Second, 30*time.Minute))
+	// Caches fill at first, and the 100,000 counters of addresses that there may be, which
+	// thirty people a second take a quarter of an hour for: the slope is that of the last part alone.
 	every, last := sized(500*time.Millisecond, 10*time.Second), sized(3*time.Second, 5*time.Minute)
 	var under []reading
 	loaded := time.Now()
-	for end := loaded.Add(sized(6*time.Second, 10*time.Minute)); time.Now().Before(end); {
+	for end := loaded.Add(sized(6*time.Second, 25*time.Minute)); time.Now().Before(end); {
 		pause(l.ctx, every)
 		under = append(under, reading{time.Since(loaded), held(t, n)})
 	}
