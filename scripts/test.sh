@@ -167,7 +167,7 @@ on_postgres() {
     ./examples/demo ./internal/app ./internal/attacks ./internal/browser ./internal/deviceapi ./internal/myaccount)
   export STILETEST_DATABASE=postgres
   go test -timeout=60m "${journeys[@]}"
-  for suite in "${clients[@]}"; do
+  for suite in ${clients[@]+"${clients[@]}"}; do # an empty list is unset to an old bash
     [ -z "$long" ] && [ "$suite" != authjs8 ] || suites+=("$suite")
   done
   [ ${#suites[@]} -eq 0 ] || timeout 30m interop/run "${suites[@]}"

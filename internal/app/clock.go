@@ -25,11 +25,13 @@ type clock struct {
 	told    time.Time // when it was last said that comparing fails; zero: it does not. run's own
 }
 
-// A mark is one moment on both clocks; a rough one is of an answer that took long.
+// A mark is one moment on both clocks, by an answer that took so long.
 type mark struct {
 	there, here time.Time
-	rough       bool
+	took        time.Duration
 }
+
+func (m *mark) rough() bool { return m.took > compareWithin }
 
 const (
 	// compareEvery is how often the two are compared.
@@ -86,10 +88,10 @@ func (c *clock) compare(ctx context.Context, within time.Duration) error {
 		return err
 	}
 	took := c.machine().Sub(before)
-	if took > within {
+	if m := c.mark.Load(); took > within && (m == nil || !m.rough() || took >= m.took) { // else it is better than nothing
 		return errLate
 	}
-	c.mark.Store(&mark{there: there, here: before.Add(took / 2), rough: took > compareWithin})
+	c.mark.Store(&mark{there: there, here: before.Add(took / 2), took: took})
 	return nil
 }
 
@@ -111,7 +113,7 @@ func (c *clock) run(ctx context.Context, log *slog.Logger, run watched, jumped f
 			return
 		case <-tick.C:
 		}
-		if m, here := c.mark.Load(), c.machine(); !m.rough && here.Sub(m.here) < compareEvery && suspended(m.here, here) < jump {
+		if m, here := c.mark.Load(), c.machine(); !m.rough() && here.Sub(m.here) < compareEvery && suspended(m.here, here) < jump {
 			continue
 		}
 		before := c.Now()

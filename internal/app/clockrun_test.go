@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"strings"
@@ -58,7 +57,7 @@ func TestREL_R15_TheDatabaseIsSet(t *testing.T) {
 func TestREL_R30_ASlowDatabaseIsToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var k keeper
-		var out bytes.Buffer
+		var out journal
 		c, err := newClock(t.Context(), &k, time.Now, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
@@ -73,9 +72,8 @@ func TestREL_R30_ASlowDatabaseIsToldOnce(t *testing.T) {
 		told := func(after time.Duration) (warnings, infos int) {
 			time.Sleep(after) // by the bubble's clock
 			synctest.Wait()
-			warnings, infos = strings.Count(out.String(), "level=WARN"), strings.Count(out.String(), "level=INFO")
-			out.Reset()
-			return warnings, infos
+			log := out.taken()
+			return strings.Count(log, "level=WARN"), strings.Count(log, "level=INFO")
 		}
 		if n, _ := told(compareEvery + 5*time.Second); n != 1 {
 			t.Errorf("%d warnings within the first seconds, not 1", n)
@@ -115,6 +113,12 @@ func TestREL_R15_ARoughStartIsMended(t *testing.T) {
 			defer close(ended)
 			c.run(ctx, slog.New(slog.DiscardHandler), unwatched, func() {})
 		}()
+		k.takes.Store(int64(300 * time.Millisecond)) // long, and yet better than what is known
+		time.Sleep(2 * watchEvery)                   // by the bubble's clock
+		synctest.Wait()
+		if off := c.Now().Sub(time.Now()).Abs(); off > 150*time.Millisecond {
+			t.Errorf("off by %v with what is better", off)
+		}
 		k.takes.Store(0)
 		time.Sleep(2 * watchEvery) // by the bubble's clock
 		synctest.Wait()

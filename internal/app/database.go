@@ -44,6 +44,10 @@ func (a *App) examine(ctx context.Context) {
 	if err == nil || ctx.Err() != nil {
 		return
 	}
+	if !errors.Is(err, sqlite.ErrDamaged) { // says nothing of the file
+		a.log.Error("the database file could not be looked through for damage", "err", err)
+		return
+	}
 	err = fmt.Errorf("damage was found while the database was in use: %w", err)
 	s.damage.Store(&err)
 	a.log.Error("the database is damaged, the engine ends; restore a backup", "err", err)

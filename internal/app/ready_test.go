@@ -78,8 +78,9 @@ func TestREL_R30_Readiness(t *testing.T) {
 // A node whose schema is moved too far, or whose tables are taken away, says so to its
 // operators and answers people with 503, and goes on by itself once all is back.
 func TestREL_R24_SchemaMovedUnderANode(t *testing.T) {
-	u, now := pgtest.Database(t), time.Now()
-	e := startNode(t, app.Config{Dir: t.TempDir(), Database: u, Now: func() time.Time { return now }})
+	u := pgtest.Database(t)
+	var clock machine
+	e := startNode(t, app.Config{Dir: t.TempDir(), Database: u, Now: clock.now})
 	e.register(t)
 	if err := e.AwaitReady(t.Context()); err != nil {
 		t.Fatal(err)
@@ -101,7 +102,7 @@ func TestREL_R24_SchemaMovedUnderANode(t *testing.T) {
 		{"with it", "ALTER TABLE transactions RENAME COLUMN gone TO data", ""},
 	} {
 		pgtest.Exec(t, u, tt.change)
-		now = now.Add(time.Second)
+		clock.off.Add(int64(time.Second))
 		w := httptest.NewRecorder()
 		e.OperationsHandler().ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
 		if (w.Code == 200) != (tt.why == "") || !strings.Contains(w.Body.String(), tt.why) {

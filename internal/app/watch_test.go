@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -28,7 +27,7 @@ func (s hung) Setting(context.Context, string) ([]byte, error) {
 // and one that fails is not stuck but was not well either.
 func TestREL_R30_AWorkerHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out journal
 		w := newWatch(slog.New(slog.NewTextHandler(&out, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -55,7 +54,7 @@ func TestREL_R30_AWorkerHangs(t *testing.T) {
 		since := time.Now()
 		time.Sleep(policiesEvery + stuckAfter/2) // by the bubble's clock
 		synctest.Wait()
-		if w.all()["policies"].Stuck || out.Len() > 0 {
+		if w.all()["policies"].Stuck || out.String() != "" {
 			t.Errorf("told too early: %+v\n%s", w.all(), &out)
 		}
 		time.Sleep(time.Until(since.Add(time.Minute))) // by the bubble's clock

@@ -12,7 +12,7 @@ type Migrate struct {
 	Data
 	DryRun       bool  `help:"Only list the steps."`
 	To           int64 `placeholder:"VERSION" help:"The schema version to go to; one step back at a time. Default: this program's."`
-	DespiteNodes bool  `help:"Go on beside connected nodes that do not work on that version. Those that run are not ready until they are replaced, or the schema is back."`
+	DespiteNodes bool  `help:"PostgreSQL: go on beside connected nodes that do not work on that version. Those that run are not ready until they are replaced, or the schema is back."`
 }
 
 // A Place is where a database is.

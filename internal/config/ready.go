@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 )
 
@@ -35,8 +34,9 @@ func (r Ready) Door(environ []string) (Door, error) {
 		return Door{URL: u.String()}, nil
 	}
 	if r.Config != "" {
-		if _, err := os.Stat(r.Config); err != nil {
-			return Door{}, fmt.Errorf("--config: %w", err)
+		f := &Faults{source: map[string]string{}}
+		if file := readFile(r.Config, f); len(file) == 0 && len(f.list) > 0 { // else another engine would be asked
+			return Door{}, errors.New(f.list[0])
 		}
 	}
 	t, _ := Serve{Config: r.Config}.Load(environ)

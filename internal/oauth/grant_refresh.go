@@ -131,14 +131,14 @@ func (s *Server) holder(ctx context.Context, f *RefreshFamily) (*directory.User,
 	if err != nil {
 		return nil, err
 	}
-	if out := user.SignedOutAt; !out.IsZero() && !f.CreatedAt.After(out) && !user.Keeps(f.Grant, f.Session) {
+	if out := user.SignedOutAt; !out.IsZero() && !f.CreatedAt.After(lastOf(out)) && !user.Keeps(f.Grant, f.Session) {
 		return nil, errNotActive
 	}
 	return user, nil
 }
 
 func (c *call) newFamily(i *issue) *RefreshFamily {
-	now := began(i.at, i.endedBefore(), time.Microsecond) // as exact as databases keep times
+	now := i.began(time.Microsecond) // as exact as databases keep times
 	f := &RefreshFamily{
 		ID: directory.NewIDAt(familyPrefix, now), Grant: i.grant, ClientID: c.client.ID, UserID: i.user.ID, Server: c.issuer.ID,
 		Scopes: i.scopes, AMR: i.amr, AuthTime: i.authTime, Generation: 1, RotatedAt: now, CreatedAt: now,

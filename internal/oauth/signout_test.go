@@ -3,6 +3,7 @@ package oauth
 import (
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stile-id/stile/internal/directory"
@@ -350,6 +351,44 @@ func TestSEC_S104_REL_R15_SignOutAtANodeThatIsBehind(t *testing.T) {
 		if r := e.refresh(tt.tokens.text("refresh_token")); (r.Status == http.StatusOK) != tt.live {
 			t.Errorf("%s: refresh %s", name, r.Raw)
 		}
+	}
+}
+
+// Nobody is given a token of the future: what is in force a moment later comes then. What
+// the sign-out has kept is in force at once.
+func TestSEC_S104_NoTokenOfTheFuture(t *testing.T) {
+	for name, tt := range map[string]struct {
+		kept bool
+		want time.Duration
+	}{"what ended": {false, 1100 * time.Millisecond}, "what was kept": {true, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newEnv(t)
+			e.clock.Move(900 * time.Millisecond)
+			first := e.redeem(scopes("openid", "offline_access"))
+			e.store.edit(func(r *memoryRows) {
+				r.signOutEverywhere(e.server, userID, e.clock.Now())
+				if grant, _ := grantIn(payload(t, first.text("access_token"))["jti"].(string), accessPrefix); tt.kept {
+					u := r.accounts[userID]
+					u.Kept = []string{grant}
+					r.accounts[userID] = u
+					for id, f := range r.families {
+						f.RevokedAt = time.Time{}
+						r.families[id] = f
+					}
+				}
+			})
+			began := time.Now()
+			if tt.kept {
+				if r := e.refresh(first.text("refresh_token")); r.Status != http.StatusOK {
+					t.Fatalf("%s: %s", name, r.Raw)
+				}
+			} else {
+				e.redeem(scopes("openid", "offline_access"))
+			}
+			if got := time.Since(began); got != tt.want {
+				t.Errorf("%s: the answer comes after %v, want %v", name, got, tt.want)
+			}
+		})
 	}
 }
 

@@ -37,24 +37,35 @@ type issue struct {
 	at time.Time
 }
 
-// endedBefore is when all that the user or the client had last ended; zero if it
-// never did.
-func (i *issue) endedBefore() time.Time {
-	if i.client.EndedAt.After(i.user.SignedOutAt) {
-		return i.client.EndedAt
+// began is from when what is issued is in force: later than when all that the client or
+// the user had last ended, but for what went on then.
+func (i *issue) began(unit time.Duration) time.Time {
+	at := began(i.at, i.client.EndedAt, unit)
+	if i.user.Keeps(i.grant, i.sessionIn()) {
+		return at
 	}
-	return i.user.SignedOutAt
+	return began(at, lastOf(i.user.SignedOutAt), unit)
+}
+
+// sessionIn is the session that an access token names, and ends with. What is for
+// offline access outlives it (SEC S-104).
+func (i *issue) sessionIn() string {
+	if i.refresh != "" {
+		return ""
+	}
+	return i.session
 }
 
 // tokenResponse is RFC 6749 §5.1. It must not have a state: okta-auth-js would
 // compare it with one that it does not expect (IDX §1.8).
 type tokenResponse struct {
-	TokenType    string `json:"token_type"`
-	ExpiresIn    int64  `json:"expires_in"` // seconds
-	Scope        string `json:"scope"`
-	AccessToken  string `json:"access_token"`
-	IDToken      string `json:"id_token,omitempty"`
-	RefreshToken string `json:"refresh_token,omitempty"`
+	from         time.Time // iat
+	TokenType    string    `json:"token_type"`
+	ExpiresIn    int64     `json:"expires_in"` // seconds
+	Scope        string    `json:"scope"`
+	AccessToken  string    `json:"access_token"`
+	IDToken      string    `json:"id_token,omitempty"`
+	RefreshToken string    `json:"refresh_token,omitempty"`
 }
 
 // token is the token endpoint: what all grants share (RFC 6749 §3.2).
@@ -101,8 +112,25 @@ func (c *call) token() error {
 	if failed != nil {
 		return failed
 	}
+	c.until(response.from)
 	edge.WriteJSON(c.w, http.StatusOK, response)
 	return nil
+}
+
+// until waits for a time, two seconds at most: right after a sign-out everywhere, as that of
+// a new password, an iat lies up to 1.2 s ahead, and some libraries take no token of the
+// future.
+func (c *call) until(t time.Time) {
+	wait := min(t.Sub(c.now()), 2*time.Second)
+	if wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.r.Context().Done():
+	}
 }
 
 const mintPatience = 5 * time.Second
@@ -117,7 +145,7 @@ func NewSigningPool() *pool.Pool {
 
 // mint signs the tokens of an issue.
 func (s *Server) mint(ctx context.Context, iss *issuer, i *issue) (*tokenResponse, error) {
-	iat := began(began(i.at, i.client.EndedAt, time.Second), lastOf(i.user.SignedOutAt), time.Second)
+	iat := i.began(time.Second)
 	key, err := s.keys.signer(ctx, iss.ID, iss.AccessTokenAlg)
 	if err != nil {
 		return nil, err
@@ -128,15 +156,13 @@ func (s *Server) mint(ctx context.Context, iss *issuer, i *issue) (*tokenRespons
 		ClientID: i.client.ID, UserID: i.user.ID, Scopes: i.scopes, AuthTime: i.authTime.Unix(),
 		AMR: i.amr, ACR: i.acr, Subject: i.user.ID, Username: i.user.Email,
 	}
-	if i.refresh == "" { // offline_access outlives the session (SEC S-104)
-		access.Session = i.session
-	}
+	access.Session = i.sessionIn()
 	scope := strings.Join(i.scopes, " ")
 	if iss.TypedAccessTokens {
 		access.RFC9068ClientID, access.RFC9068Scope = i.client.ID, scope
 	}
 	r := &tokenResponse{
-		TokenType: "Bearer", ExpiresIn: int64(iss.AccessTokenLife / time.Second), Scope: scope, RefreshToken: i.refresh,
+		from: iat, TokenType: "Bearer", ExpiresIn: int64(iss.AccessTokenLife / time.Second), Scope: scope, RefreshToken: i.refresh,
 	}
 	if r.AccessToken, err = key.sign(iss.TypedAccessTokens, access); err != nil {
 		return nil, err

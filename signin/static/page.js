@@ -11,13 +11,19 @@ document.addEventListener("submit", (event) => {
   if (form.dataset.sent) { event.preventDefault(); return; }
   form.dataset.sent = "1";
   if (event.submitter) event.submitter.setAttribute("aria-busy", "true");
+  setTimeout(() => again([form]), 30000); // an answer takes 15 s at most: this one was broken off
 });
+const again = (forms) => {
+  for (const form of forms) {
+    delete form.dataset.sent;
+    for (const field of form.elements) field.removeAttribute("aria-busy");
+  }
+};
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   // Browsers keep the page of those who go back; what it tells may have changed.
   if (document.querySelector('[data-page="profile"]')) { location.reload(); return; }
-  for (const form of document.forms) delete form.dataset.sent;
-  for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
+  again(document.forms);
 });
 
 // The link to the other form takes the typed address along.

@@ -99,7 +99,7 @@
     const fetched = async () => {
       if (!old()) return options;
       coming ||= (async () => {
-        const answer = await fetch(form.dataset.begin, { method: "POST", body: new URLSearchParams(new FormData(form)), credentials: "same-origin" });
+        const answer = await fetch(form.dataset.begin, { method: "POST", body: new URLSearchParams(new FormData(form)), credentials: "same-origin", signal: AbortSignal.timeout(15000) });
         if (!answer.ok) throw new Error(answer.status);
         options = asked(await answer.json());
         fresh = Date.now();

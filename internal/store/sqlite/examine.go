@@ -5,7 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"time"
+
+	"modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
 )
 
 // examineWait is how long Open waits for the look through the file: what is left of the
@@ -21,6 +25,13 @@ type examination struct {
 	err    error // what was found, once done
 }
 
+// ErrDamaged is what a look through the file has found.
+var ErrDamaged = errors.New("the file is damaged")
+
+// marked is a file beside the database while damage is known: a supervisor starts the
+// engine again, and it must not serve each time until the damage is found once more.
+func marked(path string) string { return path + "-damaged" }
+
 func examine(path string, o Options) *examination {
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &examination{cancel: cancel, done: make(chan struct{})}
@@ -31,8 +42,13 @@ func examine(path string, o Options) *examination {
 		switch {
 		case ctx.Err() != nil: // broken off by Close: nothing is known
 		case err != nil:
-			e.err = err
+			if e.err = err; errors.Is(err, ErrDamaged) {
+				if err := os.WriteFile(marked(path), []byte(e.err.Error()+"\n"), 0o600); err != nil {
+					o.Logger.Error("that the database file is damaged cannot be written down for the next start", "err", err)
+				}
+			}
 		default:
+			_ = os.Remove(marked(path))
 			o.Logger.Info("the database file was looked through, nothing is damaged", "took", time.Since(began).Round(time.Millisecond).String())
 		}
 	}()
@@ -47,10 +63,14 @@ func quickCheck(ctx context.Context, path string) (err error) {
 	defer func() { err = errors.Join(err, db.Close()) }()
 	var verdict string
 	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&verdict); err != nil {
+		var answer *sqlite.Error
+		if errors.As(err, &answer) && (answer.Code()&0xff == sqlitelib.SQLITE_CORRUPT || answer.Code()&0xff == sqlitelib.SQLITE_NOTADB) {
+			return fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
 		return fmt.Errorf("quick check: %w", err)
 	}
 	if verdict != "ok" {
-		return fmt.Errorf("the file is damaged: %s", verdict)
+		return fmt.Errorf("%w: %s", ErrDamaged, verdict)
 	}
 	return nil
 }
@@ -74,7 +94,8 @@ func (e *examination) end() {
 }
 
 // Examined returns once the look through the file, which Open may have left under way,
-// is over, with the damage that it found. Without one, or if Close broke it off, that
+// is over, with the damage that it found, an [ErrDamaged], or with why it could not
+// look. Without one, or if Close broke it off, that
 // is none.
 func (s *Store) Examined(ctx context.Context) error {
 	if s.examination == nil {

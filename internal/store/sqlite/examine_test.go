@@ -4,7 +4,10 @@ package sqlite
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -72,6 +75,41 @@ func TestREL_R05_FoundBesideItsUse(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Damage that was found beside its use is waited for at the next start: whoever starts
+// the engine again each time would else serve a damaged file for good. Once the file is
+// sound again nothing is waited for.
+func TestREL_R05_FoundOnceIsWaitedFor(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stile.db")
+	open(t, path).Close()
+	check := slowtest.Plant(t, path, 0)
+	o, _ := impatient(path)
+	s, err := Open(bg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check.End(false)
+	if err := s.Examined(t.Context()); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("%v, want ErrDamaged", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	go check.End(false)
+	if _, err := Open(bg, o); !errors.Is(err, ErrDamaged) {
+		t.Fatalf("the next start: %v, want ErrDamaged", err)
+	}
+	go check.End(true)
+	if s, err = Open(bg, o); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Examined(t.Context()), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(marked(path)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("still marked: %v", err)
 	}
 }
 

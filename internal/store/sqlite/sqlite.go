@@ -132,7 +132,11 @@ func (s *Store) prepare(ctx context.Context, db *sql.DB, path string, o Options)
 		s.examination = examine(path, o)
 		patience := time.NewTimer(o.CheckWait)
 		defer patience.Stop()
-		over, err := s.examination.wait(ctx, patience.C)
+		enough := patience.C
+		if _, err := os.Stat(marked(path)); err == nil {
+			enough = nil // all of it
+		}
+		over, err := s.examination.wait(ctx, enough)
 		if err == nil && !over {
 			over, err = s.unhurried(ctx, schema)
 		}
