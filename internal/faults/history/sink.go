@@ -37,6 +37,7 @@ type Sink struct {
 	URL string // for the setting smtp
 
 	server *smtp.Server
+	listen net.Listener
 	place  string // where it listens
 	mu     sync.Mutex
 	mails  []Mail
@@ -74,13 +75,18 @@ func NewSink() (*Sink, error) {
 }
 
 func (s *Sink) serve(l net.Listener) {
+	s.listen = l
 	s.server = smtp.NewServer(s)
 	s.server.Domain, s.server.ErrorLog = "sink.example", log.New(io.Discard, "", 0)
 	go func() { _ = s.server.Serve(l) }()
 }
 
 // Close stops the server; nobody listens at its address from then on.
-func (s *Sink) Close() error { return s.server.Close() }
+func (s *Sink) Close() error {
+	err := s.server.Close()
+	_ = s.listen.Close() // which the server may not have taken yet
+	return err
+}
 
 // Reopen starts it again, at the same address.
 func (s *Sink) Reopen() error {
