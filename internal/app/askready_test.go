@@ -3,8 +3,6 @@ package app
 import (
 	"bytes"
 	"io"
-	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,31 +17,19 @@ import (
 // signed it, and another one is not.
 func TestREL_R30_AskReadyOverTLS(t *testing.T) {
 	cert, key := issue(t, t.TempDir(), 1)
-	n := &node{settings: &config.Settings{}, limits: serveLimits, log: slog.New(slog.DiscardHandler), failed: make(chan error, 1)}
-	c, err := newCertificate(cert, key, n.log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newServer(http.HandlerFunc(alive), serveLimits, n.log)
-	s.TLSConfig = c.config()
-	n.serve(s, l)
-	defer s.Close()
+	l := aliveOverTLS(t, cert, key)
 
 	other, _ := issue(t, t.TempDir(), 2)
 	for name, want := range map[string]string{cert: "", other: "certificate", cert + ".none": "no such file"} {
 		file := filepath.Join(t.TempDir(), "stile.yaml")
-		text := "public_url: https://id.example.com\nlisten: " + l.Addr().String() + "\ntls_cert: " + name + "\ntls_key: " + key + "\n"
+		text := "public_url: https://id.example.com\nlisten: " + l + "\ntls_cert: " + name + "\ntls_key: " + key + "\n"
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
 		err := AskReady(t.Context(), config.Ready{Config: file}, &out)
 		if want == "" {
-			if err != nil || out.String() != "https://"+l.Addr().String()+" is ready.\n" {
+			if err != nil || out.String() != "https://"+l+" is ready.\n" {
 				t.Errorf("%q, %v", out.String(), err)
 			}
 		} else if err == nil || !strings.Contains(err.Error(), want) || out.Len() > 0 {

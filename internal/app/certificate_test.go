@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -90,10 +89,11 @@ func TestCertificateIsRenewed(t *testing.T) {
 
 func firstOf(a, _ string) string { return a }
 
-func TestSEC_S134_TLS(t *testing.T) {
-	cert, key := issue(t, t.TempDir(), 1)
-	var out bytes.Buffer
-	n := &node{settings: &config.Settings{}, limits: serveLimits, log: slog.New(slog.NewTextHandler(&out, nil)), failed: make(chan error, 1)}
+// aliveOverTLS serves what is alive with a certificate, as an engine does, and returns
+// the address.
+func aliveOverTLS(t *testing.T, cert, key string) (address string) {
+	t.Helper()
+	n := &node{settings: &config.Settings{}, limits: serveLimits, log: slog.New(slog.DiscardHandler), failed: make(chan error, 1)}
 	c, err := newCertificate(cert, key, n.log)
 	if err != nil {
 		t.Fatal(err)
@@ -105,9 +105,15 @@ func TestSEC_S134_TLS(t *testing.T) {
 	s := newServer(http.HandlerFunc(alive), serveLimits, n.log)
 	s.TLSConfig = c.config()
 	n.serve(s, l)
-	defer s.Close()
+	t.Cleanup(func() { _ = s.Close() })
+	return l.Addr().String()
+}
+
+func TestSEC_S134_TLS(t *testing.T) {
+	cert, key := issue(t, t.TempDir(), 1)
+	l := aliveOverTLS(t, cert, key)
 	for version, want := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
-		conn, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{
+		conn, err := tls.Dial("tcp", l, &tls.Config{
 			InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: version, NextProtos: []string{"h2"},
 		})
 		if (err == nil) != want {
